@@ -1,0 +1,303 @@
+/**
+ * What main and a shard say to each other. Plain data only: every message crosses a thread by structured clone.
+ * A call goes down once and comes back once; the reply's body is finished bytes that main only writes out.
+ */
+import type { FaultData } from "#core/errors.ts";
+
+/** The body of a service call as main took it off the wire, already checked for shape. */
+export type ServiceBody =
+  | { readonly type: "none" }
+  | { readonly type: "json"; readonly parameters: Readonly<Record<string, unknown>> }
+  /** Parameter bytes after SID, identifier and constants. */
+  | { readonly type: "raw"; readonly bytes: Uint8Array };
+
+/** Form of the answer: SOVD JSON, or the raw parameter bytes. */
+export type Accept = "json" | "raw";
+
+/** How byte fields read in JSON: `0x01 0xAB`, or base64 when the caller asked for it. */
+export type ByteFormat = "hex" | "base64";
+
+interface WithSchema {
+  /** Append `schema`, the JSON Schema of the answer, as last member. */
+  readonly schema?: boolean;
+}
+
+interface WithForm extends WithSchema {
+  readonly accept: Accept;
+  readonly byteFormat?: ByteFormat;
+}
+
+export type ModeId = "session" | "security" | "commctrl" | "dtcsetting" | "authentication";
+
+export interface ModeWrite extends WithSchema {
+  readonly mode: ModeId;
+  readonly value: string;
+  readonly parameters?: Readonly<Record<string, unknown>>;
+  /** Security access: hex text of the key; absent asks for the seed. */
+  readonly key?: string;
+  /** After this many seconds the default session or security level is requested again. */
+  readonly expirationS?: number;
+}
+
+export interface FaultFilter extends WithSchema {
+  /** DTC status mask, 0…0xFF; absent lists every DTC of the database. */
+  readonly statusMask?: number;
+  readonly severity?: number;
+  readonly scope?: string;
+  readonly memorySelection?: number;
+}
+
+export interface TransferStart {
+  readonly id: string;
+  /** Absolute path of the image on this machine. */
+  readonly path: string;
+  readonly fileId: string;
+  readonly blockSequenceCounter: number;
+  /** Bytes of a whole 0x36 message, SID and counter included. */
+  readonly blockSize: number;
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** A value of a communication parameter as the API gives and takes it. */
+export type ComParamInput =
+  | string
+  | { readonly value: string; readonly unit?: unknown }
+  | { readonly [name: string]: ComParamInput };
+
+/** Calls to one ECU: name → arguments. The comment says what the reply holds. */
+export interface EcuCalls {
+  /** Runs variant detection now. 201, no body; the state arrives as an event before the reply. */
+  detect: Record<string, never>;
+  /** JSON array of the layer's special data groups. */
+  layerSdgs: Record<string, never>;
+  /** `{"items":{"<svc>_read":{"sdgs":[…]}}}`. */
+  serviceSdgs: WithSchema & { readonly service: string; readonly action: "read" | "start" };
+  /** Facts of the service that a call would run, for the security plugin: `meta.service`. */
+  resolveService: { readonly service: string; readonly action: ServiceAction };
+  /** `{"items":[…]}`; `meta.services` names each item's service for the security plugin. */
+  dataList: WithSchema;
+  configurationList: WithSchema;
+  operationList: WithSchema;
+  /** `{"items":[one]}` or notFound. */
+  operationInfo: WithSchema & { readonly service: string };
+  /** Self-contained OpenAPI document of one resource. */
+  docs: { readonly resource: "data" | "configurations" | "operations"; readonly service: string };
+  /** `{"id","data","errors"?,"schema"?}`, raw bytes, or 204 when positive and empty. */
+  dataRead: WithForm & { readonly service: string; readonly id: string; readonly resource: "data" | "configurations" };
+  dataWrite: WithForm & {
+    readonly service: string;
+    readonly id: string;
+    readonly resource: "data" | "configurations";
+    readonly body: ServiceBody;
+  };
+  /** A complete UDS request in, the complete answer out, negative ones included. */
+  genericService: { readonly request: Uint8Array };
+  /** `meta.operation` tells sync or async. Sync: the finished answer. Async: the JSON object of the start's parameters. */
+  operationStart: WithForm & { readonly service: string; readonly body: ServiceBody };
+  /** JSON `{"parameters"?,"error"?}` members of an execution, `meta.errors` set when a parameter failed. */
+  operationResults: WithForm & { readonly service: string };
+  operationStop: WithForm & { readonly service: string };
+  /** Allowed values are the short names of the 0x11 services. */
+  reset: WithSchema & { readonly value: string };
+  /** `{"name","value"}` of the tracked state. */
+  modeRead: WithSchema & { readonly mode: ModeId };
+  modeWrite: ModeWrite;
+  faultList: FaultFilter;
+  faultRead: WithSchema & {
+    readonly code: string;
+    readonly extendedData: boolean;
+    readonly snapshotData: boolean;
+    readonly memorySelection?: number;
+  };
+  faultClear: { readonly code?: string; readonly scope?: string };
+  jobList: WithSchema;
+  jobRead: WithSchema & { readonly job: string };
+  /** `{name: value}` of the ECU's communication parameters with overrides laid over. */
+  comParams: Record<string, never>;
+  /** Puts overrides in force until replaced; null takes them away. */
+  comParamsOverride: { readonly overrides: Readonly<Record<string, ComParamInput>> | null };
+  requestDownload: WithSchema & { readonly parameters: Readonly<Record<string, unknown>> };
+  /** Starts the transfer in the background; progress comes as `transfer` events. */
+  transferStart: TransferStart;
+  transferAbort: { readonly id: string };
+  transferExit: Record<string, never>;
+  /** Side effects of locks: keep-alive on, or off with the reset of session and security. */
+  lockAcquired: Record<string, never>;
+  lockReleased: Record<string, never>;
+}
+
+export type ServiceAction = "read" | "write" | "start" | "stop" | "results";
+export type EcuCallName = keyof EcuCalls;
+
+/** Calls to a functional group. Each shard answers for the members whose gateways it holds. */
+export interface GroupCalls {
+  groupDataList: WithSchema;
+  groupOperationList: WithSchema;
+  groupDocs: { readonly service: string };
+  /** `meta.group` holds the results per ECU. */
+  groupData: { readonly service: string; readonly action: "read" | "write"; readonly body: ServiceBody };
+  groupOperation: {
+    readonly service: string;
+    readonly action: "start" | "stop" | "results";
+    readonly body: ServiceBody;
+  };
+  groupModeRead: { readonly mode: ModeId };
+  groupModeWrite: ModeWrite;
+  groupLockAcquired: Record<string, never>;
+  groupLockReleased: Record<string, never>;
+}
+export type GroupCallName = keyof GroupCalls;
+
+/** A failed parameter or ECU beside results that stand (sovd: data errors). `path` is a JSON pointer below the resource. */
+export interface PartialError {
+  readonly path: string;
+  readonly fault: FaultData;
+}
+
+/** What a functional call brought from one shard: finished JSON text per ECU (lower-case name), and what failed. */
+export interface GroupOutcome {
+  readonly results: Readonly<Record<string, string>>;
+  readonly errors: readonly PartialError[];
+}
+
+export interface OperationFacts {
+  readonly asynchronous: boolean;
+  readonly hasStop: boolean;
+  readonly hasResults: boolean;
+}
+
+/** What a security plugin may know of a service. */
+export interface ServiceFacts {
+  readonly name: string;
+  readonly sid: number;
+  /** Upper-case hex of the constant request prefix. */
+  readonly prefix: string;
+  readonly semantic?: string;
+  readonly functionalClasses: readonly string[];
+}
+
+/** Facts beside the body that main needs to compose its answer. */
+export interface ReplyMeta {
+  readonly operation?: OperationFacts;
+  readonly group?: GroupOutcome;
+  readonly service?: ServiceFacts;
+  readonly services?: readonly ServiceFacts[];
+  readonly errors?: readonly PartialError[];
+}
+
+/** A finished answer: HTTP status, media type of the body, the bytes. */
+export interface Reply {
+  readonly status: number;
+  readonly contentType?: string;
+  readonly body?: Uint8Array;
+  readonly meta?: ReplyMeta;
+}
+
+// ---- main → shard ----------------------------------------------------------------------------------------------------
+
+export interface CallMessage {
+  readonly type: "call";
+  readonly id: number;
+  /** ECU database name as the catalog spells it, or the functional group's name. */
+  readonly entity: string;
+  readonly call: EcuCallName | GroupCallName;
+  readonly args: unknown;
+  /** Absolute, `Clock.now()` milliseconds. */
+  readonly deadlineMs: number;
+}
+export interface CancelMessage {
+  readonly type: "cancel";
+  readonly id: number;
+}
+/** A gateway spoke: connect to it, move to its new address, or detect its ECUs again. */
+export interface GatewayMessage {
+  readonly type: "gateway";
+  readonly logicalAddress: number;
+  readonly ip: string;
+  readonly version: number;
+}
+/** The ECUs that this shard owns, after start or a change of the database set. Unchanged ones keep connection and session. */
+export interface AssignMessage {
+  readonly type: "assign";
+  readonly generation: number;
+  readonly ecus: readonly EcuAssignment[];
+  /** Database key of the functional description, when there is one. */
+  readonly functionalDescription?: string;
+  readonly groups: readonly string[];
+}
+export interface StopMessage {
+  readonly type: "stop";
+}
+export type ToShard = CallMessage | CancelMessage | GatewayMessage | AssignMessage | StopMessage;
+
+/** What a shard must know of an ECU before it opens the database. */
+export interface EcuAssignment {
+  /** ECU name as the database spells it. */
+  readonly name: string;
+  /** Key of the database in the store's current set. */
+  readonly database: string;
+  /** Version of that database; a new one means new plans. */
+  readonly version: string;
+  readonly gatewayAddress: number | undefined;
+  readonly ecuAddress: number | undefined;
+}
+
+// ---- shard → main ----------------------------------------------------------------------------------------------------
+
+export type EcuStateWord = "Online" | "Offline" | "NotTested" | "Duplicate" | "Disconnected" | "NoVariantDetected";
+
+export interface ReplyMessage {
+  readonly type: "reply";
+  readonly id: number;
+  readonly reply?: Reply;
+  readonly fault?: FaultData;
+}
+export interface EcuStateMessage {
+  readonly type: "ecu";
+  readonly name: string;
+  readonly state: EcuStateWord;
+  /** Detected variant; absent while none is known. */
+  readonly variant?: string;
+  readonly isBaseVariant: boolean;
+}
+export interface GatewayStateMessage {
+  readonly type: "gatewayState";
+  readonly logicalAddress: number;
+  readonly connected: boolean;
+  readonly ip: string;
+  readonly tls: boolean;
+}
+export type TransferStatus = "queued" | "running" | "finished" | "aborted";
+export interface TransferMessage {
+  readonly type: "transfer";
+  readonly ecu: string;
+  readonly id: string;
+  readonly fileId: string;
+  readonly status: TransferStatus;
+  readonly acknowledgedBytes: number;
+  readonly blockSize: number;
+  readonly nextBlockSequenceCounter: number;
+  readonly error?: string;
+}
+export interface LogMessage {
+  readonly type: "log";
+  readonly level: "debug" | "info" | "warn" | "error";
+  readonly scope: string;
+  readonly message: string;
+  readonly fields?: Readonly<Record<string, unknown>>;
+}
+/** The shard took the assignment of this generation. */
+export interface AssignedMessage {
+  readonly type: "assigned";
+  readonly generation: number;
+  /** ECUs whose database could not be opened: name → problem. */
+  readonly failed: Readonly<Record<string, string>>;
+}
+export type FromShard =
+  | ReplyMessage
+  | EcuStateMessage
+  | GatewayStateMessage
+  | TransferMessage
+  | LogMessage
+  | AssignedMessage;
