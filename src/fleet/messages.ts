@@ -3,6 +3,7 @@
  * A call goes down once and comes back once; the reply's body is finished bytes that main only writes out.
  */
 import type { FaultData } from "#core/errors.ts";
+import type { ComParams } from "#uds/com-params.ts";
 
 /** The body of a service call as main took it off the wire, already checked for shape. */
 export type ServiceBody =
@@ -239,8 +240,14 @@ export interface EcuAssignment {
   readonly database: string;
   /** Version of that database; a new one means new plans. */
   readonly version: string;
+  /** Undefined where neither the database nor a forced configuration gives one. */
   readonly gatewayAddress: number | undefined;
   readonly ecuAddress: number | undefined;
+  /** Resolved once, in the jobs thread. */
+  readonly comParams: ComParams;
+  readonly protocol: string | undefined;
+  /** Functional groups (lower case) that list this ECU. */
+  readonly groups: readonly string[];
 }
 
 // ---- shard → main ----------------------------------------------------------------------------------------------------

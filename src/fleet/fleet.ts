@@ -1,0 +1,374 @@
+import { Fault, toFaultData } from "#core/errors.ts";
+import type { Clock } from "#core/time.ts";
+import type { CallOptions, EcuView, Fleet, GatewayView } from "./api.ts";
+import { type BrokenDatabase, type Catalog, type CatalogEntry, selectEcus, selectGroups } from "./catalog.ts";
+import { mergeOutcomes, type ShardAnswer } from "./group.ts";
+import type {
+  EcuAssignment,
+  EcuCallName,
+  EcuCalls,
+  EcuStateMessage,
+  EcuStateWord,
+  FromShard,
+  GatewayMessage,
+  GroupCallName,
+  GroupCalls,
+  GroupOutcome,
+  LogMessage,
+  Reply,
+  TransferMessage,
+} from "./messages.ts";
+import { place, placementKey } from "./placement.ts";
+import { Shard } from "./shard.ts";
+
+/** Calls that any shard answers alike, because they only read the functional description. */
+const DESCRIPTION_CALLS: ReadonlySet<GroupCallName> = new Set(["groupDataList", "groupOperationList", "groupDocs"]);
+
+export interface FleetOptions {
+  readonly shards: number;
+  /** URL of the worker entry. */
+  readonly entry: string;
+  /** Plain data for the workers: the configuration and the store's path. */
+  readonly shardConfig: unknown;
+  readonly clock: Clock;
+  readonly requestTimeoutMs: number;
+  readonly functionalDescription: string;
+  readonly enabledGroups: readonly string[] | undefined;
+  readonly resourceLimits?: { readonly maxOldGenerationSizeMb?: number; readonly maxYoungGenerationSizeMb?: number };
+  readonly maxInFlightPerShard?: number;
+  readonly onLog: (message: LogMessage) => void;
+  /** A shard died; five deaths in a minute mean that it will not get well by itself. */
+  readonly onShardDied: (index: number, deathsInAMinute: number) => void;
+}
+
+interface EcuRecord extends EcuView {
+  state: EcuStateWord;
+  variant: string | undefined;
+  isBaseVariant: boolean;
+  shard: Shard;
+  assignment: EcuAssignment;
+}
+
+interface GatewayRecord {
+  message: GatewayMessage;
+  connected: boolean;
+}
+
+/** The ECUs of the vehicle and the worker threads that speak with them. Lives on the main thread. */
+export class VehicleFleet implements Fleet {
+  readonly #options: FleetOptions;
+  readonly #shards: Shard[];
+  readonly #placed = new Map<string, number>();
+  readonly #records = new Map<string, EcuRecord>();
+  readonly #gateways = new Map<number, GatewayRecord>();
+  readonly #transfers = new Map<string, TransferMessage>();
+  readonly #listeners = new Set<() => void>();
+  readonly #ecuListeners = new Set<(ecu: EcuView) => void>();
+  #ecus: readonly EcuView[] = [];
+  #groups: readonly string[] = [];
+  #functionalDatabase: string | undefined;
+  #catalog: Catalog | undefined;
+  #broken: readonly BrokenDatabase[] = [];
+  #assigned = new Map<number, { generation: number; resolve: () => void }>();
+  #failed = new Map<string, string>();
+  ready = false;
+
+  constructor(options: FleetOptions) {
+    this.#options = options;
+    this.#shards = Array.from(
+      { length: options.shards },
+      (_, index) =>
+        new Shard({
+          index,
+          entry: options.entry,
+          config: options.shardConfig,
+          clock: options.clock,
+          ...(options.resourceLimits === undefined ? {} : { resourceLimits: options.resourceLimits }),
+          ...(options.maxInFlightPerShard === undefined ? {} : { maxInFlight: options.maxInFlightPerShard }),
+          onEvent: (shard, message) => this.#event(shard, message),
+          onStarted: (shard) => this.#brief(shard),
+          onDied: (shard, death) => this.#shardDied(shard, death),
+        }),
+    );
+  }
+
+  get shards(): readonly Shard[] {
+    return this.#shards;
+  }
+  get ecus(): readonly EcuView[] {
+    return this.#ecus;
+  }
+  get groups(): readonly string[] {
+    return this.#groups;
+  }
+  /** Databases that are not in use, with the reason: broken files, rejected duplicates, those a shard could not open. */
+  get broken(): readonly BrokenDatabase[] {
+    const failed = [...this.#failed].map(([file, problem]) => ({ file, problem }));
+    return [...this.#broken, ...failed];
+  }
+  get generation(): number {
+    return this.#catalog?.generation ?? 0;
+  }
+
+  get gateways(): readonly GatewayView[] {
+    const views = new Map<number, GatewayView>();
+    for (const record of this.#records.values()) {
+      const logicalAddress = record.assignment.gatewayAddress;
+      if (logicalAddress === undefined) continue;
+      const isGateway = record.assignment.ecuAddress === logicalAddress;
+      if (views.has(logicalAddress) && !isGateway) continue;
+      const seen = this.#gateways.get(logicalAddress);
+      const name = isGateway ? record.name : (views.get(logicalAddress)?.name ?? record.name);
+      views.set(logicalAddress, { name, logicalAddress, ip: seen?.message.ip, connected: seen?.connected ?? false });
+    }
+    return [...views.values()];
+  }
+
+  ecu(name: string): EcuView | undefined {
+    return this.#records.get(name) ?? this.#records.get(name.toLowerCase());
+  }
+
+  transfer(ecu: string): TransferMessage | undefined {
+    return this.#transfers.get(ecu.toLowerCase());
+  }
+  forgetTransfer(ecu: string): void {
+    this.#transfers.delete(ecu.toLowerCase());
+  }
+
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Called on every change of one ECU's state. */
+  onEcu(listener: (ecu: EcuView) => void): () => void {
+    this.#ecuListeners.add(listener);
+    return () => this.#ecuListeners.delete(listener);
+  }
+
+  start(): void {
+    for (const shard of this.#shards) shard.start();
+  }
+
+  /** Ends every shard: sessions and keep-alives first, then sockets, then threads. */
+  async stop(): Promise<void> {
+    await Promise.all(this.#shards.map((shard) => shard.stop()));
+  }
+
+  /**
+   * Puts a set of databases in force and resolves when every shard has taken it. ECUs whose database did not change keep their
+   * connection and session; requests that are under way end on the database they began with.
+   */
+  async load(catalog: Catalog): Promise<void> {
+    const { ecus, rejected } = selectEcus(catalog.entries);
+    const { database, groups } = selectGroups(
+      catalog.entries,
+      this.#options.functionalDescription,
+      this.#options.enabledGroups,
+    );
+    this.#catalog = catalog;
+    this.#functionalDatabase = database;
+    this.#groups = groups;
+    this.#broken = [...catalog.broken, ...rejected];
+    this.#failed = new Map();
+    place(ecus, this.#shards.length, this.#placed);
+    this.#renew(ecus);
+    await Promise.all(this.#shards.filter((shard) => shard.alive).map((shard) => this.#assign(shard)));
+    this.#changed();
+  }
+
+  /** A DoIP entity spoke. Unknown logical addresses are the caller's to log: false. */
+  announce(message: GatewayMessage): boolean {
+    const shard = this.#shardOfGateway(message.logicalAddress);
+    if (shard === undefined) return false;
+    const known = this.#gateways.get(message.logicalAddress);
+    if (known === undefined) this.#gateways.set(message.logicalAddress, { message, connected: false });
+    else known.message = message;
+    shard.send(message);
+    return true;
+  }
+
+  /** Gateways that databases name and that no one has connected to. */
+  get missingGateways(): readonly number[] {
+    return this.gateways.filter((gateway) => !gateway.connected).map((gateway) => gateway.logicalAddress);
+  }
+
+  call<K extends EcuCallName>(ecu: string, call: K, args: EcuCalls[K], options?: CallOptions): Promise<Reply> {
+    const record = this.#records.get(ecu) ?? this.#records.get(ecu.toLowerCase());
+    if (record === undefined) return Promise.reject(new Fault("notFound", `Not found: ECU ${ecu}`));
+    return record.shard.call(record.name, call, args, this.#deadline(options), options?.signal);
+  }
+
+  async callGroup<K extends GroupCallName>(
+    group: string,
+    call: K,
+    args: GroupCalls[K],
+    options?: CallOptions,
+  ): Promise<Reply & { readonly outcome: GroupOutcome }> {
+    const name = group.toLowerCase();
+    if (!this.#groups.includes(name)) throw new Fault("notFound", `Not found: functional group ${group}`);
+    const deadlineMs = this.#deadline(options);
+    const asked = DESCRIPTION_CALLS.has(call) ? [this.#anyShard()] : this.#shardsOfGroup(name);
+    const answers = await Promise.all(
+      asked.map(async (shard): Promise<ShardAnswer> => {
+        const members = this.#membersOn(shard, name);
+        try {
+          return { members, reply: await shard.call(name, call, args, deadlineMs, options?.signal) };
+        } catch (error) {
+          return { members, fault: toFaultData(error) };
+        }
+      }),
+    );
+    return mergeOutcomes(answers);
+  }
+
+  #deadline(options: CallOptions | undefined): number {
+    return options?.deadlineMs ?? this.#options.clock.now() + this.#options.requestTimeoutMs;
+  }
+
+  #anyShard(): Shard {
+    return this.#shards.find((shard) => shard.alive) ?? this.#shards[0]!;
+  }
+
+  /** Shards with members of the group; a group without members is still answered by one, so that an unknown service is named. */
+  #shardsOfGroup(group: string): readonly Shard[] {
+    const shards = this.#shards.filter((shard) => this.#membersOn(shard, group).length > 0);
+    return shards.length > 0 ? shards : [this.#anyShard()];
+  }
+
+  #membersOn(shard: Shard, group: string): readonly string[] {
+    const members: string[] = [];
+    for (const record of this.#records.values()) {
+      if (record.shard === shard && record.groups.includes(group)) members.push(record.id);
+    }
+    return members;
+  }
+
+  #shardOfGateway(logicalAddress: number): Shard | undefined {
+    const index = this.#placed.get(`gateway:${logicalAddress}`);
+    return index === undefined ? undefined : this.#shards[index];
+  }
+
+  #renew(entries: readonly CatalogEntry[]): void {
+    const before = new Map(this.#records);
+    this.#records.clear();
+    for (const entry of entries) {
+      const id = entry.name.toLowerCase();
+      const old = before.get(id);
+      const kept = old !== undefined && old.assignment.version === entry.version ? old : undefined;
+      this.#records.set(id, {
+        name: entry.name,
+        id,
+        revision: entry.revision,
+        state: kept?.state ?? "Offline",
+        variant: kept?.variant,
+        isBaseVariant: kept?.isBaseVariant ?? false,
+        logicalAddress: entry.ecuAddress ?? 0,
+        gatewayAddress: entry.gatewayAddress ?? 0,
+        protocol: entry.protocol ?? "",
+        groups: entry.groups,
+        fields: entry.fields,
+        shard: this.#shards[this.#placed.get(placementKey(entry))!]!,
+        assignment: assignmentOf(entry),
+      });
+    }
+    this.#ecus = [...this.#records.values()];
+  }
+
+  /** Sends a shard its ECUs; resolves when it has taken them (or died, and will be briefed anew). */
+  #assign(shard: Shard): Promise<void> {
+    const generation = this.#catalog?.generation ?? 0;
+    return new Promise((resolve) => {
+      this.#assigned.get(shard.index)?.resolve();
+      this.#assigned.set(shard.index, { generation, resolve });
+      shard.send({
+        type: "assign",
+        generation,
+        ecus: [...this.#records.values()].filter((record) => record.shard === shard).map((record) => record.assignment),
+        ...(this.#functionalDatabase === undefined ? {} : { functionalDescription: this.#functionalDatabase }),
+        groups: this.#groups,
+      });
+    });
+  }
+
+  /** A thread that starts knows nothing: its ECUs, and where their gateways were last seen. */
+  #brief(shard: Shard): void {
+    if (this.#catalog === undefined) return;
+    void this.#assign(shard);
+    for (const gateway of this.#gateways.values()) {
+      if (this.#shardOfGateway(gateway.message.logicalAddress) === shard) shard.send(gateway.message);
+    }
+  }
+
+  #shardDied(shard: Shard, death: { error: Error; calls: readonly string[]; deathsInAMinute: number }): void {
+    this.#assigned.get(shard.index)?.resolve();
+    for (const record of this.#records.values()) {
+      if (record.shard === shard) this.#setState(record, { state: "Offline", isBaseVariant: false });
+    }
+    for (const gateway of this.#gateways.values()) {
+      if (this.#shardOfGateway(gateway.message.logicalAddress) === shard) gateway.connected = false;
+    }
+    for (const [ecu, transfer] of this.#transfers) {
+      if (this.#records.get(ecu)?.shard !== shard || transfer.status === "finished") continue;
+      this.#transfers.set(ecu, { ...transfer, status: "aborted", error: "the worker was lost" });
+    }
+    this.#options.onLog({
+      type: "log",
+      level: "error",
+      scope: "fleet",
+      message: `worker ${shard.index} died: ${death.error.message}`,
+      fields: { calls: death.calls, deathsInAMinute: death.deathsInAMinute },
+    });
+    this.#options.onShardDied(shard.index, death.deathsInAMinute);
+    this.#changed();
+  }
+
+  #event(shard: Shard, message: FromShard): void {
+    switch (message.type) {
+      case "ecu":
+        this.#ecuEvent(message);
+        return;
+      case "gatewayState": {
+        const gateway = this.#gateways.get(message.logicalAddress);
+        if (gateway !== undefined) gateway.connected = message.connected;
+        this.#changed();
+        return;
+      }
+      case "transfer":
+        this.#transfers.set(message.ecu.toLowerCase(), message);
+        return;
+      case "log":
+        this.#options.onLog(message);
+        return;
+      case "assigned":
+        for (const [name, problem] of Object.entries(message.failed)) this.#failed.set(name, problem);
+        this.#assigned.get(shard.index)?.resolve();
+        return;
+      case "reply":
+        return;
+    }
+  }
+
+  #ecuEvent(message: EcuStateMessage): void {
+    const record = this.#records.get(message.name.toLowerCase());
+    if (record === undefined) return;
+    this.#setState(record, message);
+    this.#changed();
+  }
+
+  #setState(record: EcuRecord, now: { state: EcuStateWord; variant?: string; isBaseVariant: boolean }): void {
+    record.state = now.state;
+    record.variant = now.variant;
+    record.isBaseVariant = now.isBaseVariant;
+    for (const listener of this.#ecuListeners) listener(record);
+  }
+
+  #changed(): void {
+    for (const listener of this.#listeners) listener();
+  }
+}
+
+function assignmentOf(entry: CatalogEntry): EcuAssignment {
+  const { name, database, version, gatewayAddress, ecuAddress, comParams, protocol, groups } = entry;
+  return { name, database, version, gatewayAddress, ecuAddress, comParams, protocol, groups };
+}

@@ -1,0 +1,172 @@
+import { MessageChannel, type MessagePort } from "node:worker_threads";
+import { Piscina } from "piscina";
+import { Fault, fromFaultData } from "#core/errors.ts";
+import type { Clock, TimerHandle } from "#core/time.ts";
+import type { FromShard, Reply, ToShard } from "./messages.ts";
+
+/** Calls in flight per shard; also the number of slots in the shared "frame was sent" table. */
+export const MAX_IN_FLIGHT = 4096;
+/** Pauses before a dead thread is started anew, by how often it died within the last minute. */
+const RESTART_DELAYS_MS = [0, 100, 500, 2_000, 5_000] as const;
+const RESTART_WINDOW_MS = 60_000;
+
+export interface ShardOptions {
+  readonly index: number;
+  /** URL of the worker entry. */
+  readonly entry: string;
+  /** Plain data handed to the worker's task. */
+  readonly config: unknown;
+  readonly clock: Clock;
+  readonly resourceLimits?: { readonly maxOldGenerationSizeMb?: number; readonly maxYoungGenerationSizeMb?: number };
+  readonly maxInFlight?: number;
+  /** Everything but replies. */
+  readonly onEvent: (shard: Shard, message: FromShard) => void;
+  /** The thread runs (again): send it what it must know. */
+  readonly onStarted: (shard: Shard) => void;
+  /** The thread died; `deathsInAMinute` of five means that something is wrong for good. */
+  readonly onDied: (shard: Shard, death: { error: Error; calls: readonly string[]; deathsInAMinute: number }) => void;
+}
+
+interface Pending {
+  readonly resolve: (reply: Reply) => void;
+  readonly reject: (fault: Fault) => void;
+  readonly entity: string;
+  readonly call: string;
+}
+
+/**
+ * One worker thread and the port to it. A Piscina of exactly one thread runs one long task; calls and events go over a MessagePort.
+ * When the thread dies its calls fail as retryable, and the task starts on Piscina's next thread.
+ */
+export class Shard {
+  readonly index: number;
+  readonly #options: ShardOptions;
+  readonly #pool: Piscina;
+  readonly #pending = new Map<number, Pending>();
+  readonly #maxInFlight: number;
+  /** Slot `id % MAX_IN_FLIGHT` holds the id whose frame went out: what a caller is told when the thread dies under its call. */
+  readonly #sent = new Int32Array(new SharedArrayBuffer(MAX_IN_FLIGHT * Int32Array.BYTES_PER_ELEMENT));
+  #port: MessagePort | undefined;
+  #nextId = 1;
+  #deaths: number[] = [];
+  #stopping = false;
+  #restart: TimerHandle | undefined;
+  #ended: Promise<void> = Promise.resolve();
+
+  constructor(options: ShardOptions) {
+    this.index = options.index;
+    this.#options = options;
+    this.#maxInFlight = Math.min(options.maxInFlight ?? MAX_IN_FLIGHT, MAX_IN_FLIGHT);
+    this.#pool = new Piscina({
+      filename: options.entry,
+      minThreads: 1,
+      maxThreads: 1,
+      // With 'sync' an idle worker parks in Atomics.wait, and its sockets and timers starve.
+      atomics: "disabled",
+      recordTiming: false,
+      ...(options.resourceLimits === undefined ? {} : { resourceLimits: options.resourceLimits }),
+    });
+    // A thread that dies outside a task is reported here as well; the task's own rejection is what we act on.
+    this.#pool.on("error", () => {});
+  }
+
+  /** Calls in flight. */
+  get inFlight(): number {
+    return this.#pending.size;
+  }
+
+  get alive(): boolean {
+    return this.#port !== undefined;
+  }
+
+  /** Id of the running thread, for the fault tests and the metrics. */
+  get threadId(): number | undefined {
+    return this.#pool.threads[0]?.threadId;
+  }
+
+  start(): void {
+    const { port1, port2 } = new MessageChannel();
+    this.#port = port1;
+    port1.on("message", (message: FromShard) => this.#receive(message));
+    const task = this.#pool.run(
+      { port: port2, config: this.#options.config, index: this.index, sent: this.#sent },
+      { transferList: [port2] },
+    );
+    this.#ended = task.then(
+      () => this.#died(port1, new Error("the shard's task ended")),
+      (error: Error) => this.#died(port1, error),
+    );
+    this.#options.onStarted(this);
+  }
+
+  /** Rejects with `overloaded` when the shard has too many calls, `workerLost` when its thread dies. */
+  call(entity: string, call: string, args: unknown, deadlineMs: number, signal?: AbortSignal): Promise<Reply> {
+    const port = this.#port;
+    if (port === undefined) return Promise.reject(this.#lost(entity, false));
+    if (this.#pending.size >= this.#maxInFlight) {
+      return Promise.reject(new Fault("overloaded", `Too many calls in flight for ${entity}`));
+    }
+    const id = this.#nextId;
+    this.#nextId = id === 0x3fffffff ? 1 : id + 1;
+    return new Promise<Reply>((resolve, reject) => {
+      this.#pending.set(id, { resolve, reject, entity, call });
+      port.postMessage({ type: "call", id, entity, call, args, deadlineMs } as ToShard);
+      signal?.addEventListener("abort", () => port.postMessage({ type: "cancel", id } satisfies ToShard), {
+        once: true,
+      });
+    });
+  }
+
+  /** One-way message; silently nothing while the thread is away (`onStarted` sends all that matters again). */
+  send(message: ToShard): void {
+    this.#port?.postMessage(message);
+  }
+
+  /** Lets the task end its sessions and sockets, then ends the thread. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    if (this.#restart !== undefined) this.#options.clock.clearTimeout(this.#restart);
+    this.send({ type: "stop" });
+    await this.#ended;
+    await this.#pool.destroy();
+  }
+
+  /** Ends the thread at once, as a crash would. For the fault tests. */
+  async kill(): Promise<void> {
+    await this.#pool.threads[0]?.terminate();
+  }
+
+  #receive(message: FromShard): void {
+    if (message.type !== "reply") {
+      this.#options.onEvent(this, message);
+      return;
+    }
+    const pending = this.#pending.get(message.id);
+    if (pending === undefined) return;
+    this.#pending.delete(message.id);
+    if (message.reply !== undefined) pending.resolve(message.reply);
+    else pending.reject(fromFaultData(message.fault ?? { kind: "internal", message: "empty reply" }));
+  }
+
+  #lost(entity: string, sent: boolean): Fault {
+    const fate = sent ? "the request had been sent to the ECU" : "the request had not been sent to the ECU";
+    return new Fault("workerLost", `The worker of ${entity} was lost; ${fate}`, { sent });
+  }
+
+  #died(port: MessagePort, error: Error): void {
+    if (this.#port === port) this.#port = undefined;
+    port.close();
+    const calls: string[] = [];
+    for (const [id, pending] of this.#pending) {
+      calls.push(`${pending.entity} ${pending.call}`);
+      pending.reject(this.#lost(pending.entity, Atomics.load(this.#sent, id % MAX_IN_FLIGHT) === id));
+    }
+    this.#pending.clear();
+    if (this.#stopping) return;
+    const now = this.#options.clock.now();
+    this.#deaths = [...this.#deaths.filter((at) => now - at < RESTART_WINDOW_MS), now];
+    this.#options.onDied(this, { error, calls, deathsInAMinute: this.#deaths.length });
+    const delayMs = RESTART_DELAYS_MS[Math.min(this.#deaths.length, RESTART_DELAYS_MS.length) - 1]!;
+    this.#restart = this.#options.clock.setTimeout(() => this.start(), delayMs);
+  }
+}

@@ -1,0 +1,63 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { type CatalogEntry, compareRevisions, selectEcus, selectGroups } from "#fleet/catalog.ts";
+
+const entry = (over: Partial<CatalogEntry>): CatalogEntry => ({
+  database: "a.mdd",
+  version: "v",
+  name: "A",
+  revision: "1",
+  functional: false,
+  gatewayAddress: 0x1000,
+  ecuAddress: 0x1000,
+  comParams: {} as CatalogEntry["comParams"],
+  protocol: undefined,
+  groups: [],
+  fields: [],
+  ...over,
+});
+
+for (const [a, b, sign] of [
+  ["10", "9", 1],
+  ["1.2.3", "1.2.3", 0],
+  ["1.2", "1.2.1", -1],
+  ["2.0", "10.0", -1],
+  ["1.0a", "1.0b", -1],
+  ["", "0", -1],
+] as const) {
+  test(`revision ${a || "(none)"} beside ${b}`, () => {
+    assert.equal(Math.sign(compareRevisions(a, b)), sign);
+    assert.equal(Math.sign(compareRevisions(b, a)), sign === 0 ? 0 : -sign);
+  });
+}
+
+test("one name, one address: the highest revision speaks, the other is named", () => {
+  const { ecus, rejected } = selectEcus([
+    entry({ revision: "9" }),
+    entry({ database: "b.mdd", revision: "10", name: "a" }),
+  ]);
+  assert.deepEqual(
+    ecus.map((e) => e.database),
+    ["b.mdd"],
+  );
+  assert.deepEqual(
+    rejected.map((r) => r.file),
+    ["a.mdd"],
+  );
+});
+
+test("one name, two addresses: none is used", () => {
+  const { ecus, rejected } = selectEcus([entry({}), entry({ database: "b.mdd", ecuAddress: 0x2000 })]);
+  assert.equal(ecus.length, 0);
+  assert.equal(rejected.length, 2);
+});
+
+test("functional groups come from the described database, filtered by what is enabled", () => {
+  const entries = [
+    entry({}),
+    entry({ database: "fg.mdd", name: "functional_groups", functional: true, groups: ["x", "y"] }),
+  ];
+  assert.deepEqual(selectGroups(entries, "functional_groups", undefined), { database: "fg.mdd", groups: ["x", "y"] });
+  assert.deepEqual(selectGroups(entries, "functional_groups", ["Y"]).groups, ["y"]);
+  assert.deepEqual(selectGroups(entries, "absent", undefined), { database: undefined, groups: [] });
+});
