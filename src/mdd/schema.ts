@@ -581,3 +581,9 @@ export function fieldsOf(tableName: string): readonly Field[] {
   if (fields === undefined) throw new Error(`schema has no table ${tableName}`);
   return fields;
 }
+
+/**
+ * Converters write a base variant's patterns as MatchingParameter tables where the schema says VariantPattern. So this list
+ * is never followed on a base variant: neither verified nor read.
+ */
+export const MISTYPED = { table: "Variant", field: "variant_pattern", when: "is_base_variant" } as const;

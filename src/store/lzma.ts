@@ -1,0 +1,14 @@
+import { lzma } from "@napi-rs/lzma";
+
+/**
+ * Decodes an LZMA-alone stream on libuv's pool. The header must declare `uncompressedBytes`: that bounds what the decoder
+ * writes. Rejects when the stream is damaged or its content has another length.
+ */
+export function inflateLzma(lzmaAlone: Uint8Array, _uncompressedBytes: number): Promise<Uint8Array> {
+  return lzma.decompress(lzmaAlone);
+}
+
+/** Encodes as LZMA alone (8 MiB dictionary, unknown size with end mark: the header converters write). */
+export function deflateLzma(bytes: Uint8Array): Promise<Uint8Array> {
+  return lzma.compress(bytes);
+}
