@@ -1,0 +1,48 @@
+#!/usr/bin/env node
+/** The command line. Each command's code loads only when it is called: `serve` must not pay for the converter. */
+import { Command } from "commander";
+import { Fault } from "#core/errors.ts";
+import { VERSION } from "#core/version.ts";
+
+/** A command file exports one function that hangs its command, options and action into the program. */
+interface CommandModule {
+  register(program: Command): void;
+}
+
+const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = {
+  serve: () => import("./serve.ts"),
+  demo: () => import("./demo.ts"),
+  simulate: () => import("./simulate.ts"),
+  config: () => import("./config-command.ts"),
+  "generate-config": () => import("./config-command.ts"),
+  doctor: () => import("./doctor-command.ts"),
+};
+
+const EXIT_FAILED = 1;
+
+/** Runs one command line (without node and script). Sets the exit code instead of exiting, so that output is flushed. */
+export async function run(argv: readonly string[]): Promise<void> {
+  const program = new Command("sovd-edge")
+    .description("Embedded diagnostics runtime: SOVD over HTTP on one side, UDS over DoIP on the other")
+    .version(VERSION, "-V, --version")
+    .enablePositionalOptions();
+  const wanted = argv.find((word) => word in COMMANDS);
+  const modules = wanted === undefined ? Object.values(COMMANDS) : [COMMANDS[wanted]!];
+  for (const load of new Set(modules)) (await load()).register(program);
+  await program.parseAsync(argv, { from: "user" });
+}
+
+try {
+  await run(process.argv.slice(2));
+} catch (error) {
+  process.stderr.write(`${describe(error)}\n`);
+  process.exitCode = EXIT_FAILED;
+}
+
+/** The chain of causes, one a line; a stack only for what we did not foresee. */
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const lines = [error instanceof Fault ? error.message : (error.stack ?? error.message)];
+  for (let cause = error.cause; cause instanceof Error; cause = cause.cause) lines.push(`Caused by: ${cause.message}`);
+  return lines.join("\n");
+}

@@ -1,0 +1,99 @@
+import assert from "node:assert/strict";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import test, { type TestContext } from "node:test";
+import { FlashTransfer } from "#ecu/flash-transfer.ts";
+import type { TransferMessage, TransferStart } from "#fleet/messages.ts";
+
+async function image(t: TestContext, bytes: Uint8Array): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), "flash-"));
+  t.after(() => rm(folder, { recursive: true }));
+  const path = join(folder, "image.bin");
+  await writeFile(path, bytes);
+  return path;
+}
+
+const start = (path: string, over: Partial<TransferStart>): TransferStart => ({
+  id: "t1",
+  path,
+  fileId: "image_bin",
+  blockSequenceCounter: 1,
+  blockSize: 6,
+  offset: 0,
+  length: 10,
+  ...over,
+});
+
+function run(transferStart: TransferStart, answer: (message: Uint8Array, transfer: FlashTransfer) => Uint8Array) {
+  const told: TransferMessage[] = [];
+  const sent: Uint8Array[] = [];
+  let now = 0;
+  const transfer: FlashTransfer = new FlashTransfer("ECU", transferStart, {
+    request: async (bytes) => {
+      sent.push(bytes.slice());
+      return answer(bytes, transfer);
+    },
+    progress: (message) => told.push(message),
+    now: () => (now += 100),
+  });
+  return { transfer, told, sent };
+}
+
+const positive = (message: Uint8Array) => Uint8Array.of(0x76, message[1]!);
+
+test("blocks carry the counter, the last one is short, every byte arrives once", async (t) => {
+  const bytes = Uint8Array.from({ length: 12 }, (_, i) => i);
+  const { transfer, told, sent } = run(start(await image(t, bytes), { offset: 2 }), positive);
+  await transfer.run();
+  assert.deepEqual(
+    sent.map((m) => [...m]),
+    [
+      [0x36, 1, 2, 3, 4, 5],
+      [0x36, 2, 6, 7, 8, 9],
+      [0x36, 3, 10, 11],
+    ],
+  );
+  const last = told.at(-1)!;
+  assert.deepEqual([last.status, last.acknowledgedBytes, last.nextBlockSequenceCounter], ["finished", 10, 4]);
+});
+
+test("the counter runs from 0xFF to 0x00", async (t) => {
+  const { transfer, sent } = run(start(await image(t, new Uint8Array(300)), { length: 300, blockSize: 3 }), positive);
+  await transfer.run();
+  assert.equal(sent.length, 300);
+  assert.deepEqual([sent[254]![1], sent[255]![1], sent[256]![1]], [0xff, 0x00, 0x01]);
+});
+
+for (const [name, answer, text] of [
+  ["a refusal", () => Uint8Array.of(0x7f, 0x36, 0x73), /0x73 \(wrongBlockSequenceCounter\)/],
+  ["a foreign counter", () => Uint8Array.of(0x76, 0x55), /acknowledged block 85/],
+  ["an empty answer", () => new Uint8Array(0), /unexpected answer/],
+] as const) {
+  test(`${name} ends the transfer`, async (t) => {
+    const { transfer, told, sent } = run(start(await image(t, new Uint8Array(10)), {}), answer);
+    await transfer.run();
+    assert.equal(sent.length, 1);
+    assert.equal(told.at(-1)!.status, "aborted");
+    assert.match(told.at(-1)!.error!, text);
+    assert.equal(told.at(-1)!.acknowledgedBytes, 0);
+  });
+}
+
+test("abort stops before the next block and says why", async (t) => {
+  const { transfer, told, sent } = run(start(await image(t, new Uint8Array(10)), {}), (message, self) => {
+    self.abort("the lock was released");
+    return positive(message);
+  });
+  await transfer.run();
+  assert.equal(sent.length, 1);
+  assert.deepEqual([told.at(-1)!.status, told.at(-1)!.error], ["aborted", "the lock was released"]);
+});
+
+test("a file that ends early aborts, a block size without room for data is refused", async (t) => {
+  const path = await image(t, new Uint8Array(5));
+  const { transfer, told } = run(start(path, {}), positive);
+  await transfer.run();
+  assert.match(told.at(-1)!.error!, /the file ended at byte 5/);
+  await assert.rejects(run(start(path, { blockSize: 2 }), positive).transfer.run(), /blocksize/);
+});
