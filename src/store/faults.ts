@@ -1,0 +1,42 @@
+import { Fault, type FaultKind } from "#core/errors.ts";
+
+/** Return codes of LMDB and the operating system that have a kind of their own; all others are `storageIo`. */
+const KINDS: Readonly<Record<string, FaultKind>> = {
+  28: "noSpaceLeft", // ENOSPC
+  122: "noSpaceLeft", // EDQUOT
+  27: "noSpaceLeft", // EFBIG
+  ENOSPC: "noSpaceLeft",
+  EDQUOT: "noSpaceLeft",
+  EFBIG: "noSpaceLeft",
+  "-30792": "noSpaceLeft", // MDB_MAP_FULL
+  1: "permissionDenied", // EPERM
+  13: "permissionDenied", // EACCES
+  30: "permissionDenied", // EROFS
+  EPERM: "permissionDenied",
+  EACCES: "permissionDenied",
+  EROFS: "permissionDenied",
+  "-30797": "corruption", // MDB_PAGE_NOTFOUND
+  "-30796": "corruption", // MDB_CORRUPTED
+  "-30795": "corruption", // MDB_PANIC
+  "-30794": "corruption", // MDB_VERSION_MISMATCH
+  "-30793": "corruption", // MDB_INVALID
+};
+
+/** Anything LMDB or the file system throws as a `Fault` of the closed set; `doing` says what failed. */
+export async function storageFault(doing: string, error: unknown): Promise<Fault> {
+  if (error instanceof Fault) return error;
+  const cause = await commitErrorOf(error);
+  const { code, message } = cause as { code?: string | number; message?: string };
+  const kind = KINDS[String(code)] ?? "storageIo";
+  return new Fault(kind, `${doing}: ${message ?? String(cause)}`, undefined, cause);
+}
+
+/** A failed commit carries its reason as a promise, which would be reported as unhandled when nobody takes it. */
+async function commitErrorOf(error: unknown): Promise<unknown> {
+  const commitError = (error as { commitError?: Promise<unknown> } | undefined)?.commitError;
+  if (commitError === undefined) return error;
+  return commitError.then(
+    () => error,
+    (reason: unknown) => reason,
+  );
+}

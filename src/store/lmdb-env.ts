@@ -1,0 +1,189 @@
+import { existsSync } from "node:fs";
+import { type Database, open, type RootDatabase } from "lmdb";
+import { Fault } from "#core/errors.ts";
+import { storageFault } from "./faults.ts";
+import { decodeRecord, encodeRecord, type Json } from "./record.ts";
+
+export type Key = string | [string] | [string, string] | [string, number];
+export type Table = Database<Uint8Array, Key>;
+
+export interface EnvironmentOptions {
+  /** Data file. */
+  readonly file: string;
+  /** What the environment holds; each name is a table of its own in it. */
+  readonly tables: readonly string[];
+  /** Live data allowed in the file. The map grows with it; the file itself may reach twice as much while old pages are pinned. */
+  readonly maxBytes: number;
+  /** Opens without ever writing; the tables must be there. */
+  readonly readOnly?: boolean;
+}
+
+/** One LMDB environment and its tables. One thread of one process writes it; any thread of that process may read. */
+export interface Environment {
+  readonly file: string;
+  readonly root: RootDatabase<Uint8Array, Key>;
+  table(name: string): Table;
+  /**
+   * Runs `change` as one transaction, undone whole when it throws; resolves when it is on the disk. `change` is synchronous, so the
+   * write lock is held no longer than it runs.
+   */
+  commit<T>(doing: string, change: () => T): Promise<T>;
+  /** Puts a value outside a transaction; resolves when it is on the disk. */
+  put(table: string, key: Key, value: Uint8Array): Promise<void>;
+  /** Throws `noSpaceLeft` when `bytes` more would not fit. */
+  reserve(bytes: number): void;
+  space(): Space;
+  close(): Promise<void>;
+}
+
+export interface Space {
+  /** Pages in use, in bytes. */
+  readonly usedBytes: number;
+  /** The data file's extent; what is not used is free for later writes. */
+  readonly fileBytes: number;
+  readonly maxBytes: number;
+}
+
+const MAX_TABLES = 16;
+const MAX_READERS = 512;
+/** Freed pages wait for pinned readers and may be scattered: the file may outgrow the live data, but not without end. */
+const FILE_GROWTH = 2;
+
+/**
+ * Opens an environment. Without overlapping syncs a commit is durable when its promise resolves: there is one writer, so nothing
+ * is gained by letting go of the write lock before the sync, and recovery needs no second meta page of its own.
+ */
+export async function openEnvironment(options: EnvironmentOptions): Promise<Environment> {
+  const { file, maxBytes, readOnly = false } = options;
+  if (readOnly && !existsSync(file)) throw new Fault("storageIo", `No store at ${file}`);
+  const common = { encoding: "binary" } as const;
+  try {
+    const root = open<Uint8Array, Key>(file, {
+      ...common,
+      noSubdir: true,
+      overlappingSync: false,
+      maxDbs: MAX_TABLES,
+      maxReaders: MAX_READERS,
+      readOnly,
+    });
+    const tables = new Map<string, Table>();
+    for (const name of options.tables) {
+      const table = root.openDB<Uint8Array, Key>(name, common) as Table | undefined;
+      if (table === undefined) throw new Fault("corruption", `Table "${name}" is missing in ${file}`);
+      tables.set(name, table);
+    }
+    return environmentOf(file, root, tables, maxBytes);
+  } catch (error) {
+    throw await storageFault(`Opening ${file}`, error);
+  }
+}
+
+function environmentOf(
+  file: string,
+  root: RootDatabase<Uint8Array, Key>,
+  tables: ReadonlyMap<string, Table>,
+  maxBytes: number,
+): Environment {
+  function space(): Space {
+    return { ...pagesOf(root, tables.values()), maxBytes };
+  }
+
+  function table(name: string): Table {
+    return tables.get(name) ?? missing(name);
+  }
+
+  return {
+    file,
+    root,
+    table,
+    async commit(doing, change) {
+      try {
+        // A plain transaction would commit what a throwing callback had put; a child transaction is undone.
+        return await root.childTransaction(change);
+      } catch (error) {
+        throw await storageFault(doing, error);
+      }
+    },
+    async put(name, key, value) {
+      try {
+        await table(name).put(key, value);
+      } catch (error) {
+        throw await storageFault(`Writing ${file}`, error);
+      }
+    },
+    reserve(bytes) {
+      const { usedBytes, fileBytes } = space();
+      const free = fileBytes - usedBytes;
+      const fits = usedBytes + bytes <= maxBytes && (bytes <= free || fileBytes + bytes <= maxBytes * FILE_GROWTH);
+      if (!fits)
+        throw new Fault(
+          "noSpaceLeft",
+          `${file} is full: ${usedBytes} of ${maxBytes} bytes used, ${bytes} more wanted`,
+          {
+            usedBytes,
+            maxBytes,
+            wantedBytes: bytes,
+          },
+        );
+    },
+    space,
+    async close() {
+      await root.close();
+    },
+  };
+}
+
+function missing(table: string): never {
+  throw new Fault("internal", `The environment has no table "${table}"`);
+}
+
+interface PageStats {
+  readonly pageSize: number;
+  readonly treeBranchPageCount: number;
+  readonly treeLeafPageCount: number;
+  readonly overflowPages: number;
+}
+
+interface RootStats extends PageStats {
+  readonly root: PageStats;
+  readonly free: PageStats;
+  readonly lastPageNumber: number;
+}
+
+function pagesOf(
+  root: RootDatabase<Uint8Array, Key>,
+  tables: Iterable<Table>,
+): { usedBytes: number; fileBytes: number } {
+  const stats = root.getStats() as RootStats;
+  const META_PAGES = 2;
+  let pages = META_PAGES + pageCount(stats.root) + pageCount(stats.free);
+  for (const table of tables) pages += pageCount(table.getStats() as PageStats);
+  return { usedBytes: pages * stats.pageSize, fileBytes: (stats.lastPageNumber + 1) * stats.pageSize };
+}
+
+function pageCount(stats: PageStats): number {
+  return stats.treeBranchPageCount + stats.treeLeafPageCount + stats.overflowPages;
+}
+
+/** A checked small record of a table. */
+export function getRecord<T>(table: Table, key: Key): T | undefined {
+  const stored = table.getBinary(key);
+  return stored === undefined ? undefined : decodeRecord<T>(labelOf(key), stored);
+}
+
+/** Puts a small record, inside or outside a transaction. */
+export function putRecord(table: Table, key: Key, value: Json): Promise<boolean> {
+  return table.put(key, encodeRecord(labelOf(key), value));
+}
+
+function labelOf(key: Key): string {
+  return typeof key === "string" ? key : key.join("/");
+}
+
+/** All keys `[first, …]` of a table, in order. */
+export function* keysUnder(table: Table, first: string): Generator<string | number> {
+  for (const key of table.getKeys({ start: [first] })) {
+    if (!Array.isArray(key) || key[0] !== first) return;
+    yield key[1] as string | number;
+  }
+}
