@@ -27,15 +27,20 @@ export interface DetectionPlan {
   readonly base: VariantScope | undefined;
 }
 
-/** Decoded answer of a service, by its short name: parameter short name to JSON value. Absent: not answered or negative. */
-export type DetectionAnswers = ReadonlyMap<string, Readonly<Record<string, unknown>>>;
+/**
+ * Decoded answers by service short name: parameter short name to JSON value, `undefined` for a negative response, which is an answer
+ * too. An empty map means that nobody answered.
+ */
+export type DetectionAnswers = ReadonlyMap<string, Readonly<Record<string, unknown>> | undefined>;
 
+/** `Offline`: nobody answered, so what was known before stays. */
 export type DetectionResult =
   | { readonly state: "Detected"; readonly variant: VariantScope; readonly isFallback: boolean }
-  | { readonly state: "NotDetected" };
+  | { readonly state: "NotDetected" }
+  | { readonly state: "Offline" };
 
-/** What became of the members of a duplicate group; `Offline` when nobody answered. */
-export type DuplicateResult = DetectionResult | { readonly state: "Duplicate" } | { readonly state: "Offline" };
+/** What became of a member of a duplicate group. */
+export type DuplicateResult = DetectionResult | { readonly state: "Duplicate" };
 
 /**
  * Patterns of the non-base variants in database order and the services they ask for, each once. A base variant's patterns are never
@@ -75,6 +80,7 @@ export function evaluateVariants(
   answers: DetectionAnswers,
   fallbackToBase: boolean,
 ): DetectionResult {
+  if (answers.size === 0) return { state: "Offline" };
   const match = plan.variants.find(({ patterns }) => patterns.some((pattern) => holds(pattern, answers)));
   if (match !== undefined) return { state: "Detected", variant: match.variant, isFallback: false };
   if (fallbackToBase && plan.base !== undefined) return { state: "Detected", variant: plan.base, isFallback: true };
@@ -98,8 +104,7 @@ export function equalsExpected(value: unknown, expected: string): boolean {
   if (typeof value === "boolean") return String(value) === expected.toLowerCase();
   if (typeof value !== "string") return false;
   if (value === expected) return true;
-  const bytes = hexDigits(value);
-  return bytes !== undefined && bytes === hexDigits(expected);
+  return BYTE_FIELD.test(value) && hexDigits(value) === hexDigits(expected);
 }
 
 function equalsNumber(value: number | bigint, expected: string): boolean {
@@ -107,10 +112,15 @@ function equalsNumber(value: number | bigint, expected: string): boolean {
   return String(value) === text || (/^[+-]?\d/.test(text) && Number(text) === Number(value));
 }
 
-/** Digits of a byte field in any notation, upper case; undefined when the text is none. */
-function hexDigits(text: string): string | undefined {
-  const digits = text.replace(/0x/gi, "").replace(/[\s,]+/g, "");
-  return digits !== "" && digits.length % 2 === 0 && /^[0-9a-f]+$/i.test(digits) ? digits.toUpperCase() : undefined;
+/** How decoded byte fields read. */
+const BYTE_FIELD = /^0x[0-9a-f]{2}(?: 0x[0-9a-f]{2})*$/i;
+
+/** Digits of a byte field in any notation, upper case. */
+function hexDigits(text: string): string {
+  return text
+    .replace(/0x/gi, "")
+    .replace(/[\s,]+/g, "")
+    .toUpperCase();
 }
 
 /** One member of a group of databases that claim the same address. */
@@ -121,16 +131,18 @@ export interface DuplicateMember {
 
 /**
  * Decides which of several databases at one address is the ECU there, from one set of answers: the first member with a variant of its
- * own wins and the others are duplicates; a base variant proves nothing in a group. `answers` undefined: nobody answered.
+ * own wins and the others are duplicates; a base variant proves nothing in a group.
  */
 export function evaluateDuplicates(
   members: readonly DuplicateMember[],
-  answers: DetectionAnswers | undefined,
+  answers: DetectionAnswers,
 ): ReadonlyMap<string, DuplicateResult> {
-  const offline: DuplicateResult = { state: "Offline" };
-  if (answers === undefined) return new Map(members.map(({ name }) => [name, offline]));
   const results = members.map(({ name, plan }) => ({ name, result: evaluateVariants(plan, answers, false) }));
   const winner = results.find(({ result }) => result.state === "Detected");
-  const loser: DuplicateResult = winner === undefined ? { state: "NotDetected" } : { state: "Duplicate" };
-  return new Map(results.map((entry) => [entry.name, entry === winner ? entry.result : loser]));
+  return new Map(
+    results.map((entry) => {
+      const isLoser = winner !== undefined && entry !== winner;
+      return [entry.name, isLoser ? { state: "Duplicate" as const } : entry.result];
+    }),
+  );
 }
