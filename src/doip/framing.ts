@@ -5,8 +5,11 @@ import { GENERIC_NACKS, type GenericNackName, HEADER_BYTES } from "./tables.ts";
 export interface FrameSink {
   /** A complete message. `payload` is a view: into the chunk when it lay within one, else into a buffer of its own. */
   onMessage(version: number, payloadType: number, payload: Uint8Array): void;
-  /** A message that is refused. `closes`: the stream cannot go on; later chunks are ignored. */
-  onRefused(nack: GenericNackName, closes: boolean): void;
+  /**
+   * A message that is refused. `closes`: the stream cannot go on; later chunks are ignored. `payloadType` is unknown when the
+   * pattern was wrong; a refused NACK (0x0000) must not be answered with one.
+   */
+  onRefused(nack: GenericNackName, closes: boolean, payloadType: number | undefined): void;
 }
 
 export interface FramerOptions {
@@ -121,6 +124,6 @@ export class StreamFramer {
   #refuse(nack: GenericNackName): void {
     const { closes } = GENERIC_NACKS[nack];
     if (closes) this.stop();
-    this.#sink.onRefused(nack, closes);
+    this.#sink.onRefused(nack, closes, nack === "incorrectPattern" ? undefined : this.#payloadType);
   }
 }

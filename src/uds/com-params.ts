@@ -279,12 +279,12 @@ export const COM_PARAM_ROWS: readonly ComParamRow[] = (Object.keys(COM_PARAMS) a
 );
 
 /**
- * A record with a value for every row, as `valueOf` gives it. The caller answers with a value of the row's kind, which
+ * A record with a value for every row, as `pick` gives it. The caller answers with a value of the row's kind, which
  * `parseComParam` and `readComParamConfig` see to.
  */
-export function buildComParams(valueOf: (row: ComParamRow) => unknown): ComParams {
+export function buildComParams(pick: (row: ComParamRow) => unknown): ComParams {
   const groups: Record<string, Record<string, unknown>> = { uds: {}, doip: {}, can: {} };
-  for (const row of COM_PARAM_ROWS) groups[row.group]![row.field] = valueOf(row);
+  for (const row of COM_PARAM_ROWS) groups[row.group]![row.field] = pick(row);
   return groups as unknown as ComParams;
 }
 

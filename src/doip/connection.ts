@@ -1,0 +1,440 @@
+/** The TCP connection to one DoIP gateway: comes up, stays up, comes back, and carries the requests of all ECUs behind it. */
+import { formatAddress, hexByte } from "#core/bytes.ts";
+import { Fault } from "#core/errors.ts";
+import type { Clock, TimerHandle } from "#core/time.ts";
+import { findAcknowledged } from "./ack.ts";
+import { AliveCheck } from "./alive.ts";
+import { Channel, type ChannelHandler, type ChannelHost, type ChannelOptions } from "./channel.ts";
+import {
+  type Acknowledgement,
+  type DiagnosticMessage,
+  decodePayload,
+  encode,
+  encodeDiagnosticMessage,
+  genericNack,
+  type Message,
+} from "./codec.ts";
+import {
+  CONNECTION_DEFAULTS,
+  type ConnectionOptions,
+  type ConnectionStats,
+  type ConnectionTiming,
+  type LogLevel,
+} from "./connection-options.ts";
+import { localAddressFor, openSocket, type SocketTarget } from "./socket.ts";
+import { type Input, next, type State, TRANSITIONS } from "./states.ts";
+import { ACTIVATION_CODES, ACTIVATION_TYPES, activationCode, DIAGNOSTIC_ACK_CODE, PAYLOAD_TYPES } from "./tables.ts";
+import { Wire, type WireHandler } from "./wire.ts";
+
+/** Silent requests in a row, nothing else received meanwhile, after which the connection counts as half-open. */
+const MAX_SILENT_REQUESTS = 2;
+
+interface Notice {
+  readonly connected: boolean;
+  readonly reason: string | undefined;
+  readonly tls: boolean;
+}
+
+export class DoipConnection implements ChannelHost {
+  readonly clock: Clock;
+  readonly stats: ConnectionStats = {
+    requests: 0,
+    responses: 0,
+    unexpected: 0,
+    malformed: 0,
+    connects: 0,
+    losses: 0,
+  };
+  readonly #options: ConnectionOptions & typeof CONNECTION_DEFAULTS;
+  readonly #channels = new Map<number, Channel>();
+  readonly #alive: AliveCheck;
+  readonly #notices: Notice[] = [];
+  #notifying = false;
+  #told = false;
+  #timing: ConnectionTiming;
+  #state: State = "idle";
+  #ip: string;
+  #version: number;
+  #wire: Wire | undefined;
+  #overTls = false;
+  #timer: TimerHandle | undefined;
+  #attempts = 0;
+  #readyMs = 0;
+  #receivedMs = 0;
+  #silentRequests = 0;
+
+  constructor(options: ConnectionOptions) {
+    this.#options = { ...CONNECTION_DEFAULTS, ...options } as ConnectionOptions & typeof CONNECTION_DEFAULTS;
+    this.clock = options.clock;
+    this.#timing = options.timing;
+    this.#ip = options.ip;
+    this.#version = options.version;
+    this.#alive = new AliveCheck({
+      clock: options.clock,
+      intervalMs: this.#options.aliveIntervalMs,
+      timeoutMs: this.#options.aliveTimeoutMs,
+      probe: () => this.#sendAliveCheck(),
+      onDead: () => this.#apply("lost", "alive check unanswered"),
+    });
+  }
+
+  get state(): State {
+    return this.#state;
+  }
+  get connected(): boolean {
+    return this.#state === "ready";
+  }
+  get ip(): string {
+    return this.#ip;
+  }
+  /** Whether the present connection is encrypted. */
+  get overTls(): boolean {
+    return this.#overTls;
+  }
+  get sendTimeoutMs(): number {
+    return this.#options.sendTimeoutMs;
+  }
+  get ackRequired(): boolean {
+    return this.#options.ackRequired;
+  }
+
+  /** Starts connecting; nothing when it is already under way. */
+  open(): void {
+    this.#apply("wake", "");
+  }
+
+  /**
+   * The gateway announced itself. A disconnected one is tried at once, at its newest address; a connected one is asked whether it is
+   * still there, because it may have restarted or moved.
+   */
+  announce(ip: string, version: number): void {
+    const moved = ip !== this.#ip;
+    this.#version = version;
+    this.#ip = ip;
+    this.#attempts = 0;
+    if (this.connected) this.#alive.probe(moved);
+    else this.#apply(moved && TRANSITIONS[this.#state].moved !== undefined ? "moved" : "wake", "announced");
+  }
+
+  setTiming(timing: ConnectionTiming): void {
+    this.#timing = timing;
+  }
+
+  /** The way to one address behind this gateway. Throws `Fault` when it is already open: requests to one address share one queue. */
+  channel(handler: ChannelHandler, options: ChannelOptions): Channel {
+    if (this.#channels.has(options.targetAddress)) {
+      throw new Fault("internal", `${options.name}: address ${formatAddress(options.targetAddress)} is already in use`);
+    }
+    const channel = new Channel(this, handler, options);
+    this.#channels.set(options.targetAddress, channel);
+    return channel;
+  }
+
+  /** Ends the connection for good; open requests fail. Resolves when the socket is gone. */
+  async close(): Promise<void> {
+    const wire = this.#wire;
+    this.#apply("close", "closed by the tester");
+    if (wire === undefined) return;
+    // A peer that takes nothing more must not hold up the end.
+    const timer = this.clock.setTimeout(() => wire.destroy(), this.sendTimeoutMs);
+    await wire.gone;
+    this.clock.clearTimeout(timer);
+  }
+
+  // ---- for the channels ----------------------------------------------------------------------------------------------
+
+  transmit(targetAddress: number, uds: Uint8Array): boolean {
+    const frame = encodeDiagnosticMessage(this.#version, this.#options.testerAddress, targetAddress, uds);
+    if (this.#wire?.write(frame) !== true) return false;
+    this.stats.requests++;
+    this.#alive.onSent(this.clock.now());
+    return true;
+  }
+
+  answers(request: Uint8Array, response: Uint8Array): boolean {
+    return this.#options.answers(request, response);
+  }
+
+  demand(): void {
+    this.#apply("demand", "");
+  }
+
+  ackTimedOut(sentMs: number): void {
+    this.#silentRequests = this.#receivedMs >= sentMs ? 0 : this.#silentRequests + 1;
+    if (this.#silentRequests >= MAX_SILENT_REQUESTS) this.#apply("lost", "no acknowledgement, nothing received");
+  }
+
+  release(channel: Channel): void {
+    if (this.#channels.get(channel.targetAddress) === channel) this.#channels.delete(channel.targetAddress);
+  }
+
+  // ---- states --------------------------------------------------------------------------------------------------------
+
+  #apply(input: Input, reason: string): void {
+    const from = this.#state;
+    if (TRANSITIONS[from][input] === undefined) return;
+    const to = next(from, input);
+    this.#state = to;
+    this.#disarm();
+    if (input === "wake" || input === "demand" || input === "moved") this.#attempts = 0;
+    if (from === "ready") this.#leaveReady(reason);
+    else if (input === "failed") this.#log("warn", `cannot connect: ${reason}`);
+    if (this.#state === to) this.#enter(to);
+  }
+
+  #enter(state: State): void {
+    switch (state) {
+      case "connecting":
+        this.#openWire(false);
+        break;
+      case "securing":
+        this.#openWire(true);
+        break;
+      case "activating":
+      case "activatingTls":
+        this.#requestActivation();
+        break;
+      case "ready":
+        this.#enterReady();
+        break;
+      case "waiting":
+        this.#enterWaiting();
+        break;
+      case "dormant":
+        this.#log("error", "giving up until the gateway announces itself or a request asks for it");
+        break;
+      case "closed":
+        this.#dropWire();
+        this.#notify(false, "closed by the tester");
+    }
+  }
+
+  #enterReady(): void {
+    this.#attempts = 0;
+    this.#silentRequests = 0;
+    this.#readyMs = this.clock.now();
+    this.#receivedMs = this.#readyMs;
+    this.stats.connects++;
+    this.#alive.start();
+    this.#log("info", "connected");
+    this.#notify(true, undefined);
+  }
+
+  #leaveReady(reason: string): void {
+    this.stats.losses++;
+    this.#alive.stop();
+    this.#dropWire();
+    this.#log("warn", `disconnected: ${reason}`);
+    this.#notify(false, reason);
+  }
+
+  #enterWaiting(): void {
+    this.#dropWire();
+    this.#attempts++;
+    if (this.#attempts > this.#timing.retryAttempts) this.#apply("exhausted", "");
+    else this.#arm(this.#timing.retryDelayMs, "retry", "");
+  }
+
+  // The only place that tells of connectivity. A listener may cause the next change: it is told after all have heard of this one.
+  #notify(connected: boolean, reason: string | undefined): void {
+    this.#notices.push({ connected, reason, tls: this.#overTls });
+    if (this.#notifying) return;
+    this.#notifying = true;
+    try {
+      for (let notice = this.#notices.shift(); notice !== undefined; notice = this.#notices.shift()) this.#tell(notice);
+    } finally {
+      this.#notifying = false;
+    }
+  }
+
+  #tell(notice: Notice): void {
+    if (this.#told === notice.connected) return;
+    this.#told = notice.connected;
+    const channels = [...this.#channels.values()];
+    if (!notice.connected) for (const channel of channels) channel.fail(channel.offline());
+    for (const channel of channels) channel.onConnectivity(notice.connected);
+    this.#options.events?.onConnectivity?.(notice.connected, {
+      gatewayAddress: this.#options.gatewayAddress,
+      ip: this.#ip,
+      tls: notice.tls,
+      ...(notice.reason === undefined ? {} : { reason: notice.reason }),
+    });
+  }
+
+  // ---- socket --------------------------------------------------------------------------------------------------------
+
+  #openWire(secure: boolean): void {
+    this.#dropWire();
+    this.#overTls = secure;
+    const target = this.#target(secure);
+    if (secure && target.tls?.ca === undefined) {
+      this.#log("warn", "TLS without a configured CA: the gateway's certificate is accepted unverified");
+    }
+    this.#arm(this.#timing.connectTimeoutMs, "failed", "no connection in time");
+    try {
+      this.#wire = new Wire(this.#options.open ?? openSocket, target, this.#options, this.#wireHandler);
+    } catch (error) {
+      this.#apply("failed", error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  #target(secure: boolean): SocketTarget {
+    const { testerIp, port, tlsPort, tls } = this.#options;
+    const localAddress = localAddressFor(testerIp, this.#ip);
+    return {
+      host: this.#ip,
+      port: secure ? tlsPort : port,
+      ...(localAddress === undefined ? {} : { localAddress }),
+      ...(secure ? { tls: tls ?? {} } : {}),
+    };
+  }
+
+  readonly #wireHandler: WireHandler = {
+    onOpen: () => this.#apply("connected", ""),
+    onHeard: () => {
+      this.#receivedMs = this.clock.now();
+      this.#alive.onReceived();
+    },
+    onMessage: (version, payloadType, payload) => this.#onMessage(version, payloadType, payload),
+    onRefused: (nack, closes, payloadType) => {
+      this.stats.malformed++;
+      this.#log("warn", `malformed message: ${nack}`);
+      if (payloadType !== PAYLOAD_TYPES.genericNack.type) this.#write(genericNack(nack));
+      if (closes) this.#end(`malformed message: ${nack}`);
+    },
+    onRoom: () => {
+      for (const channel of this.#channels.values()) channel.onRoom();
+    },
+    onEnd: (reason) => this.#end(reason),
+  };
+
+  /** The socket is no good any more. A connection that falls right after it stood must not spin. */
+  #end(reason: string): void {
+    if (this.#state !== "ready") this.#apply("failed", reason);
+    else this.#apply(this.clock.now() - this.#readyMs < this.#timing.retryDelayMs ? "flapped" : "lost", reason);
+  }
+
+  #dropWire(): void {
+    this.#wire?.drop();
+    this.#wire = undefined;
+  }
+
+  // ---- messages ------------------------------------------------------------------------------------------------------
+
+  #onMessage(version: number, payloadType: number, payload: Uint8Array): void {
+    const message = decodePayload(version, payloadType, payload);
+    if (message === undefined) return;
+    switch (message.kind) {
+      case "diagnosticMessage":
+        this.#onDiagnostic(message);
+        break;
+      case "diagnosticAck":
+      case "diagnosticNack":
+        this.#onAcknowledgement(message);
+        break;
+      case "aliveCheckRequest":
+        this.#write({ kind: "aliveCheckResponse", sourceAddress: this.#options.testerAddress });
+        break;
+      case "aliveCheckResponse":
+        this.#alive.onAliveCheckResponse();
+        break;
+      case "routingActivationResponse":
+        this.#onActivation(message.code);
+        break;
+      case "genericNack":
+        this.#onGenericNack(message.code);
+        break;
+      default:
+        this.stats.unexpected++;
+    }
+  }
+
+  #onDiagnostic(message: DiagnosticMessage): void {
+    if (this.#state !== "ready" || message.targetAddress !== this.#options.testerAddress) {
+      this.stats.unexpected++;
+      return;
+    }
+    this.stats.responses++;
+    if (this.#channels.get(message.sourceAddress)?.deliver(message.uds) !== true) this.stats.unexpected++;
+    if (this.#options.acknowledge) this.#acknowledge(message.sourceAddress);
+  }
+
+  #acknowledge(ecuAddress: number): void {
+    this.#write({
+      kind: "diagnosticAck",
+      sourceAddress: this.#options.testerAddress,
+      targetAddress: ecuAddress,
+      code: DIAGNOSTIC_ACK_CODE,
+      echo: NO_ECHO,
+    });
+  }
+
+  #onAcknowledgement(message: Acknowledgement): void {
+    const channel = findAcknowledged(this.#channels, message);
+    if (channel === undefined) this.stats.unexpected++;
+    else channel.acknowledge(message);
+  }
+
+  /** A generic NACK names no request: it fails the one that waits for its ACK, if there is just one. */
+  #onGenericNack(code: number): void {
+    this.#log("warn", `generic NACK 0x${hexByte(code)}`);
+    const waiting = [...this.#channels.values()].filter((channel) => channel.awaitsAck);
+    if (waiting.length !== 1) return;
+    waiting[0]!.fail(new Fault("sendFailed", `Sending message failed: generic NACK 0x${hexByte(code)}`, { code }));
+  }
+
+  #requestActivation(): void {
+    this.#arm(this.#timing.activationTimeoutMs, "failed", "no routing activation response in time");
+    this.#write({
+      kind: "routingActivationRequest",
+      sourceAddress: this.#options.testerAddress,
+      activationType: ACTIVATION_TYPES.default,
+    });
+  }
+
+  #onActivation(code: number): void {
+    const { success, text } = activationCode(code);
+    if (this.#state === "activating" && code === ACTIVATION_CODES.tlsRequired.code) this.#apply("tlsRequired", text);
+    else if (this.#state === "activatingTls" && code !== ACTIVATION_CODES.activated.code) this.#deny(code, text);
+    else if (success === true) this.#apply("activated", text);
+    else if (this.#state === "activating") this.#deny(code, text);
+  }
+
+  #deny(code: number, text: string): void {
+    this.#apply("failed", `routing activation denied with 0x${hexByte(code)}: ${text}`);
+  }
+
+  #sendAliveCheck(): void {
+    this.#write({ kind: "aliveCheckResponse", sourceAddress: this.#options.testerAddress });
+    this.#write({ kind: "aliveCheckRequest" });
+  }
+
+  #write(message: Message): void {
+    if (this.#wire?.write(encode(this.#version, message)) === true) this.#alive.onSent(this.clock.now());
+  }
+
+  // ---- timer of the state --------------------------------------------------------------------------------------------
+
+  #arm(delayMs: number, input: Input, reason: string): void {
+    this.#disarm();
+    this.#timer = this.clock.setTimeout(() => {
+      this.#timer = undefined;
+      this.#apply(input, reason);
+    }, delayMs);
+  }
+
+  #disarm(): void {
+    if (this.#timer !== undefined) this.clock.clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #log(level: LogLevel, message: string): void {
+    this.#options.events?.onLog?.(level, message, {
+      gateway: formatAddress(this.#options.gatewayAddress),
+      ip: this.#ip,
+      ...(this.#overTls ? { tls: true } : {}),
+    });
+  }
+}
+
+const NO_ECHO = new Uint8Array(0);

@@ -1,0 +1,93 @@
+/** One socket of a connection: bytes in as messages, frames out bounded, and one word when it is over. */
+import type { Socket } from "node:net";
+import { StreamFramer } from "./framing.ts";
+import { type OpenSocket, readyEvent, type SocketTarget } from "./socket.ts";
+import type { GenericNackName } from "./tables.ts";
+import { FrameWriter } from "./writer.ts";
+
+export interface WireHandler {
+  /** TCP, and TLS where asked for, is up. */
+  onOpen(): void;
+  /** Something came from the peer; before `onMessage`. */
+  onHeard(): void;
+  onMessage(version: number, payloadType: number, payload: Uint8Array): void;
+  onRefused(nack: GenericNackName, closes: boolean, payloadType: number | undefined): void;
+  /** Queued bytes have left. */
+  onRoom(): void;
+  /** The socket failed or was closed by the peer. Nothing follows. */
+  onEnd(reason: string): void;
+}
+
+export interface WireLimits {
+  readonly maxPayloadBytes: number;
+  readonly maxQueuedBytes: number;
+  readonly tcpKeepAliveMs: number;
+}
+
+export class Wire {
+  readonly #socket: Socket;
+  readonly #framer: StreamFramer;
+  readonly #writer: FrameWriter;
+  #dropped = false;
+  #error: string | undefined;
+
+  /** Starts to connect. Throws what `open` throws. */
+  constructor(open: OpenSocket, target: SocketTarget, limits: WireLimits, handler: WireHandler) {
+    const socket = open(target);
+    this.#socket = socket;
+    this.#framer = new StreamFramer(handler, limits);
+    this.#writer = new FrameWriter(socket, limits.maxQueuedBytes);
+    socket.setNoDelay(true);
+    socket.setKeepAlive(true, limits.tcpKeepAliveMs);
+    socket.on(readyEvent(target), () => {
+      if (!this.#dropped) handler.onOpen();
+    });
+    socket.on("data", (chunk: Buffer) => {
+      if (this.#dropped) return;
+      handler.onHeard();
+      this.#framer.push(chunk);
+    });
+    socket.on("drain", () => {
+      if (!this.#dropped) handler.onRoom();
+    });
+    // `close` follows and tells.
+    socket.on("error", (error: Error) => {
+      this.#error = error.message;
+    });
+    socket.on("end", () => this.#over(handler));
+    socket.on("close", () => this.#over(handler));
+  }
+
+  /** False, and nothing queued: no room now; `onRoom` follows. */
+  write(frame: Uint8Array): boolean {
+    return !this.#dropped && this.#writer.write(frame);
+  }
+
+  /** Silences the handler and closes the socket; what was queued in this turn, such as a NACK, may still leave. */
+  drop(): void {
+    if (this.#dropped) return;
+    this.#dropped = true;
+    this.#framer.stop();
+    const socket = this.#socket;
+    if (socket.connecting || socket.writableLength === 0) socket.destroy();
+    else process.nextTick(() => socket.destroySoon());
+  }
+
+  /** Destroys the socket at once, whatever is queued. */
+  destroy(): void {
+    this.drop();
+    this.#socket.destroy();
+  }
+
+  /** Resolves when the socket is gone. */
+  get gone(): Promise<void> {
+    if (this.#socket.closed) return Promise.resolve();
+    return new Promise((resolve) => this.#socket.once("close", () => resolve()));
+  }
+
+  #over(handler: WireHandler): void {
+    if (this.#dropped) return;
+    this.drop();
+    handler.onEnd(this.#error ?? "closed by the gateway");
+  }
+}
