@@ -1,0 +1,179 @@
+/** What must hold between keys, once each value is right by itself. */
+import { isIP, isIPv4 } from "node:net";
+import type { Finding } from "./resolve.ts";
+import type { ServiceAffixes } from "./schema/database.ts";
+import type { Path } from "./tree.ts";
+import type { Config } from "./types.ts";
+
+/** What this build can do. */
+export interface Features {
+  readonly can: boolean;
+}
+export const FEATURES: Features = { can: false };
+
+type Rule = (config: Config, features: Features) => Iterable<Finding>;
+
+const finding = (key: string | Path, message: string): Finding => ({
+  path: typeof key === "string" ? key.split(".") : key,
+  message,
+});
+
+function* affixes(config: Config): Iterable<Finding> {
+  const naming = config.database.naming_convention;
+  const at = ["database", "naming_convention"];
+  const action = naming.action_affixes;
+  const lists: [Path, ServiceAffixes][] = [
+    [
+      [...at, "short_name_affixes"],
+      [naming.short_name_affix_position, naming.short_name_affixes],
+    ],
+    [
+      [...at, "long_name_affixes"],
+      [naming.long_name_affix_position, naming.long_name_affixes],
+    ],
+    ...Object.entries(naming.service_affixes).map(([sid, entry]): [Path, ServiceAffixes] => [
+      [...at, "service_affixes", sid],
+      entry,
+    ]),
+    ...(["read", "write", "start", "stop", "request_results"] as const).map((name): [Path, ServiceAffixes] => [
+      [...at, "action_affixes", name],
+      [action.position, [action[name]]],
+    ]),
+  ];
+  for (const [path, [position, texts]] of lists) {
+    for (const text of texts) {
+      if (position === "Prefix" && /^\s/.test(text))
+        yield finding(path, `prefix ${JSON.stringify(text)} begins with a blank`);
+      if (position === "Suffix" && /\s$/.test(text))
+        yield finding(path, `suffix ${JSON.stringify(text)} ends with a blank`);
+    }
+  }
+}
+
+function* doip({ doip }: Config): Iterable<Finding> {
+  if (!doip.enabled) return;
+  for (const key of ["tester_address", "tester_subnet"] as const) {
+    if (isIP(doip[key]) === 0) yield finding(["doip", key], `expected an IP address, got ${JSON.stringify(doip[key])}`);
+  }
+  for (const key of ["gateway_port", "tls_port", "send_timeout_ms"] as const) {
+    if (doip[key] === 0) yield finding(["doip", key], "must be greater than 0");
+  }
+  if (doip.alive_check_interval_secs >= 2 ** 32)
+    yield finding("doip.alive_check_interval_secs", "must be less than 2^32");
+  yield* pair("doip.tls", "certificate", doip.tls.certificate, "key", doip.tls.key);
+  if (doip.tls.min_version > doip.tls.max_version) yield finding("doip.tls.max_version", "is lower than min_version");
+}
+
+function* transports({ doip, can }: Config, features: Features): Iterable<Finding> {
+  if (can !== undefined && !features.can) yield finding("can", "this build speaks DoIP only; remove the section");
+  if (can === undefined && !doip.enabled) yield finding("doip.enabled", "neither DoIP nor CAN is configured");
+}
+
+function* can({ doip, can }: Config): Iterable<Finding> {
+  if (can === undefined) return;
+  if (can.interface === undefined) yield finding("can.interface", "is required");
+  const names = new Set<string>();
+  const pairs = new Set<string>();
+  for (const [index, { ecu_name, request_id, response_id }] of can.ecu_mappings.entries()) {
+    const at = ["can", "ecu_mappings", index];
+    if (request_id === response_id) yield finding([...at, "response_id"], "equals request_id");
+    if (names.has(ecu_name.toLowerCase())) yield finding([...at, "ecu_name"], `${ecu_name} is mapped twice`);
+    if (pairs.has(`${request_id}/${response_id}`))
+      yield finding([...at, "request_id"], "the pair of identifiers is used twice");
+    names.add(ecu_name.toLowerCase());
+    pairs.add(`${request_id}/${response_id}`);
+  }
+  for (const [index, { transport }] of can.transport_overrides.entries()) {
+    if (transport.toLowerCase() === "doip" && !doip.enabled) {
+      yield finding(["can", "transport_overrides", index, "transport"], "DoIP is disabled");
+    }
+  }
+  for (const [index, { payload_hex }] of can.probe_fallbacks.entries()) {
+    if (!/^(?:[0-9a-f]{2})+$/i.test(payload_hex)) {
+      yield finding(["can", "probe_fallbacks", index, "payload_hex"], "expected an even number of hex digits");
+    }
+  }
+}
+
+function* server({ server, http }: Config): Iterable<Finding> {
+  if (isIP(server.address) === 0) yield finding("server.address", "expected an IP address");
+  yield* pair("http", "tls_certificate", http.tls_certificate, "tls_key", http.tls_key);
+  if (http.tls_ca !== undefined && http.tls_certificate === undefined)
+    yield finding("http.tls_ca", "needs tls_certificate");
+  if (http.base_paths.length === 0) yield finding("http.base_paths", "needs at least one path");
+  for (const [index, path] of http.base_paths.entries()) {
+    if (!/^(?:\/[A-Za-z0-9._~-]+)+$/.test(path))
+      yield finding(["http", "base_paths", index], "expected a path like /sovd/v1");
+    if (http.base_paths.indexOf(path) !== index) yield finding(["http", "base_paths", index], "stands twice");
+  }
+}
+
+function* discovery({ discovery }: Config): Iterable<Finding> {
+  for (const [index, target] of discovery.targets.entries()) {
+    const [ip = "", port = "1", ...rest] = target.split(":");
+    const isPort = /^\d{1,5}$/.test(port) && Number(port) > 0 && Number(port) < 65_536;
+    if (!isIPv4(ip) || !isPort || rest.length > 0) {
+      yield finding(
+        ["discovery", "targets", index],
+        `expected an IPv4 address with or without port, got ${JSON.stringify(target)}`,
+      );
+    }
+  }
+}
+
+const SHORTEST_SECRET = 32;
+
+function* security({ security }: Config): Iterable<Finding> {
+  if (security.mode === "plugin" && security.plugin === undefined)
+    yield finding("security.plugin", "is required by mode plugin");
+  if (security.mode !== "jwt") return;
+  if (security.secret === undefined && security.public_key === undefined && security.jwks_url === undefined) {
+    yield finding("security.mode", "jwt needs one of secret, public_key, jwks_url");
+  }
+  if (security.public_key !== undefined && security.jwks_url !== undefined) {
+    yield finding("security.jwks_url", "stands beside public_key; give one of them");
+  }
+  if (security.secret !== undefined && Buffer.byteLength(security.secret) < SHORTEST_SECRET) {
+    yield finding("security.secret", `needs at least ${SHORTEST_SECRET} bytes`);
+  }
+  if (security.jwks_url !== undefined && !isTrustworthy(security.jwks_url)) {
+    yield finding("security.jwks_url", "expected an https URL, or http to this machine");
+  }
+}
+
+/** Keys may come over TLS, or from this very machine. */
+function isTrustworthy(url: string): boolean {
+  if (!URL.canParse(url)) return false;
+  const { protocol, hostname } = new URL(url);
+  return protocol === "https:" || (protocol === "http:" && ["localhost", "127.0.0.1", "[::1]"].includes(hostname));
+}
+
+function* update({ update }: Config): Iterable<Finding> {
+  for (const key of ["verify", "verify_databases"] as const) {
+    if (update[key] === "required" && update.trusted_keys.length === 0) {
+      yield finding(["update", key], "required needs trusted_keys");
+    }
+  }
+  for (const [index, url] of update.secondaries.entries()) {
+    if (!URL.canParse(url)) yield finding(["update", "secondaries", index], "expected a URL");
+  }
+}
+
+function* store({ store, logging }: Config): Iterable<Finding> {
+  if (store.max_mapped_bytes > store.max_bytes) yield finding("store.max_mapped_bytes", "is larger than max_bytes");
+  if (/[/\\\0]/.test(logging.log_file_config.name))
+    yield finding("logging.log_file_config.name", "expected a file name");
+}
+
+function* pair(table: string, one: string, first: unknown, other: string, second: unknown): Iterable<Finding> {
+  if ((first === undefined) === (second === undefined)) return;
+  const [given, missing] = first === undefined ? [other, one] : [one, other];
+  yield finding(`${table}.${given}`, `needs ${missing}`);
+}
+
+const RULES: readonly Rule[] = [affixes, doip, transports, can, server, discovery, security, update, store];
+
+/** Everything that does not hold, all at once. */
+export function checkRules(config: Config, features: Features = FEATURES): Finding[] {
+  return RULES.flatMap((rule) => [...rule(config, features)]);
+}

@@ -1,0 +1,114 @@
+/** Sections of our own: processes and memory, store, tokens, software update. */
+import { atLeast, bool, choice, choiceList, optional, path, pattern, text, textList, u32, u64 } from "../leaf.ts";
+import { section } from "../node.ts";
+
+const GIB = 1_073_741_824;
+const MIB = 1_048_576;
+
+export const STORE = section("The store (LMDB): databases, state, images. It has one process only.", {
+  path: text("", "Folder of the store; empty: `.sovd-edge` in `runtime_update_config.storage_dir`.", {
+    flag: "--store <folder>",
+  }),
+  max_bytes: atLeast(16 * MIB, 4 * GIB, "Largest size of the store on disk."),
+  max_mapped_bytes: atLeast(MIB, 512 * MIB, "Largest value kept in one piece; larger ones are read in chunks."),
+  max_upload_bytes: atLeast(MIB, 2 * GIB, "Largest image or bulk data that is taken."),
+});
+
+export const SHARDS = section("Worker threads that talk to the vehicle.", {
+  workers: u32(0, "Number of shards; 0: one per core, at most 2."),
+  max_heap_mib: atLeast(16, 64, "Heap of one shard; beyond it the shard is restarted."),
+  max_young_heap_mib: atLeast(1, 4, "Part of the heap for short-lived objects; more is faster and takes more memory."),
+  restart_delay_ms: atLeast(1, 1_000, "Pause before a dead shard is started again; doubles each time, up to 30 s."),
+  max_restarts_per_minute: u32(5, "Restarts in a minute after which health is Failed."),
+});
+
+export const JOBS = section("The thread for slow work: import, hashing, unpacking, export.", {
+  parallel_load_tasks: atLeast(1, 1, "Databases imported at a time."),
+  max_heap_mib: atLeast(32, 256, "Heap of the thread."),
+  idle_timeout_ms: u64(10_000, "The thread ends after so much time without work."),
+});
+
+export const PROCESS = section("The process.", {
+  max_young_heap_mib: atLeast(1, 4, "Part of the main thread's heap for short-lived objects."),
+  shutdown_timeout_ms: u64(10_000, "Time that running requests get at the end."),
+});
+
+const ALGORITHMS = [
+  "HS256",
+  "HS384",
+  "HS512",
+  "RS256",
+  "RS384",
+  "RS512",
+  "PS256",
+  "PS384",
+  "PS512",
+  "ES256",
+  "ES384",
+  "ES512",
+] as const;
+
+export const SECURITY = section("Tokens and rights.", {
+  mode: choice(
+    ["development", "jwt", "plugin"],
+    "development",
+    "`development`: anyone gets a token. `jwt`: tokens of your identity provider. `plugin`: your module decides.",
+    { flag: "--security-mode <mode>" },
+  ),
+  token_lifetime_secs: atLeast(1, 86_400, "Life of a token of mode `development`."),
+  algorithms: choiceList(
+    ALGORITHMS,
+    ["RS256", "PS256", "ES256", "HS256"],
+    "Signature algorithms accepted in mode `jwt`, as far as a key for them is given.",
+  ),
+  secret: optional(text("", "Shared secret of HS algorithms.", { secret: true, example: "at least 32 bytes" })),
+  public_key: optional(
+    path("", "PEM file of the public key or certificate of RS, PS or ES algorithms.", { example: "issuer.pem" }),
+  ),
+  jwks_url: optional(
+    text("", "URL of the key set; asked again for an unknown key id.", { example: "https://idp.example/jwks.json" }),
+  ),
+  jwks_timeout_ms: atLeast(1, 5_000, "Longest wait for the key set."),
+  jwks_cooldown_ms: u64(30_000, "Shortest time between two questions for the key set."),
+  jwks_max_age_ms: u64(600_000, "Age at which the key set is asked for again."),
+  issuer: optional(text("", "`iss` that tokens must have.", { example: "https://idp.example" })),
+  audience: textList([], "`aud` values of which tokens must have one; empty: not checked."),
+  clock_tolerance_secs: u32(60, "Tolerance for `exp` and `nbf` of mode `jwt`."),
+  max_token_bytes: atLeast(256, 8_192, "Longest token that is looked at."),
+  plugin: optional(path("", "ES module of mode `plugin`.", { example: "./security-plugin.mjs" })),
+  open_routes: optional(
+    textList([], "Routes that need no token, `METHOD /path`; default: those of the CDA.", { example: ["GET /health"] }),
+  ),
+});
+
+export const UPDATE = section("Software update (`/updates`) and retrieval of databases.", {
+  enabled: bool(true, "Whether `/updates` exists."),
+  role: choice(
+    ["standalone", "primary", "secondary"],
+    "standalone",
+    "`primary` relays to secondaries, `secondary` takes packages from a primary.",
+  ),
+  allow_download: bool(false, "Allow to retrieve databases."),
+  implicit_prepare: bool(true, "Execute prepares first when that was not asked for; false answers 409."),
+  verify: choice(
+    ["required", "optional", "none"],
+    "optional",
+    "Signatures of packages: demanded, checked where present, or not looked at.",
+  ),
+  trusted_keys: textList([], "PEM files of the keys that may sign packages."),
+  allow_downgrade: bool(false, "Accept an older version than the installed one."),
+  verify_databases: choice(["required", "optional", "none"], "none", "Signatures of uploaded databases, as `verify`."),
+  provider: optional(path("", "ES module that installs packages.", { example: "./update-provider.mjs" })),
+  secondaries: textList([], "Base URLs of the secondaries of a primary."),
+  primary: optional(
+    text("", "Base URL of the primary of a secondary.", { example: "https://10.2.1.1:20002/vehicle/v15" }),
+  ),
+  hardware_id: pattern(
+    "text of up to 128 characters",
+    /^.{0,128}$/su,
+    "",
+    "Hardware id that packages must name; empty: not checked.",
+  ),
+  health_timeout_ms: u64(60_000, "Time in which an update must prove healthy before it is rolled back."),
+  status_interval_ms: atLeast(10, 1_000, "Period of progress questions to secondaries."),
+});
