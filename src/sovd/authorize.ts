@@ -1,0 +1,26 @@
+/** Tokens for credentials. */
+import { Type } from "typebox";
+import { type Route, route } from "./route.ts";
+import { ok } from "./schemas.ts";
+
+const Credentials = Type.Object({ client_id: Type.String(), client_secret: Type.String() });
+const Token = Type.Object({
+  access_token: Type.String(),
+  token_type: Type.Literal("Bearer"),
+  expires_in: Type.Integer({ description: "Seconds left." }),
+});
+
+export const authorizeRoutes: readonly Route[] = [
+  route({
+    method: "post",
+    path: "/authorize",
+    summary: "Get a token for credentials",
+    tag: "authorization",
+    public: true,
+    early: true,
+    exclusive: false,
+    body: { kind: "json", family: "lenient", schema: Credentials },
+    responses: { 200: ok(Token) },
+    handle: async (request, { authenticator }) => ({ status: 200, json: await authenticator.authorize(request.body) }),
+  }),
+];

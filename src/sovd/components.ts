@@ -1,0 +1,114 @@
+/** Components: the list of ECUs, one ECU, and its variant detection. */
+import { Type } from "typebox";
+import { formatAddress } from "#core/bytes.ts";
+import type { EcuView } from "#fleet/api.ts";
+import { objectText, textOf } from "./json-text.ts";
+import { type Route, route } from "./route.ts";
+import {
+  CREATED_EMPTY,
+  IncludeSchema,
+  IncludeSdgs,
+  items,
+  ok,
+  ResourceItem,
+  SchemaQuery,
+  wantsSdgs,
+} from "./schemas.ts";
+
+const COLLECTIONS = ["locks", "operations", "data", "configurations"] as const;
+const MORE_COLLECTIONS = ["x-single-ecu-jobs", "faults", "modes"] as const;
+
+const Links = Object.fromEntries([...COLLECTIONS, ...MORE_COLLECTIONS].map((name) => [name, Type.String()]));
+
+const Component = Type.Object({
+  id: Type.String(),
+  name: Type.String(),
+  variant: Type.Object({
+    name: Type.String(),
+    is_base_variant: Type.Boolean(),
+    state: Type.String(),
+    logical_address: Type.String(),
+  }),
+  ...Links,
+  sdgs: Type.Optional(Type.Array(Type.Unknown())),
+});
+
+const Components = items(ResourceItem, {});
+
+/** The variant as the API shows it. */
+export function variantOf(ecu: EcuView): Record<string, unknown> {
+  return {
+    name: ecu.variant ?? "Unknown",
+    is_base_variant: ecu.isBaseVariant,
+    state: ecu.state,
+    logical_address: formatAddress(ecu.logicalAddress),
+  };
+}
+
+const detect = {
+  path: "/components/{ecu}",
+  summary: "Detect the component's variant now",
+  tag: "components",
+  open: true,
+  responses: { 201: CREATED_EMPTY },
+} as const;
+
+const detectRoute = (method: "put" | "post"): Route =>
+  route({
+    ...detect,
+    method,
+    handle: async (request, { fleet }) => {
+      await fleet.call(request.ecu.name, "detect", {}, request);
+      return { status: 201 };
+    },
+  });
+
+export const componentRoutes: readonly Route[] = [
+  route({
+    method: "get",
+    path: "/components",
+    summary: "All components",
+    tag: "components",
+    open: true,
+    links: true,
+    query: SchemaQuery,
+    responses: { 200: ok(Components) },
+    handle: (request, { fleet, options }) => {
+      const prefix = `${request.origin}${request.base}/components/`;
+      const show = (ecu: EcuView) => ({ href: prefix + encodeURIComponent(ecu.id), id: ecu.id, name: ecu.id });
+      const json: Record<string, unknown> = { items: fleet.ecus.map(show) };
+      for (const field of options.componentFields) {
+        json[field] = fleet.ecus.filter((ecu) => ecu.fields.includes(field)).map(show);
+      }
+      return { status: 200, json };
+    },
+  }),
+  route({
+    method: "get",
+    path: "/components/{ecu}",
+    summary: "A component, its variant and where its resources are",
+    tag: "components",
+    open: true,
+    links: true,
+    query: Type.Object({ ...IncludeSchema, ...IncludeSdgs }),
+    responses: { 200: ok(Component) },
+    handle: async (request, { fleet }) => {
+      const { ecu, origin, base } = request;
+      const here = `${origin}${base}/components/${encodeURIComponent(ecu.id)}`;
+      const links = (names: readonly string[]) =>
+        Object.fromEntries(names.map((name) => [name, JSON.stringify(`${here}/${name}`)]));
+      const sdgs = wantsSdgs(request.query) ? await fleet.call(ecu.name, "layerSdgs", {}, request) : undefined;
+      const text = objectText({
+        id: JSON.stringify(ecu.id),
+        name: JSON.stringify(ecu.id),
+        variant: JSON.stringify(variantOf(ecu)),
+        ...links(COLLECTIONS),
+        sdgs: sdgs === undefined ? undefined : textOf(sdgs.body),
+        ...links(MORE_COLLECTIONS),
+      });
+      return { status: 200, text };
+    },
+  }),
+  detectRoute("put"),
+  detectRoute("post"),
+];

@@ -1,0 +1,113 @@
+/** The one mapper from a fault to SOVD's error object, its status and headers. */
+import { FAULTS, Fault, type FaultData, type FaultSpec, toFaultData } from "#core/errors.ts";
+import { nrcText } from "#uds/nrc.ts";
+import type { SovdOptions } from "./context.ts";
+
+export interface SovdError {
+  message: string;
+  error_code: string;
+  vendor_code?: string;
+  parameters?: Record<string, unknown>;
+  "x-errorsource"?: string;
+}
+
+export interface ErrorAnswer {
+  readonly status: number;
+  readonly json: SovdError;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+type ErrorOptions = Pick<SovdOptions, "truncatedAnswerStatus" | "retryAfterS">;
+
+/** The CDA writes the plural, ISO 17978-3 the singular. */
+const ISO_PRECONDITION = "precondition-not-fulfilled";
+
+/** Base paths of the CDA keep its spelling of error codes. */
+export function usesCdaSpelling(base: string): boolean {
+  return base.startsWith("/vehicle/");
+}
+
+/** Status, headers and error object of whatever was thrown. `base` decides the spelling of `error_code`. */
+export function toErrorAnswer(error: unknown, base: string, options: ErrorOptions): ErrorAnswer {
+  const fault = toFaultData(error);
+  const spec: FaultSpec = FAULTS[fault.kind];
+  const json = toErrorObject(fault);
+  if (json.error_code === "preconditions-not-fulfilled" && !usesCdaSpelling(base)) json.error_code = ISO_PRECONDITION;
+  const headers = headersOf(fault, spec, options);
+  const status = statusOf(fault, spec, options, json);
+  return headers === undefined ? { status, json } : { status, json, headers };
+}
+
+function statusOf(fault: FaultData, spec: FaultSpec, options: ErrorOptions, json: SovdError): number {
+  if (fault.kind === "payloadTooShort" && options.truncatedAnswerStatus === 502) {
+    json.error_code = "invalid-response-content";
+    delete json.vendor_code;
+    return 502;
+  }
+  return spec.status;
+}
+
+function headersOf(fault: FaultData, spec: FaultSpec, options: ErrorOptions): Record<string, string> | undefined {
+  if (fault.kind === "unauthorized") return { "WWW-Authenticate": 'Bearer realm="sovd"' };
+  if (fault.kind === "methodNotAllowed") return { Allow: String(fault.details?.["allow"] ?? "") };
+  if (spec.retryable && spec.status !== 504) return { "Retry-After": String(options.retryAfterS) };
+  return undefined;
+}
+
+/** The error object alone. */
+export function toErrorObject(fault: FaultData): SovdError {
+  if (fault.kind === "ecuRefused") return refusal(fault);
+  const spec: FaultSpec = FAULTS[fault.kind];
+  const json: SovdError = { message: fault.message, error_code: spec.code };
+  if (spec.vendorCode !== undefined) json.vendor_code = spec.vendorCode;
+  const parameters = parametersOf(fault);
+  if (parameters !== undefined) json.parameters = parameters;
+  return json;
+}
+
+function parametersOf(fault: FaultData): Record<string, unknown> | undefined {
+  const details = fault.details;
+  if (details === undefined || fault.kind === "methodNotAllowed") return undefined;
+  if (fault.kind !== "invalidParameter") return { ...details };
+  const possible = details["possibleValues"];
+  if (!Array.isArray(possible)) return { ...details };
+  return { details: "value", possiblevalues: possible.map((value) => String(value).toLowerCase()) };
+}
+
+function refusal(fault: FaultData): SovdError {
+  const nrc = fault.details?.["nrc"];
+  const sid = fault.details?.["sid"];
+  const parameters: Record<string, unknown> = {};
+  if (typeof nrc === "number") parameters["NRC"] = nrc;
+  if (typeof sid === "number") parameters["SID"] = sid;
+  return {
+    message: `A negative Response was received (${refusalText(fault, nrc)})`,
+    error_code: FAULTS.ecuRefused.code,
+    parameters,
+    "x-errorsource": "ECU",
+  };
+}
+
+/** The database's own text of the coded NRC wins over the standard's. */
+function refusalText(fault: FaultData, nrc: unknown): string {
+  const text = fault.details?.["text"];
+  if (typeof text === "string") return text;
+  return typeof nrc === "number" ? nrcText(nrc) : "";
+}
+
+/** An ECU's failure beside the results of others (functional groups): other codes than the same failure of a whole request. */
+export function toDataError(fault: FaultData): SovdError {
+  const json = toErrorObject(fault);
+  if (fault.kind === "ecuRefused") return json;
+  json["x-errorsource"] = "ecu";
+  if (FAULTS[fault.kind].status === 400 && fault.kind !== "invalidParameter") {
+    json.error_code = "invalid-response-content";
+    json.vendor_code = "bad-request";
+  }
+  return json;
+}
+
+/** A `Fault` for an allowed-values failure, e.g. of a mode or scope. */
+export function invalidValue(possibleValues: readonly string[]): Fault {
+  return new Fault("invalidParameter", "The parameter value is not valid", { possibleValues });
+}

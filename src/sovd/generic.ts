@@ -1,0 +1,31 @@
+/** Any UDS request as bytes, for services that have no resource of their own. */
+import { Fault } from "#core/errors.ts";
+import { permitBytes, sidName } from "./plugin.ts";
+import { type Route, route } from "./route.ts";
+
+const NEGATIVE_RESPONSE = 0x7f;
+
+export const genericRoutes: readonly Route[] = [
+  route({
+    method: "put",
+    path: "/components/{ecu}/genericservice",
+    summary: "Send a complete UDS request, get the complete answer",
+    tag: "genericservice",
+    lock: "dataWrite",
+    body: { kind: "raw" },
+    responses: {
+      200: { description: "The ECU's answer, negative ones included.", contentType: "application/octet-stream" },
+    },
+    handle: async (request, context) => {
+      const { body, ecu } = request;
+      if (body.byteLength === 0) throw new Fault("badRequest", "The request is empty");
+      await permitBytes(request, context, sidName(body[0]!), body);
+      const reply = await context.fleet.call(ecu.name, "genericService", { request: body }, request);
+      const answer = reply.body;
+      if (context.options.genericRefusalStatus === 502 && answer?.[0] === NEGATIVE_RESPONSE) {
+        throw new Fault("ecuRefused", "negative response", { sid: answer[1], nrc: answer[2] });
+      }
+      return reply;
+    },
+  }),
+];

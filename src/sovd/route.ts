@@ -1,0 +1,215 @@
+/**
+ * A route is data: it feeds the matcher, the checks, the OpenAPI document, and the answers 404 and 405. Handlers get values that
+ * are checked already and return data; they never see the socket.
+ */
+import type { Static, TObject, TSchema } from "typebox";
+import type { EcuView } from "#fleet/api.ts";
+import type { Accept, ServiceBody } from "#fleet/messages.ts";
+import type { SovdContext } from "./context.ts";
+
+export type Method = "get" | "put" | "post" | "delete" | "patch";
+
+/**
+ * What a caller must hold. `dataWrite`, `download` and `comParam` are `ecu` or `none` as the options say; `vehicle` is the caller's
+ * own vehicle lock.
+ */
+export type LockRule = "none" | "ecu" | "group" | "vehicle" | "dataWrite" | "download" | "comParam";
+
+/**
+ * How a JSON body is refused: `wrapped` and `lenient` with 400 for everything, `plain` with 415, 400 and 422 for type, syntax and
+ * shape; `lenient` does not look at Content-Type.
+ */
+export type JsonFamily = "wrapped" | "plain" | "lenient";
+
+/** A JSON body checked against `schema`. `optional`: no Content-Type means no body. */
+export interface JsonBody<S extends TSchema = TSchema> {
+  readonly kind: "json";
+  readonly family: JsonFamily;
+  readonly schema: S;
+  readonly optional?: boolean;
+}
+
+/** A service's parameters: JSON `{ [member]: {…} }`, or raw parameter bytes. `required`: Content-Type must be there. */
+export interface NegotiatedBody {
+  readonly kind: "service";
+  readonly member: "data" | "parameters";
+  readonly required: boolean;
+  readonly schema: TSchema;
+  /** JSON must carry the member. */
+  readonly memberRequired: boolean;
+  /** Raw bytes are refused. */
+  readonly jsonOnly?: boolean;
+}
+
+/** Exactly `application/octet-stream`, in and out. */
+export interface RawBody {
+  readonly kind: "raw";
+}
+
+export type BodySpec = JsonBody | NegotiatedBody | RawBody;
+
+export interface ServiceCall {
+  readonly service: ServiceBody;
+  /** `timeout` of an execution, seconds. */
+  readonly timeoutS: number | undefined;
+}
+
+type BodyOf<B> =
+  B extends JsonBody<infer S>
+    ? B extends { readonly optional: true }
+      ? Static<S> | undefined
+      : Static<S>
+    : B extends NegotiatedBody
+      ? ServiceCall
+      : B extends RawBody
+        ? Uint8Array
+        : undefined;
+
+type ParamNames<P extends string> = P extends `${string}{${infer Name}}${infer Rest}` ? Name | ParamNames<Rest> : never;
+
+/** Who calls; `sub` owns locks. */
+export interface Claims {
+  readonly sub: string;
+  readonly [claim: string]: unknown;
+}
+
+/** A request after all checks. It also serves as `CallOptions` of a fleet call: deadline and signal are its own. */
+export interface SovdRequest<Params, Query, Body, Ecu, Group> {
+  readonly method: Method;
+  /** Path segments in lower case. */
+  readonly params: Params;
+  readonly query: Query;
+  readonly body: Body;
+  /** The component the path names. */
+  readonly ecu: Ecu;
+  /** The functional group the path names, lower case. */
+  readonly group: Group;
+  /** Form of the answer the caller takes; `json` on routes that do not negotiate. */
+  readonly accept: Accept;
+  /** Owner of locks and executions; empty on open routes without a token. */
+  readonly owner: string;
+  readonly claims: Claims | undefined;
+  /** Base path this request came in by, e.g. `/vehicle/v15`. */
+  readonly base: string;
+  /** Path as sent, without query and trailing slashes. */
+  readonly path: string;
+  /** `http://host` for links; a Fault when the request names no host. */
+  readonly origin: string;
+  /** Absolute, `Clock.now()` milliseconds. */
+  readonly deadlineMs: number;
+  /** Aborted when the client goes away or time is up. */
+  readonly signal: AbortSignal;
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: the erased form; `route` checks each handler against its own schemas
+export type AnyRequest = SovdRequest<any, any, any, any, any>;
+
+/** What a handler gives back; a worker's `Reply` fits as it is. Without `json`, `text` and `body` the answer is empty. */
+export interface Answer {
+  readonly status: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly json?: unknown;
+  /** Finished JSON text of an object. */
+  readonly text?: string;
+  /** Finished bytes; `contentType` defaults to JSON. */
+  readonly body?: Uint8Array;
+  readonly contentType?: string;
+}
+
+export interface ResponseSpec {
+  readonly description: string;
+  /** JSON answers only; none: the answer is empty or raw bytes. */
+  readonly schema?: TSchema;
+  readonly contentType?: string;
+}
+
+export interface Route {
+  readonly method: Method;
+  /** Below each base path, or from the root when `mount` says so. */
+  readonly path: string;
+  readonly mount: "base" | "root";
+  readonly summary: string;
+  readonly tag: string;
+  /** No token needed, as long as the options leave open reads open and no lock is asked for. */
+  readonly open: boolean;
+  /** Stays without a token whatever the options say. */
+  readonly public: boolean;
+  /** Answers before databases are loaded. */
+  readonly early: boolean;
+  /** Refused while a database switch is under way: talks to an ECU or changes something. */
+  readonly exclusive: boolean;
+  readonly lock: LockRule;
+  /** The caller chooses JSON or raw bytes. */
+  readonly negotiated: boolean;
+  /** The handler builds links from the request's host. */
+  readonly links: boolean;
+  readonly params: TObject | undefined;
+  readonly query: TObject | undefined;
+  readonly body: BodySpec | undefined;
+  readonly responses: Readonly<Record<number, ResponseSpec>>;
+  readonly handle: (request: AnyRequest, context: SovdContext) => Answer | Promise<Answer>;
+}
+
+interface RouteSpec<P extends string, Q extends TObject, B extends BodySpec | undefined> {
+  readonly method: Method;
+  readonly path: P;
+  readonly summary: string;
+  readonly tag: string;
+  readonly mount?: "root";
+  readonly open?: boolean;
+  readonly public?: boolean;
+  readonly early?: boolean;
+  readonly exclusive?: boolean;
+  readonly lock?: LockRule;
+  readonly negotiated?: boolean;
+  readonly links?: boolean;
+  readonly params?: TObject;
+  readonly query?: Q;
+  readonly body?: B;
+  readonly responses: Readonly<Record<number, ResponseSpec>>;
+  readonly handle: (
+    request: SovdRequest<
+      { readonly [Name in ParamNames<P>]: string },
+      Static<Q>,
+      BodyOf<B>,
+      "ecu" extends ParamNames<P> ? EcuView : undefined,
+      "group" extends ParamNames<P> ? string : undefined
+    >,
+    context: SovdContext,
+  ) => Answer | Promise<Answer>;
+}
+
+/**
+ * Declares a route. Defaults: below the base paths, token needed, no lock, JSON; everything but GET counts as changing something.
+ */
+export function route<const P extends string, Q extends TObject, const B extends BodySpec | undefined = undefined>(
+  spec: RouteSpec<P, Q, B>,
+): Route {
+  return {
+    method: spec.method,
+    path: spec.path,
+    mount: spec.mount ?? "base",
+    summary: spec.summary,
+    tag: spec.tag,
+    open: spec.open === true || spec.public === true,
+    public: spec.public === true,
+    early: spec.early === true,
+    exclusive: spec.exclusive ?? spec.method !== "get",
+    lock: spec.lock ?? "none",
+    negotiated: spec.negotiated === true,
+    links: spec.links === true,
+    params: spec.params,
+    query: spec.query,
+    body: spec.body,
+    responses: spec.responses,
+    handle: spec.handle as Route["handle"],
+  };
+}
+
+/** Names of the parameters in a path template, in order. */
+export function paramNames(path: string): string[] {
+  return path
+    .split("/")
+    .filter((segment) => segment.startsWith("{"))
+    .map((segment) => segment.slice(1, -1));
+}

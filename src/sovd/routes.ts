@@ -1,0 +1,46 @@
+/** The one table of all SOVD routes. */
+import { appRoutes } from "./apps.ts";
+import { authorizeRoutes } from "./authorize.ts";
+import { comParamRoutes } from "./comparams.ts";
+import { componentRoutes } from "./components.ts";
+import type { SovdOptions } from "./context.ts";
+import { dataRoutes } from "./data.ts";
+import { downloadRoutes } from "./download.ts";
+import { embeddedRoutes } from "./embedded.ts";
+import { faultRoutes } from "./faults.ts";
+import { functionRoutes } from "./functions.ts";
+import { genericRoutes } from "./generic.ts";
+import { groupOperationRoutes } from "./group-operations.ts";
+import { healthRoutes } from "./health.ts";
+import { jobRoutes } from "./jobs.ts";
+import { lockRoutes } from "./lock-routes.ts";
+import { modeRoutes } from "./modes.ts";
+import { operationRoutes } from "./operations.ts";
+import { resetRoutes } from "./reset.ts";
+import type { Route } from "./route.ts";
+import { versionRoutes } from "./version.ts";
+
+const ALWAYS: readonly Route[] = [
+  ...versionRoutes,
+  ...authorizeRoutes,
+  ...lockRoutes,
+  ...appRoutes,
+  ...componentRoutes,
+  ...dataRoutes,
+  ...genericRoutes,
+  ...operationRoutes,
+  ...comParamRoutes,
+  ...resetRoutes,
+  ...modeRoutes,
+  ...faultRoutes,
+  ...jobRoutes,
+  ...embeddedRoutes,
+  ...downloadRoutes,
+  ...functionRoutes,
+  ...groupOperationRoutes,
+];
+
+/** Every route these options offer. Order does not matter: a fixed segment wins over a parameter. */
+export function sovdRoutes(options: Pick<SovdOptions, "healthEnabled">): readonly Route[] {
+  return options.healthEnabled ? [...healthRoutes, ...ALWAYS] : ALWAYS;
+}

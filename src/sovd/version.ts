@@ -1,0 +1,78 @@
+/** Who serves, and which version of the interface. */
+import { Type } from "typebox";
+import type { SovdContext } from "./context.ts";
+import { type Answer, type AnyRequest, route } from "./route.ts";
+import { ok, SchemaQuery } from "./schemas.ts";
+
+/** Version of ISO 17978-3 that the resources follow. */
+const API_VERSION = "1.1";
+
+const VersionData = Type.Object({
+  data: Type.Object({
+    api: Type.Object({ version: Type.String() }),
+    implementation: Type.Object({ build_date: Type.String(), commit: Type.String(), version: Type.String() }),
+    name: Type.String(),
+  }),
+  id: Type.Literal("version"),
+});
+
+const VersionInfoList = Type.Object({
+  sovd_info: Type.Array(
+    Type.Object({
+      version: Type.String(),
+      base_uri: Type.String(),
+      vendor_info: Type.Object({
+        name: Type.String(),
+        version: Type.String(),
+        commit: Type.String(),
+        build_date: Type.String(),
+      }),
+    }),
+  ),
+});
+
+function versionData(_request: AnyRequest, { version }: SovdContext): Answer {
+  const implementation = { build_date: version.buildDate, commit: version.commit, version: version.version };
+  return {
+    status: 200,
+    json: { data: { api: { version: API_VERSION }, implementation, name: version.name }, id: "version" },
+  };
+}
+
+const data = {
+  method: "get",
+  summary: "Version of the interface and of this program",
+  tag: "version",
+  public: true,
+  early: true,
+  query: SchemaQuery,
+  responses: { 200: ok(VersionData) },
+  handle: versionData,
+} as const;
+
+export const versionRoutes = [
+  route({ ...data, path: "/data/version" }),
+  route({ ...data, path: "/apps/sovd2uds/data/version" }),
+  route({
+    method: "get",
+    path: "/version-info",
+    mount: "root",
+    summary: "Versions of SOVD served here and where they begin",
+    tag: "version",
+    public: true,
+    early: true,
+    links: true,
+    query: SchemaQuery,
+    responses: { 200: ok(VersionInfoList) },
+    handle: (request, { version, options }) => {
+      const { name, commit } = version;
+      const vendor_info = { name, version: version.version, commit, build_date: version.buildDate };
+      const sovd_info = options.basePaths.map((base) => ({
+        version: API_VERSION,
+        base_uri: `${request.origin}${base}`,
+        vendor_info,
+      }));
+      return { status: 200, json: { sovd_info } };
+    },
+  }),
+];
