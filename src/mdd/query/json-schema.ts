@@ -226,7 +226,7 @@ function dopSchema(dop: DOP | null, walk: Walk, depth: number, text: string | nu
   const next = depth + 1;
   switch (dop.specificDataType()) {
     case SpecificDOPData.NormalDOP:
-      return apply(dop.specificData(new NormalDOP()), (normal) => valueSchema(normal, text));
+      return apply(dop.specificData(new NormalDOP()), (normal) => valueSchema(normal, text, walk.isRequest));
     case SpecificDOPData.Structure:
       return apply(dop.specificData(new Structure()), (structure) =>
         paramsSchema(

@@ -27,9 +27,9 @@ const TYPES: Readonly<Record<PhysicalTypeDataType, JsonSchema>> = {
 };
 
 /** Schema of a value with a simple DOP: its physical type, its texts if it has any, its limits, its default. */
-export function valueSchema(dop: NormalDOP, defaultText: string | null): JsonSchema {
+export function valueSchema(dop: NormalDOP, defaultText: string | null, isRequest: boolean): JsonSchema {
   const method = dop.compuMethod();
-  const texts = method?.category() === CompuCategory.TEXT_TABLE ? tableTexts(method) : [];
+  const texts = method?.category() === CompuCategory.TEXT_TABLE ? tableTexts(method, isRequest) : [];
   if (texts.length > 0) return { type: "string", enum: texts, ...defaultOf("string", defaultText) };
   const coded = dop.diagCodedType()?.baseDataType() ?? DataType.A_UINT_32;
   const schema = TYPES[dop.physicalType()?.baseDataType() ?? coded] ?? {};
@@ -39,16 +39,19 @@ export function valueSchema(dop: NormalDOP, defaultText: string | null): JsonSch
 
 /** What a constant physical value is in JSON. */
 export function constantSchema(dop: NormalDOP, text: string): JsonSchema {
-  const { default: value, ...schema } = valueSchema(dop, text);
+  const { default: value, ...schema } = valueSchema(dop, text, false);
   return value === undefined ? schema : { ...schema, const: value };
 }
 
-/** Texts of a text table, each once; its default text too, which an answer may hold. */
-function tableTexts(method: CompuMethod): string[] {
+/** Texts of a text table, each once; its default text too, which an answer may hold and a request only if it can be turned back. */
+function tableTexts(method: CompuMethod, isRequest: boolean): string[] {
   const table = method.internalToPhys();
   if (table === null) return [];
   const scales = each(table.compuScalesLength(), (i) => table.compuScales(i));
-  const texts = [...scales.map((scale) => scale.consts()), table.compuDefaultValue()?.values() ?? null].map(textOf);
+  const fallback = table.compuDefaultValue();
+  const isUsable = !isRequest || (fallback?.inverseValues() ?? null) !== null;
+  const values = [...scales.map((scale) => scale.consts()), isUsable ? (fallback?.values() ?? null) : null];
+  const texts = values.map(textOf);
   return [...new Set(texts.filter((text) => text !== undefined))];
 }
 
