@@ -35,7 +35,8 @@ export function readLzmaHeader(data: Uint8Array, limits: ContainerLimits): LzmaH
 
 /** A copy of the stream whose header declares the size: a decoder that trusts it cannot be made to write more. */
 export function withDeclaredSize(data: Uint8Array, uncompressedBytes: number): Uint8Array {
-  const copy = data.slice();
+  // Not data.slice(): on a Buffer that is a view, and the file would be written to.
+  const copy = new Uint8Array(data);
   new DataView(copy.buffer).setBigUint64(SIZE_OFFSET, BigInt(uncompressedBytes), true);
   return copy;
 }
