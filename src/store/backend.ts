@@ -1,5 +1,5 @@
 import type { Json } from "./record.ts";
-import type { Content, PartInfo, StoredValue, ValueKind } from "./storage.ts";
+import type { Content, PartInfo, Properties, StoredValue, ValueKind } from "./storage.ts";
 
 /** Stored content, shared by all entries that hold the same bytes and counted by them. */
 export interface Blob extends PartInfo {
@@ -12,7 +12,7 @@ export interface Entry {
   readonly parts: Readonly<Record<string, Blob>>;
   readonly revision?: string;
   readonly modifiedAt: number;
-  readonly properties: Readonly<Record<string, string>>;
+  readonly properties: Properties;
 }
 
 /** The difference between two states, made durable in one step. */

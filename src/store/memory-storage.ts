@@ -88,12 +88,12 @@ function createBackend({ maxMappedBytes, maxBytes }: MemoryStorageOptions): Stor
     commit,
     open(blob) {
       const held = blobs.get(blob.id);
-      return held && valueOf(blob, held.bytes);
+      return held && storedValue(blob, held.bytes);
     },
   };
 }
 
-function valueOf(blob: Blob, held: Uint8Array): StoredValue {
+function storedValue(blob: Blob, held: Uint8Array): StoredValue {
   let bytes: Uint8Array | undefined = held;
   function current(): Uint8Array {
     if (bytes === undefined) throw new Fault("transactionConflict", "The value is closed");

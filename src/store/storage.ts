@@ -58,11 +58,14 @@ export type Content = Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Arr
 /** `mapped` values are contiguous (up to `maxMappedBytes`) and can be looked at in place; `streamed` ones are chunks of 1 MiB. */
 export type ValueKind = "mapped" | "streamed";
 
+/** What a writer wants to know again about its value. */
+export type Properties = Readonly<Record<string, Json>>;
+
 export interface WriteOptions {
   /** Default `streamed`. */
   readonly kind?: ValueKind;
   readonly revision?: string;
-  readonly properties?: Readonly<Record<string, string>>;
+  readonly properties?: Properties;
 }
 
 export interface PartInfo {
@@ -77,7 +80,7 @@ export interface ValueInfo extends PartInfo {
   readonly revision?: string;
   /** Milliseconds since 1970. */
   readonly modifiedAt: number;
-  readonly properties: Readonly<Record<string, string>>;
+  readonly properties: Properties;
   readonly parts: Readonly<Record<string, PartInfo>>;
 }
 

@@ -1,0 +1,155 @@
+import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { Fault } from "#core/errors.ts";
+import { storageFault } from "./faults.ts";
+import { syncFolder } from "./folders.ts";
+import { type Environment, getRecord, openEnvironment, putRecord } from "./lmdb-env.ts";
+import { STORAGE_TABLES, sweepStaged } from "./lmdb-storage.ts";
+import { lockFolder, type ProcessLock } from "./process-lock.ts";
+
+/**
+ * The three environments. `databases`: diagnostic databases, their pointers, the record of an update; written by the jobs thread.
+ * `state`: small records; written by the main thread. `bulk`: images and uploads; written by the jobs thread. They are apart because
+ * a pinned reader keeps pages of its whole environment, and because a small write would wait behind a large one.
+ */
+export const ENVIRONMENTS = {
+  databases: STORAGE_TABLES,
+  state: ["meta", "buckets", "values"],
+  bulk: STORAGE_TABLES,
+} as const satisfies Record<string, readonly string[]>;
+
+export type EnvironmentName = keyof typeof ENVIRONMENTS;
+export const ENVIRONMENT_NAMES = Object.keys(ENVIRONMENTS) as EnvironmentName[];
+
+/** Upper bound of live data per environment, in bytes. */
+export type StoreLimits = Readonly<Record<EnvironmentName, number>>;
+
+export interface StoreOptions {
+  /** Folder that holds everything; made when absent. */
+  readonly folder: string;
+  readonly maxBytes: StoreLimits;
+}
+
+/** An open store: what the main thread holds while the process lives. */
+export interface Store extends Readonly<Record<EnvironmentName, Environment>> {
+  readonly folder: string;
+  /** Values an interrupted transaction had left, removed on opening. */
+  readonly swept: number;
+  close(): Promise<void>;
+}
+
+/** Version of what the tables mean. */
+export const FORMAT_VERSION = 1;
+
+type Migration = (name: EnvironmentName, env: Environment) => void;
+
+/** `MIGRATIONS[n]` makes version n + 1 of version n, inside one transaction. */
+const MIGRATIONS: Readonly<Record<number, Migration>> = {};
+
+/**
+ * Opens the store for this process: takes the lock (`conflict` names the holder), finishes an interrupted restore, opens the three
+ * environments, migrates them and sweeps what an interrupted transaction left. The main thread calls it before any other thread
+ * opens an environment, and keeps it open: LMDB shares one handle per file and process, and it must be one that may write.
+ */
+export async function openStore(options: StoreOptions): Promise<Store> {
+  const { folder } = options;
+  const lock = await lockedFolder(folder);
+  const opened: Environment[] = [];
+  const close = async () => {
+    for (const env of opened.splice(0)) await env.close();
+    lock.release();
+  };
+  try {
+    finishSwap(folder);
+    mkdirSync(environmentFolder(folder), { recursive: true });
+    let swept = 0;
+    for (const name of ENVIRONMENT_NAMES) {
+      const env = await openStoreEnvironment(folder, name, { maxBytes: options.maxBytes[name] });
+      opened.push(env);
+      await migrate(name, env);
+      if (ENVIRONMENTS[name] === STORAGE_TABLES) swept += (await sweepStaged(env)).length;
+    }
+    const [databases, state, bulk] = opened as [Environment, Environment, Environment];
+    return { folder, databases, state, bulk, swept, close };
+  } catch (error) {
+    await close();
+    throw await storageFault(`Opening the store in ${folder}`, error);
+  }
+}
+
+async function lockedFolder(folder: string): Promise<ProcessLock> {
+  try {
+    return lockFolder(folder);
+  } catch (error) {
+    throw await storageFault(`Locking ${folder}`, error);
+  }
+}
+
+/** One environment of a store, for a thread of the process that has the store open. */
+export function openStoreEnvironment(
+  folder: string,
+  name: EnvironmentName,
+  options: { readonly maxBytes: number; readonly readOnly?: boolean },
+): Promise<Environment> {
+  return openEnvironment({ file: environmentFile(folder, name), tables: ENVIRONMENTS[name], ...options });
+}
+
+/** Data file of an environment. */
+export function environmentFile(folder: string, name: EnvironmentName): string {
+  return join(environmentFolder(folder), `${name}.mdb`);
+}
+
+/** The folder that is exchanged as a whole by a restore. */
+export function environmentFolder(folder: string): string {
+  return join(folder, "store");
+}
+
+/** Where a restore or compaction puts the complete new folder before it takes the place of the old one. */
+export function incomingFolder(folder: string): string {
+  return join(folder, "store.incoming");
+}
+
+function outgoingFolder(folder: string): string {
+  return join(folder, "store.outgoing");
+}
+
+/**
+ * Puts a complete incoming folder in the place of the present one. Its two renames can be interrupted anywhere: the next start calls
+ * `finishSwap`.
+ */
+export function swapEnvironments(folder: string): void {
+  rmSync(outgoingFolder(folder), { recursive: true, force: true });
+  if (existsSync(environmentFolder(folder))) renameSync(environmentFolder(folder), outgoingFolder(folder));
+  syncFolder(folder);
+  renameSync(incomingFolder(folder), environmentFolder(folder));
+  syncFolder(folder);
+  rmSync(outgoingFolder(folder), { recursive: true, force: true });
+}
+
+/** An incoming folder counts as complete only once the present one has been moved away for it. */
+function finishSwap(folder: string): void {
+  const present = existsSync(environmentFolder(folder));
+  const outgoing = existsSync(outgoingFolder(folder));
+  if (!present && outgoing) {
+    const source = existsSync(incomingFolder(folder)) ? incomingFolder(folder) : outgoingFolder(folder);
+    renameSync(source, environmentFolder(folder));
+  }
+  rmSync(incomingFolder(folder), { recursive: true, force: true });
+  rmSync(outgoingFolder(folder), { recursive: true, force: true });
+}
+
+async function migrate(name: EnvironmentName, env: Environment): Promise<void> {
+  const meta = env.table("meta");
+  const found = getRecord<number>(meta, "format");
+  if (found === FORMAT_VERSION) return;
+  if (found !== undefined && found > FORMAT_VERSION)
+    throw new Fault("storageIo", `${env.file} has format ${found}; this version knows up to ${FORMAT_VERSION}`);
+  await env.commit(`Migrating ${env.file}`, () => {
+    for (let version = found ?? FORMAT_VERSION; version < FORMAT_VERSION; version++) {
+      const migration = MIGRATIONS[version];
+      if (migration === undefined) throw new Fault("storageIo", `${env.file}: no way from format ${version} on`);
+      migration(name, env);
+    }
+    putRecord(meta, "format", FORMAT_VERSION);
+  });
+}

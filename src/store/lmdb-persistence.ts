@@ -1,0 +1,35 @@
+import { createPersistence, type PersistenceOptions } from "./create-persistence.ts";
+import { type Environment, getRecord, keysUnder, putRecord } from "./lmdb-env.ts";
+import type { Persistence, PersistenceBackend } from "./persistence.ts";
+
+/** Room a small record takes beside its text: hash, key, and the pages copied on its way. */
+const RECORD_OVERHEAD_BYTES = 64 * 1024;
+
+/** Persistence in the `state` environment. Never blocks the thread: commits and syncs run beside it. */
+export function createLmdbPersistence(env: Environment, options?: PersistenceOptions): Persistence {
+  return createPersistence(createBackend(env), options);
+}
+
+function createBackend(env: Environment): PersistenceBackend {
+  const buckets = env.table("buckets");
+  const values = env.table("values");
+  return {
+    hasBucket: (bucket) => buckets.doesExist(bucket),
+    get: (bucket, key) => getRecord<string>(values, [bucket, key]),
+    keys: (bucket) => [...keysUnder(values, bucket)].map(String),
+    async write(changes) {
+      const grows = changes.reduce((sum, { value }) => sum + (value?.length ?? 0), 0);
+      if (grows > 0) env.reserve(grows + RECORD_OVERHEAD_BYTES);
+      await env.commit("Persisting", () => {
+        for (const { bucket, key, value } of changes) {
+          if (!buckets.doesExist(bucket)) putRecord(buckets, bucket, {});
+          if (value === undefined) values.remove([bucket, key]);
+          else putRecord(values, [bucket, key], value);
+        }
+      });
+    },
+    async flush() {
+      await env.root.flushed;
+    },
+  };
+}
