@@ -1,6 +1,6 @@
 /** `config print`, `config check`, `generate-config`: each writes its text and returns the exit code. */
 import { writeFileSync } from "node:fs";
-import { CONFIG_FILE, type ConfigInput, problemText, readConfig } from "#config/load.ts";
+import { CONFIG_FILE, type ConfigInput, defaultConfig, problemText, readConfig } from "#config/load.ts";
 import { configToml, sampleToml } from "#config/render.ts";
 
 /** Where text goes; the process's own streams unless a test listens. */
@@ -19,8 +19,11 @@ const FAILED = 1;
 
 /** Writes the values in force as TOML, or the defaults. Problems and warnings go to stderr. */
 export function printConfig(input: ConfigInput & { defaults?: boolean }, output: Output = STANDARD): number {
-  const { config, problems, warnings } =
-    input.defaults === true ? readConfig({ cwd: "/", env: {} }) : readConfig(input);
+  if (input.defaults === true) {
+    output.out(configToml(defaultConfig()));
+    return DONE;
+  }
+  const { config, problems, warnings } = readConfig(input);
   for (const warning of warnings) output.error(`warning: ${problemText(warning)}\n`);
   if (problems.length === 0) output.out(configToml(config));
   for (const problem of problems) output.error(`error: ${problemText(problem)}\n`);

@@ -47,6 +47,11 @@ export function loadConfig(input: ConfigInput = {}): Omit<ConfigResult, "problem
   return loaded;
 }
 
+/** The configuration when nobody says anything. */
+export function defaultConfig(): Config {
+  return resolve(SCHEMA, {}, { problems: [], warnings: [] });
+}
+
 /** As `loadConfig`, with the problems as data; the configuration is meaningful only without any. */
 export function readConfig(input: ConfigInput = {}): ConfigResult {
   const env = input.env ?? {};
