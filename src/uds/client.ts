@@ -1,0 +1,420 @@
+/**
+ * Requests to one ECU: a bounded queue, one request at a time, and the rules of repeats and windows (ISO 14229-2, ISO 22900-2).
+ * Event-driven: a request costs one job, one promise and two timers, whatever frames pass by.
+ */
+import { Fault } from "#core/errors.ts";
+import type { Clock, TimerHandle } from "#core/time.ts";
+import type { ComParams, RetryPolicy, UdsParams } from "./com-params.ts";
+import { matchResponse } from "./match.ts";
+import { suppressesPositiveResponse } from "./services.ts";
+import type { Link, LinkHandler, LinkTarget, Transport } from "./transport.ts";
+
+export interface RequestOptions {
+  /** Absolute end of the caller's patience, `Clock.now()` milliseconds. */
+  readonly deadlineMs?: number;
+  /** Window for the answer in place of CP_P6Max. */
+  readonly timeoutMs?: number;
+  /** Aborting takes a waiting request out of the queue; a running one is given up by the caller and ends in its own time. */
+  readonly signal?: AbortSignal;
+  /** Parameters of this request in place of the client's own: ECUs that share an address share its client. */
+  readonly params?: UdsParams;
+}
+
+export interface ClientOptions {
+  readonly transport: Transport;
+  readonly target: LinkTarget;
+  readonly clock: Clock;
+  /** Requests waiting behind the running one. */
+  readonly maxQueued?: number;
+  /** Longest wait for the ECU to become free. */
+  readonly maxWaitMs?: number;
+  readonly onConnectivity?: (connected: boolean) => void;
+}
+
+export const CLIENT_DEFAULTS = { maxQueued: 64, maxWaitMs: 10_000 } as const;
+
+/** Takes the ECU's frames while a reservation holds its turn. */
+export interface Listener {
+  onResponse(response: Uint8Array): void;
+  /** The way to the ECU was lost. */
+  onFailed(fault: Fault): void;
+}
+
+/** The ECU's turn, held for a request that travels on another link. */
+export interface Reservation {
+  /** From now on answers to `request` come to the listener. */
+  listen(request: Uint8Array, listener: Listener): void;
+  /** Lets the next request run. Must be called exactly once. */
+  release(): void;
+}
+
+/** The answer to a request that suppresses its positive response. */
+export const NO_RESPONSE = new Uint8Array(0);
+
+interface Job {
+  readonly request: Uint8Array;
+  readonly kind: "request" | "transmit" | "reservation";
+  readonly deadlineMs: number;
+  readonly timeoutMs: number | undefined;
+  readonly params: UdsParams | undefined;
+  readonly resolve: (response: Uint8Array) => void;
+  readonly reject: (fault: Fault) => void;
+  /** Runs out while the job waits for its turn. */
+  waitTimer: TimerHandle | undefined;
+  detachSignal: (() => void) | undefined;
+  startedMs: number;
+  repeats: number;
+  settled: boolean;
+}
+
+/** What the timer of the running job is for. */
+type Phase = "idle" | "sending" | "receiving" | "pausing" | "reserved";
+
+export class UdsClient implements LinkHandler {
+  readonly name: string;
+  readonly addressing: LinkTarget["addressing"];
+  readonly clock: Clock;
+  readonly #link: Link;
+  readonly #maxQueued: number;
+  readonly #maxWaitMs: number;
+  readonly #onConnectivity: ((connected: boolean) => void) | undefined;
+  readonly #queue: Job[] = [];
+  readonly #expire: () => void;
+  #params: UdsParams;
+  #job: Job | undefined;
+  #phase: Phase = "idle";
+  #timer: TimerHandle | undefined;
+  #listener: Listener | undefined;
+  #pumping = false;
+  #lastSentMs = Number.NEGATIVE_INFINITY;
+
+  constructor(options: ClientOptions) {
+    this.name = options.target.name;
+    this.addressing = options.target.addressing;
+    this.clock = options.clock;
+    this.#params = options.target.params.uds;
+    this.#maxQueued = options.maxQueued ?? CLIENT_DEFAULTS.maxQueued;
+    this.#maxWaitMs = options.maxWaitMs ?? CLIENT_DEFAULTS.maxWaitMs;
+    this.#onConnectivity = options.onConnectivity;
+    this.#expire = () => this.#onTimer();
+    this.#link = options.transport.open(options.target, this);
+  }
+
+  get connected(): boolean {
+    return this.#link.connected;
+  }
+
+  /** Requests waiting behind the running one. */
+  get queued(): number {
+    return this.#queue.length;
+  }
+
+  /** When anything was last sent to this address. */
+  get lastSentMs(): number {
+    return this.#lastSentMs;
+  }
+
+  get params(): UdsParams {
+    return this.#params;
+  }
+
+  /** New timings and retry rules, in force from the next request on. */
+  configure(params: ComParams): void {
+    this.#params = params.uds;
+    this.#link.configure(params);
+  }
+
+  /**
+   * The ECU's final answer, negative ones included; empty when the request suppresses its positive response (NRCs to those are not
+   * awaited). The bytes may be a view: copy before transferring their buffer.
+   * Rejects with `Fault`: ecuOffline, notResponding, nack, sendFailed, overloaded, requestTimeout.
+   */
+  request(request: Uint8Array, options: RequestOptions = {}): Promise<Uint8Array> {
+    return this.#enqueue("request", request, options);
+  }
+
+  /** Sends without awaiting an answer: resolves when the network took the request over. Same faults as `request`. */
+  async transmit(request: Uint8Array, options: RequestOptions = {}): Promise<void> {
+    await this.#enqueue("transmit", request, options);
+  }
+
+  /** The ECU's next turn, for a request that reaches it on a functional link. Same faults as `request`. */
+  async reserve(options: RequestOptions = {}): Promise<Reservation> {
+    await this.#enqueue("reservation", NO_RESPONSE, options);
+    return {
+      listen: (request, listener) => {
+        this.#listener = listener;
+        this.#link.listen(request);
+        this.#lastSentMs = this.clock.now();
+      },
+      release: () => {
+        if (this.#phase === "reserved") this.#done();
+      },
+    };
+  }
+
+  /** Fails what is open and queued, and leaves the link. */
+  close(): void {
+    this.#failAll(this.#offline());
+    this.#link.close();
+  }
+
+  // ---- queue ---------------------------------------------------------------------------------------------------------
+
+  #enqueue(kind: Job["kind"], request: Uint8Array, options: RequestOptions): Promise<Uint8Array> {
+    return new Promise((resolve, reject) => {
+      const refusal = this.#refusal(kind, request, options);
+      if (refusal !== undefined) {
+        reject(refusal);
+        return;
+      }
+      const job: Job = {
+        request,
+        kind,
+        deadlineMs: options.deadlineMs ?? Number.POSITIVE_INFINITY,
+        timeoutMs: options.timeoutMs,
+        params: options.params,
+        resolve,
+        reject,
+        waitTimer: undefined,
+        detachSignal: undefined,
+        startedMs: 0,
+        repeats: 0,
+        settled: false,
+      };
+      if (options.signal !== undefined) this.#watchSignal(job, options.signal);
+      this.#queue.push(job);
+      if (this.#job !== undefined || this.#pumping) this.#armWait(job);
+      this.#pump();
+    });
+  }
+
+  #refusal(kind: Job["kind"], request: Uint8Array, options: RequestOptions): Fault | undefined {
+    if (kind !== "reservation" && request.length === 0) return new Fault("badRequest", "Bad payload: empty request");
+    if (options.signal?.aborted === true) return cancelled();
+    if (options.deadlineMs !== undefined && this.clock.now() >= options.deadlineMs) return timedOut();
+    if (this.#job !== undefined && this.#queue.length >= this.#maxQueued) {
+      return new Fault("overloaded", `Too many requests are waiting for ${this.name}`, { queued: this.#queue.length });
+    }
+    return undefined;
+  }
+
+  #armWait(job: Job): void {
+    const leftMs = job.deadlineMs - this.clock.now();
+    const late = leftMs <= this.#maxWaitMs;
+    job.waitTimer = this.clock.setTimeout(
+      () => {
+        job.waitTimer = undefined;
+        this.#dequeue(job, late ? timedOut() : silent());
+      },
+      late ? leftMs : this.#maxWaitMs,
+    );
+  }
+
+  #watchSignal(job: Job, signal: AbortSignal): void {
+    const onAbort = () => (this.#job === job ? this.#settle(job, cancelled()) : this.#dequeue(job, cancelled()));
+    signal.addEventListener("abort", onAbort, { once: true });
+    job.detachSignal = () => signal.removeEventListener("abort", onAbort);
+  }
+
+  #dequeue(job: Job, fault: Fault): void {
+    const at = this.#queue.indexOf(job);
+    if (at >= 0) this.#queue.splice(at, 1);
+    this.#settle(job, fault);
+  }
+
+  // A loop, not a call from one job's end to the next one's start: a long queue that fails at once must not grow the stack.
+  #pump(): void {
+    if (this.#pumping) return;
+    this.#pumping = true;
+    while (this.#job === undefined && this.#queue.length > 0) this.#start(this.#queue.shift()!);
+    this.#pumping = false;
+  }
+
+  #start(job: Job): void {
+    if (job.waitTimer !== undefined) this.clock.clearTimeout(job.waitTimer);
+    job.waitTimer = undefined;
+    job.startedMs = this.clock.now();
+    this.#job = job;
+    if (job.kind !== "reservation") {
+      this.#send(job);
+    } else if (this.#link.connected) {
+      this.#phase = "reserved";
+      this.#settle(job, NO_RESPONSE);
+    } else {
+      this.#finish(this.#offline());
+    }
+  }
+
+  // ---- the running job -----------------------------------------------------------------------------------------------
+
+  #send(job: Job): void {
+    if (this.clock.now() >= job.deadlineMs) {
+      this.#finish(timedOut());
+      return;
+    }
+    this.#phase = "sending";
+    this.#lastSentMs = this.clock.now();
+    this.#link.send(job.request, job.deadlineMs);
+  }
+
+  onAcknowledged(): void {
+    const job = this.#job;
+    if (job === undefined || this.#phase !== "sending") return;
+    if (job.kind === "transmit" || suppressesPositiveResponse(job.request)) {
+      this.#finish(NO_RESPONSE);
+      return;
+    }
+    this.#phase = "receiving";
+    this.#openWindow(job, job.timeoutMs ?? this.#paramsOf(job).p6MaxMs);
+  }
+
+  onResponse(response: Uint8Array): void {
+    if (this.#phase === "reserved") {
+      this.#listener?.onResponse(response);
+      return;
+    }
+    const job = this.#job;
+    if (job === undefined || this.#phase !== "receiving") return;
+    const params = this.#paramsOf(job);
+    switch (matchResponse(job.request, response)) {
+      case "positive":
+      case "negative":
+        this.#finish(response);
+        break;
+      case "pending":
+        if (this.#mayGoOn(job, params.rc78Handling, params.rc78CompletionTimeoutMs)) {
+          this.#openWindow(job, params.p6StarMs);
+        } else this.#finish(response);
+        break;
+      case "busy":
+        if (this.#mayGoOn(job, params.rc21Handling, params.rc21CompletionTimeoutMs)) {
+          this.#pause(job, params.rc21RequestTimeMs);
+        } else this.#finish(response);
+        break;
+      case "unavailable":
+        if (this.#mayGoOn(job, params.rc94Handling, params.rc94CompletionTimeoutMs)) {
+          this.#pause(job, params.rc94RequestTimeMs);
+        } else this.#finish(response);
+        break;
+    }
+    // A foreign frame changes nothing: the window goes on as it was, or a talkative ECU could hold the request for ever.
+  }
+
+  onFailed(fault: Fault): void {
+    if (this.#phase === "reserved") {
+      this.#listener?.onFailed(fault);
+      return;
+    }
+    if (this.#job === undefined || this.#phase === "idle") return;
+    this.#disarm();
+    if (fault.kind === "ecuOffline" || fault.kind === "requestTimeout") this.#finish(fault);
+    else this.#repeatOrFail(this.#job, fault);
+  }
+
+  onConnectivity(connected: boolean): void {
+    if (!connected) this.#failAll(this.#offline());
+    this.#onConnectivity?.(connected);
+  }
+
+  #onTimer(): void {
+    this.#timer = undefined;
+    const job = this.#job;
+    if (job === undefined) return;
+    if (this.clock.now() >= job.deadlineMs) this.#finish(timedOut());
+    else if (this.#phase === "pausing") this.#send(job);
+    else {
+      this.#link.finish();
+      this.#repeatOrFail(job, silent());
+    }
+  }
+
+  /** After a timeout or a transport error the application repeats the request (CP_RepeatReqCountApp). */
+  #repeatOrFail(job: Job, fault: Fault): void {
+    if (job.settled || job.repeats >= this.#paramsOf(job).repeatReqCountApp) {
+      this.#finish(fault);
+      return;
+    }
+    job.repeats++;
+    this.#send(job);
+  }
+
+  #mayGoOn(job: Job, policy: RetryPolicy, completionTimeoutMs: number): boolean {
+    if (policy === "Disabled") return false;
+    return policy === "ContinueUnlimited" || this.clock.now() - job.startedMs <= completionTimeoutMs;
+  }
+
+  /** The same request again after a while; not for a caller that has gone. */
+  #pause(job: Job, delayMs: number): void {
+    if (job.settled) {
+      this.#done();
+      return;
+    }
+    this.#link.finish();
+    this.#phase = "pausing";
+    this.#openWindow(job, delayMs);
+  }
+
+  #openWindow(job: Job, windowMs: number): void {
+    this.#disarm();
+    const leftMs = job.deadlineMs - this.clock.now();
+    this.#timer = this.clock.setTimeout(this.#expire, Math.max(0, Math.min(windowMs, leftMs)));
+  }
+
+  #disarm(): void {
+    if (this.#timer !== undefined) this.clock.clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #finish(result: Uint8Array | Fault): void {
+    const job = this.#job!;
+    this.#settle(job, result);
+    this.#done();
+  }
+
+  #done(): void {
+    this.#disarm();
+    this.#link.finish();
+    this.#job = undefined;
+    this.#listener = undefined;
+    this.#phase = "idle";
+    this.#pump();
+  }
+
+  #settle(job: Job, result: Uint8Array | Fault): void {
+    if (job.settled) return;
+    job.settled = true;
+    if (job.waitTimer !== undefined) this.clock.clearTimeout(job.waitTimer);
+    job.detachSignal?.();
+    if (result instanceof Fault) job.reject(result);
+    else job.resolve(result);
+  }
+
+  #failAll(fault: Fault): void {
+    // The queue first, so that the end of the running one starts nothing.
+    for (const job of this.#queue.splice(0)) this.#settle(job, fault);
+    if (this.#phase === "reserved") this.#listener?.onFailed(fault);
+    else if (this.#job !== undefined) this.#finish(fault);
+  }
+
+  #paramsOf(job: Job): UdsParams {
+    return job.params ?? this.#params;
+  }
+
+  #offline(): Fault {
+    return new Fault("ecuOffline", `Ecu ${this.name} offline`);
+  }
+}
+
+/** The fault of an ECU that does not answer in its window. */
+export function silent(): Fault {
+  return new Fault("notResponding", "Timeout");
+}
+
+function timedOut(): Fault {
+  return new Fault("requestTimeout", "Request timed out");
+}
+
+function cancelled(): Fault {
+  return new Fault("requestTimeout", "Request cancelled");
+}
