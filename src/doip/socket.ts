@@ -1,6 +1,7 @@
 /** Opening the sockets of a diagnostic connection. */
 import { connect, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
+import { ANY_ADDRESS, isLoopback } from "./ipv4.ts";
 import { type TlsSettings, tlsOptions } from "./tls.ts";
 
 export interface SocketTarget {
@@ -30,11 +31,6 @@ export const openSocket: OpenSocket = ({ host, port, localAddress, tls }) => {
  * is dropped for other peers.
  */
 export function localAddressFor(testerIp: string, host: string): string | undefined {
-  if (testerIp === "0.0.0.0" || testerIp === "") return undefined;
+  if (testerIp === ANY_ADDRESS || testerIp === "") return undefined;
   return isLoopback(testerIp) && !isLoopback(host) ? undefined : testerIp;
-}
-
-/** IPv4 loopback, 127.0.0.0/8. */
-export function isLoopback(ip: string): boolean {
-  return ip.startsWith("127.");
 }
