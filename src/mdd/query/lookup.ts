@@ -74,7 +74,7 @@ function theOnly(services: readonly ServiceEntry[], wanted: string): ServiceEntr
 function notFound(index: ServiceIndex, name: string): Fault {
   const place =
     index.scope.kind === "group"
-      ? `functional group '${index.scope.name}'`
+      ? `functional group '${index.scope.name.toLowerCase()}'`
       : "variant, base variant, or ECU shared data";
   return new Fault("notFound", `Diagnostic service '${name}' not found in ${place}`);
 }
