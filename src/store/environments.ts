@@ -77,6 +77,17 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   }
 }
 
+/** Runs `work` with the store in `folder` locked but not open: for what replaces its files. */
+export async function withLockedFolder<T>(folder: string, work: () => Promise<T>): Promise<T> {
+  const lock = await lockedFolder(folder);
+  try {
+    finishSwap(folder);
+    return await work();
+  } finally {
+    lock.release();
+  }
+}
+
 async function lockedFolder(folder: string): Promise<ProcessLock> {
   try {
     return lockFolder(folder);

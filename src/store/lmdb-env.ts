@@ -171,9 +171,14 @@ export function getRecord<T>(table: Table, key: Key): T | undefined {
   return stored === undefined ? undefined : decodeRecord<T>(labelOf(key), stored);
 }
 
-/** Puts a small record, inside or outside a transaction. */
-export function putRecord(table: Table, key: Key, value: Json): Promise<boolean> {
-  return table.put(key, encodeRecord(labelOf(key), value));
+/** Inside a transaction: puts a small record. */
+export function putRecord(table: Table, key: Key, value: Json): void {
+  void table.put(key, encodeRecord(labelOf(key), value));
+}
+
+/** Inside a transaction: removes a key, if it is there. */
+export function removeKey(table: Table, key: Key): void {
+  void table.remove(key);
 }
 
 function labelOf(key: Key): string {

@@ -1,5 +1,5 @@
 import { createPersistence, type PersistenceOptions } from "./create-persistence.ts";
-import { type Environment, getRecord, keysUnder, putRecord } from "./lmdb-env.ts";
+import { type Environment, getRecord, keysUnder, putRecord, removeKey } from "./lmdb-env.ts";
 import type { Persistence, PersistenceBackend } from "./persistence.ts";
 
 /** Room a small record takes beside its text: hash, key, and the pages copied on its way. */
@@ -23,7 +23,7 @@ function createBackend(env: Environment): PersistenceBackend {
       await env.commit("Persisting", () => {
         for (const { bucket, key, value } of changes) {
           if (!buckets.doesExist(bucket)) putRecord(buckets, bucket, {});
-          if (value === undefined) values.remove([bucket, key]);
+          if (value === undefined) removeKey(values, [bucket, key]);
           else putRecord(values, [bucket, key], value);
         }
       });

@@ -3,7 +3,7 @@ import { Fault } from "#core/errors.ts";
 import type { Blob, Change, Entry, StorageBackend } from "./backend.ts";
 import { encodeChunk, pieces, stagedMapped } from "./content.ts";
 import { createStorage } from "./create-storage.ts";
-import { type Environment, getRecord, keysUnder, putRecord } from "./lmdb-env.ts";
+import { type Environment, getRecord, keysUnder, putRecord, removeKey } from "./lmdb-env.ts";
 import { openBlob } from "./lmdb-value.ts";
 import type { Json } from "./record.ts";
 import type { Content, Storage, ValueKind } from "./storage.ts";
@@ -110,14 +110,14 @@ function createBackend(env: Environment, options: LmdbStorageOptions): StorageBa
     crashPoint?.("commit.before");
     await env.commit("Committing", () => {
       for (const name of change.createdCollections) putRecord(collections, name, {});
-      for (const name of change.deletedCollections) collections.remove(name);
-      for (const [collection, key] of change.removes) entries.remove([collection, key]);
+      for (const name of change.deletedCollections) removeKey(collections, name);
+      for (const [collection, key] of change.removes) removeKey(entries, [collection, key]);
       for (const [collection, key, value] of change.puts)
         putRecord(entries, [collection, key], value as unknown as Json);
       crashPoint?.("commit.inside");
       for (const [id, by] of change.references) changeReferences(env, id, by);
       for (const [name, value] of change.records) {
-        if (value === undefined) records.remove(name);
+        if (value === undefined) removeKey(records, name);
         else putRecord(records, name, value);
       }
     });
@@ -174,22 +174,23 @@ function changeReferences(env: Environment, id: string, by: number): void {
   const references = record.references + by;
   if (references > 0) {
     putRecord(env.table("blobs"), id, { ...record, references });
-    env.table("staged").remove(id);
+    removeKey(env.table("staged"), id);
   } else removeBlob(env, id);
 }
 
 /** Removes a staged blob, unless something refers to it. */
 function dropStaged(env: Environment, id: string): void {
   const record = getRecord<BlobRecord>(env.table("blobs"), id);
-  if (record !== undefined && record.references > 0) env.table("staged").remove(id);
+  if (record !== undefined && record.references > 0) removeKey(env.table("staged"), id);
   else removeBlob(env, id);
 }
 
-function removeBlob(env: Environment, id: string): void {
+/** Inside a transaction: removes a blob and its bytes. */
+export function removeBlob(env: Environment, id: string): void {
   const record = getRecord<BlobRecord>(env.table("blobs"), id);
-  if (record !== undefined) env.table("hashes").remove([record.kind, record.sha256]);
-  env.table("values").remove(id);
-  for (const index of [...keysUnder(env.table("chunks"), id)]) env.table("chunks").remove([id, index as number]);
-  env.table("blobs").remove(id);
-  env.table("staged").remove(id);
+  if (record !== undefined) removeKey(env.table("hashes"), [record.kind, record.sha256]);
+  removeKey(env.table("values"), id);
+  for (const index of [...keysUnder(env.table("chunks"), id)]) removeKey(env.table("chunks"), [id, index as number]);
+  removeKey(env.table("blobs"), id);
+  removeKey(env.table("staged"), id);
 }

@@ -1,0 +1,193 @@
+import { createHash } from "node:crypto";
+import { createReadStream, existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
+import { copyFile, readFile, stat, writeFile } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { Fault } from "#core/errors.ts";
+import { checkEnvironment, contentIds, countReferences, type Problem } from "./check.ts";
+import {
+  ENVIRONMENT_NAMES,
+  ENVIRONMENTS,
+  type EnvironmentName,
+  environmentFile,
+  FORMAT_VERSION,
+  incomingFolder,
+  openStoreEnvironment,
+  type Store,
+  type StoreLimits,
+  swapEnvironments,
+  withLockedFolder,
+} from "./environments.ts";
+import { storageFault } from "./faults.ts";
+import { syncFolder } from "./folders.ts";
+import { type Environment, getRecord, openEnvironment, putRecord, removeKey } from "./lmdb-env.ts";
+import { type BlobRecord, removeBlob } from "./lmdb-storage.ts";
+
+export { type CheckReport, checkEnvironment, checkStore, type Problem } from "./check.ts";
+
+const MANIFEST = "manifest.json";
+
+/** What a backup folder holds beside its data files. */
+export interface BackupManifest {
+  readonly format: number;
+  /** Milliseconds since 1970. */
+  readonly createdAt: number;
+  readonly files: Readonly<Record<EnvironmentName, { readonly size: number; readonly sha256: string }>>;
+}
+
+/**
+ * Copies an open store to the new folder `target` while it goes on working: each environment as it was at one instant. The folder
+ * appears only when it is complete and on the disk.
+ */
+export async function backupStore(store: Store, target: string, now = Date.now()): Promise<BackupManifest> {
+  if (existsSync(target)) throw new Fault("conflict", `${target} exists already`);
+  const partial = `${target}.partial`;
+  try {
+    const files = await copyEnvironments(store, partial, false);
+    const manifest: BackupManifest = { format: FORMAT_VERSION, createdAt: now, files };
+    await writeFile(join(partial, MANIFEST), `${JSON.stringify(manifest, null, 2)}\n`);
+    syncFolder(join(partial, MANIFEST));
+    syncFolder(partial);
+    renameSync(partial, target);
+    syncFolder(dirname(target));
+    return manifest;
+  } catch (error) {
+    rmSync(partial, { recursive: true, force: true });
+    throw await storageFault(`Backing up to ${target}`, error);
+  }
+}
+
+/**
+ * Puts a backup in the place of the store in `folder`, which must not be in use. Hashes, records and references of the backup are
+ * checked first: with a problem (`corruption`) everything stays as it was. An interruption leaves the old or the new store, whole.
+ */
+export async function restoreStore(backup: string, folder: string, maxBytes: StoreLimits): Promise<void> {
+  const manifest = await readManifest(backup);
+  await withLockedFolder(folder, async () => {
+    const incoming = incomingFolder(folder);
+    rmSync(incoming, { recursive: true, force: true });
+    mkdirSync(incoming, { recursive: true });
+    try {
+      for (const name of ENVIRONMENT_NAMES) await restoreFile(backup, incoming, name, manifest);
+      const problems = await checkIncoming(incoming, maxBytes);
+      if (problems.length > 0)
+        throw new Fault("corruption", `The backup ${basename(backup)} is damaged`, { problems: [...problems] });
+      syncFolder(incoming);
+      swapEnvironments(folder);
+    } catch (error) {
+      rmSync(incoming, { recursive: true, force: true });
+      throw await storageFault(`Restoring ${backup}`, error);
+    }
+  });
+}
+
+/** Rewrites the store in `folder`, which must not be in use, without its free pages. Returns bytes on disk before and after. */
+export async function compactStore(folder: string, maxBytes: StoreLimits): Promise<{ before: number; after: number }> {
+  return withLockedFolder(folder, async () => {
+    const incoming = incomingFolder(folder);
+    const environments = {} as Record<EnvironmentName, Environment>;
+    const before = await sizeOf((name) => environmentFile(folder, name));
+    try {
+      for (const name of ENVIRONMENT_NAMES)
+        environments[name] = await openStoreEnvironment(folder, name, { maxBytes: maxBytes[name] });
+      rmSync(incoming, { recursive: true, force: true });
+      await copyEnvironments(environments, incoming, true);
+    } finally {
+      for (const env of Object.values(environments)) await env.close();
+    }
+    const after = await sizeOf((name) => join(incoming, `${name}.mdb`));
+    swapEnvironments(folder);
+    return { before, after };
+  });
+}
+
+/**
+ * Puts right what can be derived: counts references anew from the entries and removes content nobody refers to. Returns how many
+ * values went. For the thread that writes the environment, while no transaction is open.
+ */
+export async function sweepOrphans(env: Environment): Promise<number> {
+  return env.commit("Sweeping orphans", () => {
+    const references = countReferences(undefined, env);
+    let removed = 0;
+    for (const id of new Set([...contentIds(undefined, env), ...[...env.table("blobs").getKeys()].map(String)])) {
+      const count = references.get(id) ?? 0;
+      const blob = getRecord<BlobRecord>(env.table("blobs"), id);
+      if (count === 0) {
+        removeBlob(env, id);
+        removed++;
+      } else if (blob !== undefined && blob.references !== count)
+        putRecord(env.table("blobs"), id, { ...blob, references: count });
+    }
+    for (const id of [...env.table("staged").getKeys()]) removeKey(env.table("staged"), id);
+    return removed;
+  });
+}
+
+async function copyEnvironments(
+  environments: Readonly<Record<EnvironmentName, Environment>>,
+  target: string,
+  compact: boolean,
+): Promise<BackupManifest["files"]> {
+  mkdirSync(target, { recursive: true });
+  const files = {} as Record<EnvironmentName, { size: number; sha256: string }>;
+  for (const name of ENVIRONMENT_NAMES) {
+    const file = join(target, `${name}.mdb`);
+    await environments[name].root.backup(file, compact);
+    syncFolder(file);
+    files[name] = await describe(file);
+  }
+  syncFolder(target);
+  return files;
+}
+
+async function readManifest(backup: string): Promise<BackupManifest> {
+  try {
+    const manifest = JSON.parse(await readFile(join(backup, MANIFEST), "utf8")) as BackupManifest;
+    if (manifest.format > FORMAT_VERSION)
+      throw new Fault(
+        "storageIo",
+        `The backup has format ${manifest.format}; this version knows up to ${FORMAT_VERSION}`,
+      );
+    return manifest;
+  } catch (error) {
+    throw await storageFault(`Reading ${join(backup, MANIFEST)}`, error);
+  }
+}
+
+async function restoreFile(backup: string, incoming: string, name: EnvironmentName, manifest: BackupManifest) {
+  const file = join(incoming, `${name}.mdb`);
+  await copyFile(join(backup, `${name}.mdb`), file);
+  const { sha256 } = await describe(file);
+  if (sha256 !== manifest.files[name]?.sha256)
+    throw new Fault("corruption", `${name}.mdb of the backup does not match its hash`, { file: `${name}.mdb` });
+  syncFolder(file);
+}
+
+async function checkIncoming(incoming: string, maxBytes: StoreLimits): Promise<Problem[]> {
+  const problems: Problem[] = [];
+  for (const name of ENVIRONMENT_NAMES) {
+    const file = join(incoming, `${name}.mdb`);
+    const env = await openEnvironment({ file, tables: ENVIRONMENTS[name], maxBytes: maxBytes[name], readOnly: true });
+    const found = checkEnvironment(name, env).problems;
+    await env.close();
+    // What a running transaction had staged when the copy was made is swept when the store opens.
+    problems.push(...found.filter(({ problem }) => problem !== "is an orphan" && problem !== "was left behind"));
+    rmSync(`${file}-lock`, { force: true });
+  }
+  return problems;
+}
+
+async function describe(file: string): Promise<{ size: number; sha256: string }> {
+  const hash = createHash("sha256");
+  let size = 0;
+  for await (const part of createReadStream(file) as AsyncIterable<Buffer>) {
+    hash.update(part);
+    size += part.length;
+  }
+  return { size, sha256: hash.digest("hex") };
+}
+
+async function sizeOf(fileOf: (name: EnvironmentName) => string): Promise<number> {
+  let bytes = 0;
+  for (const name of ENVIRONMENT_NAMES) bytes += (await stat(fileOf(name))).size;
+  return bytes;
+}

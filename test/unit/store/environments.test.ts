@@ -1,0 +1,132 @@
+import assert from "node:assert/strict";
+import { mkdirSync, readdirSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { CURRENT } from "#store/databases.ts";
+import { environmentFolder, incomingFolder, openStore } from "#store/environments.ts";
+import { createLmdbPersistence } from "#store/lmdb-persistence.ts";
+import { createLmdbStorage } from "#store/lmdb-storage.ts";
+import { backupStore, checkStore, compactStore, restoreStore, sweepOrphans } from "#store/maintenance.ts";
+import { contentOf, faultOf, MIB, someBytes, temporaryFolder } from "./support.ts";
+
+const LIMITS = { databases: 256 * MIB, state: 64 * MIB, bulk: 256 * MIB };
+const MAPPED = { maxMappedBytes: 64 * MIB };
+
+test("a store is opened once at a time; its lock goes with it", async (t) => {
+  const folder = temporaryFolder(t);
+  const store = await openStore({ folder, maxBytes: LIMITS });
+  await assert.rejects(openStore({ folder, maxBytes: LIMITS }), (error: Error) => {
+    assert.match(error.message, new RegExp(`in use by process ${process.pid}$`));
+    return faultOf("conflict")(error);
+  });
+  await store.close();
+  assert.deepEqual(readdirSync(folder), ["store"]);
+  await (await openStore({ folder, maxBytes: LIMITS })).close();
+});
+
+test("locks of processes that are gone, or of another life of a pid, are recovered", async (t) => {
+  const folder = temporaryFolder(t);
+  const stale = ["owner-999999999-abc1.lock", `owner-${process.pid}-abc1.lock`, "owner-1-abc1.lock", "owner-999999999-0.lock"];
+  for (const name of stale) writeFileSync(join(folder, name), "");
+  const store = await openStore({ folder, maxBytes: LIMITS });
+  assert.equal(readdirSync(folder).filter((name) => stale.includes(name)).length, 0);
+  await store.close();
+});
+
+test("a store of a newer format is refused", async (t) => {
+  const folder = temporaryFolder(t);
+  const store = await openStore({ folder, maxBytes: LIMITS });
+  const { encodeRecord } = await import("#store/record.ts");
+  await store.state.put("meta", "format", encodeRecord("format", 99));
+  await store.close();
+  await assert.rejects(openStore({ folder, maxBytes: LIMITS }), /format 99; this version knows up to 1/);
+});
+
+test("backup of a store at work, damage found, restore whole, compaction", async (t) => {
+  const root = temporaryFolder(t);
+  const folder = join(root, "data");
+  let store = await openStore({ folder, maxBytes: LIMITS });
+  const storage = createLmdbStorage(store.databases, MAPPED);
+  const image = someBytes(18 * MIB, 1);
+  await storage.transaction(async (tx) => {
+    tx.create(CURRENT);
+    await tx.write(CURRENT, "a", image);
+    await tx.attach(CURRENT, "a", "m", image, "mapped");
+  });
+  await createLmdbPersistence(store.state).set("b", "k", "backed up");
+  const backup = join(root, "backup");
+  const manifest = await backupStore(store, backup, 7);
+  assert.equal(manifest.createdAt, 7);
+  await assert.rejects(backupStore(store, backup), faultOf("conflict"));
+  await createLmdbPersistence(store.state).set("b", "k", "later");
+  await storage.transaction((tx) => tx.deleteCollection(CURRENT));
+  await assert.rejects(restoreStore(backup, folder, LIMITS), faultOf("conflict"), "in use");
+  await store.close();
+
+  const sizes = await compactStore(folder, LIMITS);
+  assert.ok(sizes.before > 36 * MIB && sizes.after < MIB, JSON.stringify(sizes));
+
+  await restoreStore(backup, folder, LIMITS);
+  store = await openStore({ folder, maxBytes: LIMITS });
+  assert.equal(createLmdbPersistence(store.state).get("b", "k"), "backed up");
+  const restored = createLmdbStorage(store.databases, MAPPED);
+  assert.ok(contentOf(restored.read(CURRENT, "a")).equals(image));
+  const report = checkStore(store);
+  assert.deepEqual(report.problems, []);
+  assert.equal(report.values, 2);
+  assert.equal(report.bytes, 2 * image.length);
+  await store.close();
+
+  writeFileSync(join(backup, "state.mdb"), "damaged");
+  await assert.rejects(restoreStore(backup, folder, LIMITS), faultOf("corruption"));
+  store = await openStore({ folder, maxBytes: LIMITS });
+  assert.equal(createLmdbPersistence(store.state).get("b", "k"), "backed up");
+  await store.close();
+});
+
+test("an interrupted exchange of the folder ends with one of the two, whole", async (t) => {
+  const folder = temporaryFolder(t);
+  const store = await openStore({ folder, maxBytes: LIMITS });
+  await createLmdbPersistence(store.state).set("b", "k", "1");
+  await store.close();
+  const value = async () => {
+    const opened = await openStore({ folder, maxBytes: LIMITS });
+    const text = createLmdbPersistence(opened.state).get("b", "k");
+    await opened.close();
+    return text;
+  };
+  mkdirSync(incomingFolder(folder));
+  writeFileSync(join(incomingFolder(folder), "state.mdb"), "half");
+  assert.equal(await value(), "1", "interrupted while copying");
+  renameSync(environmentFolder(folder), join(folder, "store.outgoing"));
+  assert.equal(await value(), "1", "old one moved away, new one lost");
+  renameSync(environmentFolder(folder), incomingFolder(folder));
+  mkdirSync(join(folder, "store.outgoing"));
+  assert.equal(await value(), "1", "new one not yet in place");
+  assert.deepEqual(readdirSync(folder), ["store"]);
+});
+
+test("orphans and wrong counts are found, named and put right", async (t) => {
+  const folder = temporaryFolder(t);
+  const store = await openStore({ folder, maxBytes: LIMITS });
+  t.after(() => store.close());
+  const storage = createLmdbStorage(store.bulk, MAPPED);
+  await storage.transaction(async (tx) => {
+    tx.create("c");
+    await tx.write("c", "a", someBytes(2 * MIB));
+    await tx.write("c", "b", someBytes(100, 2));
+  });
+  await store.bulk.put("chunks", ["lost", 0], someBytes(10));
+  const { encodeRecord } = await import("#store/record.ts");
+  const [id] = [...store.bulk.table("blobs").getKeys()].map(String);
+  assert.ok(id);
+  const { decodeRecord } = await import("#store/record.ts");
+  const blob = decodeRecord<{ references: number }>(id, store.bulk.table("blobs").getBinary(id) as Buffer);
+  await store.bulk.put("blobs", id, encodeRecord(id, { ...blob, references: 5 }));
+  const problems = checkStore(store).problems.map(({ where, problem }) => `${where} ${problem}`);
+  assert.equal(problems.length, 2, problems.join("; "));
+  assert.match(problems.join("; "), /bulk: value .* is referred to 1 times, recorded are 5; bulk: content lost is an orphan/);
+  assert.equal(await sweepOrphans(store.bulk), 1);
+  assert.deepEqual(checkStore(store).problems, []);
+  assert.deepEqual(contentOf(storage.read("c", "b")), someBytes(100, 2));
+});
