@@ -49,7 +49,7 @@ function statusOf(fault: FaultData, spec: FaultSpec, options: ErrorOptions, json
 
 function headersOf(fault: FaultData, spec: FaultSpec, options: ErrorOptions): Record<string, string> | undefined {
   if (fault.kind === "unauthorized") return { "WWW-Authenticate": 'Bearer realm="sovd"' };
-  if (fault.kind === "methodNotAllowed") return { Allow: String(fault.details?.["allow"] ?? "") };
+  if (fault.kind === "methodNotAllowed") return { Allow: String(fault.details?.allow ?? "") };
   if (spec.retryable && spec.status !== 504) return { "Retry-After": String(options.retryAfterS) };
   return undefined;
 }
@@ -69,17 +69,17 @@ function parametersOf(fault: FaultData): Record<string, unknown> | undefined {
   const details = fault.details;
   if (details === undefined || fault.kind === "methodNotAllowed") return undefined;
   if (fault.kind !== "invalidParameter") return { ...details };
-  const possible = details["possibleValues"];
+  const possible = details.possibleValues;
   if (!Array.isArray(possible)) return { ...details };
   return { details: "value", possiblevalues: possible.map((value) => String(value).toLowerCase()) };
 }
 
 function refusal(fault: FaultData): SovdError {
-  const nrc = fault.details?.["nrc"];
-  const sid = fault.details?.["sid"];
+  const nrc = fault.details?.nrc;
+  const sid = fault.details?.sid;
   const parameters: Record<string, unknown> = {};
-  if (typeof nrc === "number") parameters["NRC"] = nrc;
-  if (typeof sid === "number") parameters["SID"] = sid;
+  if (typeof nrc === "number") parameters.NRC = nrc;
+  if (typeof sid === "number") parameters.SID = sid;
   return {
     message: `A negative Response was received (${refusalText(fault, nrc)})`,
     error_code: FAULTS.ecuRefused.code,
@@ -90,7 +90,7 @@ function refusal(fault: FaultData): SovdError {
 
 /** The database's own text of the coded NRC wins over the standard's. */
 function refusalText(fault: FaultData, nrc: unknown): string {
-  const text = fault.details?.["text"];
+  const text = fault.details?.text;
   if (typeof text === "string") return text;
   return typeof nrc === "number" ? nrcText(nrc) : "";
 }

@@ -27,23 +27,28 @@ export function isOpen(route: Route, options: SovdOptions): boolean {
   return route.open && options.openReads && lockScopeOf(route.lock, options) === undefined;
 }
 
+/** A request as a 404 names it; worked out only then. */
+interface Shown {
+  readonly shownPath: string;
+}
+
 /** `notReady`, or `notFound` by choice, for vehicle routes before databases are loaded. */
-export function checkReady(route: Route, context: SovdContext, shownPath: string): void {
+export function checkReady(route: Route, context: SovdContext, shown: Shown): void {
   if (route.early || context.fleet.ready) return;
-  if (context.options.notReadyStatus === 404) throw resourceNotFound(shownPath);
+  if (context.options.notReadyStatus === 404) throw resourceNotFound(shown);
   throw new Fault("notReady", "The vehicle's databases are still being loaded");
 }
 
 /** The component of the path; `notFound` when there is none of that name. */
-export function ecuOf(name: string, { fleet }: SovdContext, shownPath: string): EcuView {
+export function ecuOf(name: string, { fleet }: SovdContext, shown: Shown): EcuView {
   const ecu = fleet.ecu(name);
-  if (ecu === undefined) throw resourceNotFound(shownPath);
+  if (ecu === undefined) throw resourceNotFound(shown);
   return ecu;
 }
 
 /** The functional group of the path; `notFound` when there is none of that name. */
-export function groupOf(name: string, { fleet }: SovdContext, shownPath: string): string {
-  if (!fleet.groups.includes(name)) throw resourceNotFound(shownPath);
+export function groupOf(name: string, { fleet }: SovdContext, shown: Shown): string {
+  if (!fleet.groups.includes(name)) throw resourceNotFound(shown);
   return name;
 }
 
@@ -61,6 +66,6 @@ export function checkLock(route: Route, context: SovdContext, entity: string, ow
 }
 
 /** 404 as the interface words it. */
-export function resourceNotFound(shownPath: string): Fault {
+export function resourceNotFound({ shownPath }: Shown): Fault {
   return new Fault("notFound", `Resource not found: ${shownPath}`);
 }

@@ -144,7 +144,10 @@ export class LockRegistry {
   /** The check on use: the caller holds the component's or the group's lock, or the vehicle's. */
   require(scope: LockScope, entity: string, owner: string): void {
     const vehicle = this.get("vehicle", "");
-    if (scope === "vehicle") return this.#requireVehicle(vehicle, owner);
+    if (scope === "vehicle") {
+      this.#requireVehicle(vehicle, owner);
+      return;
+    }
     const lock = this.#locks.get(keyOf(scope, entity));
     if (lock === undefined && vehicle === undefined) throw this.#denied(`Required ${NOUN[scope]} lock is missing`);
     if (vehicle !== undefined && vehicle.owner !== owner) throw this.#denied("lock validation failed");

@@ -83,7 +83,7 @@ export async function visibleItems(
     const seen = view === undefined ? item : view(item, facts);
     if (seen !== undefined) shown.push(seen);
   }
-  return { status: reply.status, text: JSON.stringify({ ...list, items: shown }) };
+  return { status: reply.status, body: Buffer.from(JSON.stringify({ ...list, items: shown })) };
 }
 
 async function isPermitted(

@@ -1,0 +1,101 @@
+/** Request bodies by the family a route names; every refusal is a `Fault`, so one JSON error object goes out whatever the family. */
+import { Fault, type FaultKind } from "#core/errors.ts";
+import type { ServiceBody } from "#fleet/messages.ts";
+import type { BodySpec, JsonBody, JsonFamily, NegotiatedBody, ServiceCall } from "#sovd/route.ts";
+import { problemsOf } from "#sovd/validate.ts";
+import { BYTES_TYPE, JSON_TYPE, mediaType, requireBytes } from "./negotiate.ts";
+
+/** What the server read of a request with a body. */
+export interface RawRequestBody {
+  readonly contentType: string;
+  /** Empty when absent. */
+  readonly contentLength: string;
+  readonly accept: string;
+  readonly bytes: Uint8Array;
+}
+
+interface FamilyFaults {
+  /** Undefined: Content-Type is not looked at. */
+  readonly type: FaultKind | undefined;
+  readonly syntax: FaultKind;
+  readonly shape: FaultKind;
+}
+
+export const FAMILIES: Readonly<Record<JsonFamily, FamilyFaults>> = {
+  wrapped: { type: "badRequest", syntax: "badRequest", shape: "badRequest" },
+  plain: { type: "unsupportedMediaType", syntax: "badRequest", shape: "unprocessable" },
+  lenient: { type: undefined, syntax: "badRequest", shape: "badRequest" },
+};
+
+const NO_PARAMETERS: ServiceBody = { type: "none" };
+const decoder = new TextDecoder("utf-8", { fatal: true });
+
+/** The checked body a handler gets. */
+export function readBody(spec: BodySpec, raw: RawRequestBody): unknown {
+  if (spec.kind === "json") return readJson(spec, raw);
+  if (spec.kind === "service") return readService(spec, raw);
+  requireBytes(raw.accept, raw.contentType);
+  requireLength(raw);
+  return raw.bytes;
+}
+
+function readJson(spec: JsonBody, raw: RawRequestBody): unknown {
+  const faults = FAMILIES[spec.family];
+  if (spec.optional === true && (raw.contentType === "" || raw.bytes.byteLength === 0)) return undefined;
+  if (faults.type !== undefined && !isJson(raw.contentType)) {
+    throw new Fault(faults.type, "Expected request with `Content-Type: application/json`");
+  }
+  const value = parse(raw.bytes, faults.syntax, "Failed to parse the request body as JSON: ");
+  const problems = problemsOf(spec.schema, value);
+  if (problems !== undefined) {
+    throw new Fault(faults.shape, `Failed to deserialize the JSON body into the target type: ${problems}`);
+  }
+  return value;
+}
+
+/** `application/json` or a type built on it. */
+function isJson(contentType: string): boolean {
+  const type = mediaType(contentType);
+  return type === JSON_TYPE || (type.startsWith("application/") && type.endsWith("+json"));
+}
+
+function parse(bytes: Uint8Array, kind: FaultKind, prefix: string): unknown {
+  try {
+    return JSON.parse(decoder.decode(bytes));
+  } catch (error) {
+    throw new Fault(kind, prefix + (error as Error).message);
+  }
+}
+
+function readService(spec: NegotiatedBody, raw: RawRequestBody): ServiceCall {
+  if (raw.contentType === "") {
+    if (spec.required) throw new Fault("badRequest", "Missing Content-Type");
+    return { service: NO_PARAMETERS, timeoutS: undefined };
+  }
+  const type = mediaType(raw.contentType);
+  if (type === JSON_TYPE) return jsonService(spec, raw.bytes);
+  if (type !== BYTES_TYPE || spec.jsonOnly === true) {
+    throw new Fault("badRequest", `Unsupported mime-type: ${raw.contentType}`);
+  }
+  requireLength(raw);
+  const service: ServiceBody = raw.bytes.byteLength === 0 ? NO_PARAMETERS : { type: "raw", bytes: raw.bytes };
+  return { service, timeoutS: undefined };
+}
+
+function jsonService(spec: NegotiatedBody, bytes: Uint8Array): ServiceCall {
+  const value = parse(bytes, "badRequest", "Invalid JSON: ");
+  const problems = problemsOf(spec.schema, value);
+  if (problems !== undefined) throw new Fault("badRequest", `Invalid JSON: ${problems}`);
+  const body = value as { readonly timeout?: number } & Readonly<Record<string, unknown>>;
+  const parameters = body[spec.member] as Readonly<Record<string, unknown>> | undefined;
+  if (parameters === undefined && spec.memberRequired) {
+    throw new Fault("badRequest", `Invalid JSON: missing field \`${spec.member}\``);
+  }
+  const service: ServiceBody = parameters === undefined ? NO_PARAMETERS : { type: "json", parameters };
+  return { service, timeoutS: body.timeout };
+}
+
+function requireLength(raw: RawRequestBody): void {
+  if (raw.contentLength === "") throw new Fault("badRequest", "Missing Content-Length");
+  if (!/^\d+$/.test(raw.contentLength)) throw new Fault("badRequest", `Invalid Content-Length: ${raw.contentLength}`);
+}

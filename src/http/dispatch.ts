@@ -1,0 +1,159 @@
+/** The way of a request through its checks to the handler, and the way of the answer back to bytes. Knows no socket. */
+import { Fault } from "#core/errors.ts";
+import type { Clock } from "#core/time.ts";
+import type { SovdContext } from "#sovd/context.ts";
+import { toErrorAnswer } from "#sovd/errors.ts";
+import { checkLock, checkReady, checkSwitch, ecuOf, groupOf, isOpen, resourceNotFound } from "#sovd/guard.ts";
+import { withMember } from "#sovd/json-text.ts";
+import { type Answer, paramNames, type Route } from "#sovd/route.ts";
+import { SovdErrorSchema, schemaText } from "#sovd/schemas.ts";
+import { problemsOf } from "#sovd/validate.ts";
+import { readBody } from "./body.ts";
+import { type Entry, Exchange, type HeaderReader } from "./exchange.ts";
+import { acceptedForm, JSON_TYPE } from "./negotiate.ts";
+import { parseQuery, querySpec } from "./query.ts";
+import { Router, shownPath } from "./router.ts";
+
+/** What goes out. */
+export interface Outgoing {
+  readonly status: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly contentType?: string;
+  readonly body?: string | Uint8Array;
+}
+
+export interface DispatchOptions {
+  readonly routes: readonly Route[];
+  readonly context: SovdContext;
+  readonly clock: Clock;
+  /** `http`, or `https` behind TLS; for links. */
+  readonly scheme: "http" | "https";
+  readonly requestTimeoutMs: number;
+}
+
+export class Dispatcher {
+  readonly #router: Router<Entry>;
+  readonly #options: DispatchOptions;
+
+  constructor(options: DispatchOptions) {
+    this.#options = options;
+    const { basePaths } = options.context.options;
+    this.#router = new Router(options.routes, basePaths, (route) => entryOf(route, options.context));
+  }
+
+  /** Finds the route and reads the headers it needs. Faults: `notFound`, `methodNotAllowed`. For the socket's own turn. */
+  open(method: string, path: string, query: string, header: HeaderReader): Exchange {
+    const match = this.#router.match(method, path);
+    if (match === undefined) throw resourceNotFound({ shownPath: shownPath(path, query) });
+    if ("allow" in match) throw new Fault("methodNotAllowed", "Method not allowed", { allow: match.allow });
+    const { clock, requestTimeoutMs, scheme } = this.#options;
+    const target = { path, query, scheme, deadlineMs: clock.now() + requestTimeoutMs };
+    return new Exchange(match.value, match.params, match.base, target, header);
+  }
+
+  /** Runs checks and handler. `bytes` is the body of routes that have one. Never rejects. */
+  async run(exchange: Exchange, bytes?: Promise<Uint8Array>): Promise<Outgoing> {
+    try {
+      return outgoingOf(await this.#handle(exchange, bytes), exchange);
+    } catch (error) {
+      return this.failure(error, exchange.base, exchange.query["include-schema"] === true);
+    }
+  }
+
+  /** The error answer of whatever was thrown. */
+  failure(error: unknown, base: string, withSchema = false): Outgoing {
+    const { context } = this.#options;
+    if (!(error instanceof Fault)) context.onProblem(error, "request");
+    const { status, json, headers } = toErrorAnswer(error, base, context.options);
+    const text = JSON.stringify(json);
+    const body = withSchema ? withMember(text, "schema", schemaText(SovdErrorSchema)) : text;
+    return { status, contentType: JSON_TYPE, body, ...(headers === undefined ? {} : { headers }) };
+  }
+
+  /** Base path of a request that matched nothing, for the spelling of its error. */
+  baseOf(path: string): string {
+    const lower = path.toLowerCase();
+    const { basePaths } = this.#options.context.options;
+    return basePaths.find((base) => lower.startsWith(base)) ?? basePaths[0] ?? "";
+  }
+
+  async #handle(exchange: Exchange, bytes: Promise<Uint8Array> | undefined): Promise<Answer> {
+    const { context } = this.#options;
+    const { entry } = exchange;
+    const { route } = entry;
+    this.#checkEntity(exchange, entry);
+    if (!entry.open) {
+      const verified = context.authenticator.verify(exchange.authorization || undefined);
+      const claims = verified instanceof Promise ? await verified : verified;
+      exchange.claims = claims;
+      exchange.owner = claims.sub;
+    }
+    if (route.params !== undefined) checkParams(route, exchange);
+    exchange.query = parseQuery(entry.query, exchange.rawQuery);
+    checkSwitch(route, context);
+    checkLock(route, context, exchange.ecu?.id ?? exchange.group ?? "", exchange.owner);
+    if (route.negotiated) negotiate(exchange);
+    if (route.body !== undefined) {
+      exchange.body = readBody(route.body, {
+        contentType: exchange.contentType,
+        contentLength: exchange.contentLength,
+        accept: exchange.acceptHeader,
+        bytes: bytes === undefined ? NO_BYTES : await bytes,
+      });
+    }
+    return route.handle(exchange, context);
+  }
+
+  #checkEntity(exchange: Exchange, { route, hasEcu, hasGroup }: Entry): void {
+    const { context } = this.#options;
+    const { params } = exchange;
+    checkReady(route, context, exchange);
+    if (hasEcu) exchange.ecu = ecuOf(params.ecu!, context, exchange);
+    if (hasGroup) exchange.group = groupOf(params.group!, context, exchange);
+  }
+}
+
+const NO_BYTES = new Uint8Array(0);
+
+function entryOf(route: Route, context: SovdContext): Entry {
+  const names = paramNames(route.path);
+  return {
+    route,
+    open: isOpen(route, context.options),
+    query: route.query === undefined ? undefined : querySpec(route.query),
+    hasEcu: names.includes("ecu"),
+    hasGroup: names.includes("group"),
+  };
+}
+
+function checkParams(route: Route, { params }: Exchange): void {
+  const problems = problemsOf(route.params!, params);
+  if (problems !== undefined) throw new Fault("badRequest", `Invalid URL: ${problems}`);
+}
+
+function negotiate(exchange: Exchange): void {
+  exchange.accept = acceptedForm(exchange.acceptHeader, exchange.contentType);
+  if (exchange.accept !== "raw") return;
+  if (exchange.entry.hasGroup) throw new Fault("badRequest", `Unsupported Accept: ${exchange.acceptHeader}`);
+  if (exchange.query["include-schema"] === true) {
+    throw new Fault("badRequest", "Cannot use include-schema with non-JSON response");
+  }
+}
+
+/** Bytes of an answer. `schema` is added to what main made itself; a worker has done so in its bytes. */
+function outgoingOf(answer: Answer, exchange: Exchange): Outgoing {
+  const { status, headers } = answer;
+  const body = answer.body ?? textOf(answer, exchange);
+  if (body === undefined || (body instanceof Uint8Array && body.byteLength === 0 && status === 204)) {
+    return headers === undefined ? { status } : { status, headers };
+  }
+  const contentType = answer.contentType ?? JSON_TYPE;
+  return headers === undefined ? { status, contentType, body } : { status, headers, contentType, body };
+}
+
+function textOf(answer: Answer, exchange: Exchange): string | undefined {
+  const text = answer.text ?? (answer.json === undefined ? undefined : JSON.stringify(answer.json));
+  if (text === undefined || exchange.query["include-schema"] !== true) return text;
+  const schema = exchange.entry.route.responses[answer.status]?.schema;
+  return schema === undefined ? text : withMember(text, "schema", schemaText(schema));
+}

@@ -1,0 +1,44 @@
+/** Writes an answer to the socket. */
+import type { Outgoing } from "./dispatch.ts";
+import type { HttpResponse } from "./uws.ts";
+
+const REASONS: Readonly<Record<number, string>> = {
+  200: "OK",
+  201: "Created",
+  202: "Accepted",
+  204: "No Content",
+  400: "Bad Request",
+  401: "Unauthorized",
+  403: "Forbidden",
+  404: "Not Found",
+  405: "Method Not Allowed",
+  408: "Request Timeout",
+  409: "Conflict",
+  413: "Payload Too Large",
+  415: "Unsupported Media Type",
+  422: "Unprocessable Content",
+  429: "Too Many Requests",
+  500: "Internal Server Error",
+  502: "Bad Gateway",
+  503: "Service Unavailable",
+  504: "Gateway Timeout",
+};
+
+/**
+ * Status, headers, body, end; to be called corked. `head`: the headers of GET without its body. Content-Length of a HEAD is written by
+ * hand: the length that `endWithoutBody` can report leaves the response open.
+ */
+export function writeAnswer(res: HttpResponse, answer: Outgoing, head: boolean, closeConnection: boolean): void {
+  const { status, headers, contentType, body } = answer;
+  if (status !== 200) res.writeStatus(`${status} ${REASONS[status] ?? "Status"}`);
+  if (contentType !== undefined) res.writeHeader("Content-Type", contentType);
+  if (headers !== undefined) for (const name in headers) res.writeHeader(name, headers[name]!);
+  if (closeConnection) res.writeHeader("Connection", "close");
+  if (body !== undefined && !head) {
+    res.end(body, closeConnection);
+    return;
+  }
+  const length = body === undefined ? 0 : Buffer.byteLength(body);
+  if (status !== 204) res.writeHeader("Content-Length", String(length));
+  res.endWithoutBody(undefined, closeConnection);
+}

@@ -1,0 +1,240 @@
+/**
+ * The HTTP front end: one catch-all route of uWebSockets.js, our own matcher behind it. What uWebSockets.js hands out is read and
+ * copied in its own turn; after that only the exchange is touched, and the response only while the client is there.
+ */
+import { Fault } from "#core/errors.ts";
+import type { Clock, TimerHandle } from "#core/time.ts";
+import type { SovdContext } from "#sovd/context.ts";
+import type { Route } from "#sovd/route.ts";
+import { collectBody } from "./collect.ts";
+import { Dispatcher, type Outgoing } from "./dispatch.ts";
+import type { Exchange } from "./exchange.ts";
+import { writeAnswer } from "./respond.ts";
+import {
+  type AppOptions,
+  type HttpRequest,
+  type HttpResponse,
+  loadUws,
+  type UwsModule,
+  type us_listen_socket,
+} from "./uws.ts";
+
+/** What an observer (metrics, access log, audit) learns of each answered request. */
+export interface RequestRecord {
+  readonly method: string;
+  /** Path template of the route; undefined when none matched. */
+  readonly route: string | undefined;
+  readonly path: string;
+  readonly status: number;
+  readonly durationMs: number;
+  readonly subject: string;
+}
+
+export interface HttpServerOptions {
+  readonly address: string;
+  /** 0: any free port. */
+  readonly port: number;
+  readonly routes: readonly Route[];
+  readonly context: SovdContext;
+  readonly clock: Clock;
+  /** Certificate and key files; without: plain HTTP. */
+  readonly tls?: AppOptions;
+  readonly requestTimeoutMs?: number;
+  readonly maxBodyBytes?: number;
+  readonly maxHeaderBytes?: number;
+  /** Requests under way; more are refused with 503. */
+  readonly maxInFlight?: number;
+  /** How long `close` waits for answers. */
+  readonly closeTimeoutMs?: number;
+  readonly observe?: (record: RequestRecord) => void;
+}
+
+const DEFAULTS = {
+  requestTimeoutMs: 30_000,
+  maxBodyBytes: 2 * 1024 * 1024,
+  maxHeaderBytes: 16 * 1024,
+  maxInFlight: 1024,
+  closeTimeoutMs: 5_000,
+};
+
+export interface HttpServer {
+  readonly port: number;
+  /** Requests under way. */
+  readonly inFlight: number;
+  /** Takes no new connection, lets answers finish, then closes what is left. */
+  close(): Promise<void>;
+}
+
+/** A request under way: the one place that knows whether the response may still be touched. */
+interface Pending {
+  readonly res: HttpResponse;
+  readonly exchange: Exchange;
+  readonly head: boolean;
+  readonly path: string;
+  readonly startedMs: number;
+  done: boolean;
+}
+
+/** Time-outs are looked for this often: one timer for all requests. */
+const SWEEP_MS = 250;
+/** The port is ours alone; the default lets another process share it. */
+const EXCLUSIVE_PORT = 1;
+
+/** Starts listening. Fault `misconfigured` when the port cannot be had or uWebSockets.js has no build for this machine. */
+export async function startHttpServer(options: HttpServerOptions): Promise<HttpServer> {
+  const server = new UwsServer(options);
+  await server.listen();
+  return server;
+}
+
+class UwsServer implements HttpServer {
+  readonly #options: HttpServerOptions & typeof DEFAULTS;
+  readonly #dispatcher: Dispatcher;
+  readonly #uws: UwsModule;
+  readonly #app: ReturnType<UwsModule["App"]>;
+  readonly #pending = new Set<Pending>();
+  #socket: us_listen_socket | undefined;
+  #sweeper: TimerHandle | undefined;
+  #closing = false;
+  #onIdle: (() => void) | undefined;
+
+  constructor(options: HttpServerOptions) {
+    this.#options = { ...DEFAULTS, ...options };
+    const { routes, context, clock, requestTimeoutMs, maxHeaderBytes, tls } = this.#options;
+    const scheme = tls === undefined ? "http" : "https";
+    this.#dispatcher = new Dispatcher({ routes, context, clock, scheme, requestTimeoutMs });
+    this.#uws = loadUws(maxHeaderBytes);
+    this.#app = tls === undefined ? this.#uws.App() : this.#uws.SSLApp(tls);
+    this.#app.any("/*", (res, req) => this.#accept(res, req));
+  }
+
+  get port(): number {
+    return this.#socket === undefined ? -1 : this.#uws.us_socket_local_port(this.#socket);
+  }
+
+  get inFlight(): number {
+    return this.#pending.size;
+  }
+
+  async listen(): Promise<void> {
+    const { address, port } = this.#options;
+    const socket = await new Promise<us_listen_socket | false>((resolve) => {
+      (this.#app as unknown as ListensAt).listen(address, port, EXCLUSIVE_PORT, resolve);
+    });
+    if (socket === false)
+      throw new Fault("misconfigured", `Cannot listen on ${address}:${port}: the port is in use or not ours`);
+    this.#socket = socket;
+    this.#sweep();
+  }
+
+  async close(): Promise<void> {
+    if (this.#closing) return;
+    this.#closing = true;
+    const { clock, closeTimeoutMs } = this.#options;
+    if (this.#socket !== undefined) this.#uws.us_listen_socket_close(this.#socket);
+    if (this.#pending.size > 0) {
+      let timer: TimerHandle | undefined;
+      await new Promise<void>((resolve) => {
+        this.#onIdle = resolve;
+        timer = clock.setTimeout(resolve, closeTimeoutMs);
+      });
+      if (timer !== undefined) clock.clearTimeout(timer);
+    }
+    if (this.#sweeper !== undefined) clock.clearTimeout(this.#sweeper);
+    this.#app.close();
+  }
+
+  /** The socket's own turn: `req` lives only here. */
+  #accept(res: HttpResponse, req: HttpRequest): void {
+    const path = req.getUrl();
+    const sent = req.getMethod();
+    const head = sent === "head";
+    const { clock, maxInFlight } = this.#options;
+    try {
+      if (this.#closing || this.#pending.size >= maxInFlight)
+        throw new Fault("overloaded", "Too many requests at once");
+      const query = req.getQuery() ?? "";
+      const exchange = this.#dispatcher.open(head ? "get" : sent, path, query, (name) => req.getHeader(name));
+      const pending: Pending = { res, exchange, head, path, startedMs: clock.now(), done: false };
+      this.#pending.add(pending);
+      res.onAborted(() => this.#abandon(pending));
+      this.#start(pending);
+    } catch (error) {
+      const answer = this.#dispatcher.failure(error, this.#dispatcher.baseOf(path));
+      res.onAborted(ignore);
+      writeAnswer(res, answer, head, this.#closing);
+      this.#options.observe?.({
+        method: sent,
+        route: undefined,
+        path,
+        status: answer.status,
+        durationMs: 0,
+        subject: "",
+      });
+    }
+  }
+
+  #start(pending: Pending): void {
+    const { res, exchange } = pending;
+    const hasBody = exchange.entry.route.body !== undefined;
+    const { maxBodyBytes, context } = this.#options;
+    const body = hasBody ? collectBody(res, exchange.contentLength, maxBodyBytes) : undefined;
+    this.#dispatcher
+      .run(exchange, body)
+      .then((answer) => this.#finish(pending, answer))
+      .catch((problem) => context.onProblem(problem, "answer"));
+  }
+
+  #finish(pending: Pending, answer: Outgoing): void {
+    if (pending.done) return;
+    const { res, exchange, head, path, startedMs } = pending;
+    this.#leave(pending);
+    const { clock, observe } = this.#options;
+    // 408 and 413 leave a body half read: the connection cannot be used again
+    const closeConnection = this.#closing || answer.status === 408 || answer.status === 413;
+    res.cork(() => writeAnswer(res, answer, head, closeConnection));
+    if (observe === undefined) return;
+    const { route } = exchange.entry;
+    const durationMs = clock.now() - startedMs;
+    observe({
+      method: route.method,
+      route: route.path,
+      path,
+      status: answer.status,
+      durationMs,
+      subject: exchange.owner,
+    });
+  }
+
+  /** The client is gone: nothing may be written any more. */
+  #abandon(pending: Pending): void {
+    if (pending.done) return;
+    this.#leave(pending);
+    pending.exchange.abort();
+  }
+
+  #leave(pending: Pending): void {
+    pending.done = true;
+    this.#pending.delete(pending);
+    if (this.#pending.size === 0) this.#onIdle?.();
+  }
+
+  #sweep(): void {
+    const { clock, requestTimeoutMs } = this.#options;
+    const now = clock.now();
+    for (const pending of this.#pending) {
+      if (pending.exchange.deadlineMs > now) continue;
+      const fault = new Fault("requestTimeout", "Request timed out");
+      this.#finish(pending, this.#dispatcher.failure(fault, pending.exchange.base));
+      pending.exchange.abort();
+    }
+    this.#sweeper = clock.setTimeout(() => this.#sweep(), Math.min(SWEEP_MS, requestTimeoutMs));
+  }
+}
+
+const ignore = (): void => undefined;
+
+/** The overload with host, port and options is missing in the package's types. */
+interface ListensAt {
+  listen(host: string, port: number, options: number, cb: (socket: us_listen_socket | false) => void): void;
+}
