@@ -26,7 +26,12 @@ test("a store is opened once at a time; its lock goes with it", async (t) => {
 
 test("locks of processes that are gone, or of another life of a pid, are recovered", async (t) => {
   const folder = temporaryFolder(t);
-  const stale = ["owner-999999999-abc1.lock", `owner-${process.pid}-abc1.lock`, "owner-1-abc1.lock", "owner-999999999-0.lock"];
+  const stale = [
+    "owner-999999999-abc1.lock",
+    `owner-${process.pid}-abc1.lock`,
+    "owner-1-abc1.lock",
+    "owner-999999999-0.lock",
+  ];
   for (const name of stale) writeFileSync(join(folder, name), "");
   const store = await openStore({ folder, maxBytes: LIMITS });
   assert.equal(readdirSync(folder).filter((name) => stale.includes(name)).length, 0);
@@ -125,7 +130,10 @@ test("orphans and wrong counts are found, named and put right", async (t) => {
   await store.bulk.put("blobs", id, encodeRecord(id, { ...blob, references: 5 }));
   const problems = checkStore(store).problems.map(({ where, problem }) => `${where} ${problem}`);
   assert.equal(problems.length, 2, problems.join("; "));
-  assert.match(problems.join("; "), /bulk: value .* is referred to 1 times, recorded are 5; bulk: content lost is an orphan/);
+  assert.match(
+    problems.join("; "),
+    /bulk: value .* is referred to 1 times, recorded are 5; bulk: content lost is an orphan/,
+  );
   assert.equal(await sweepOrphans(store.bulk), 1);
   assert.deepEqual(checkStore(store).problems, []);
   assert.deepEqual(contentOf(storage.read("c", "b")), someBytes(100, 2));
