@@ -76,8 +76,9 @@ export const SECURITY = section("Tokens and rights.", {
   clock_tolerance_secs: u32(60, "Tolerance for `exp` and `nbf` of mode `jwt`."),
   max_token_bytes: atLeast(256, 8_192, "Longest token that is looked at."),
   plugin: optional(path("", "ES module of mode `plugin`.", { example: "./security-plugin.mjs" })),
-  open_routes: optional(
-    textList([], "Routes that need no token, `METHOD /path`; default: those of the CDA.", { example: ["GET /health"] }),
+  open_reads: bool(
+    true,
+    "Some reads and communication parameters need no token, as in the CDA; false demands one everywhere but at `/health`, `/version-info` and `authorize`.",
   ),
 });
 

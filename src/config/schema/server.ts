@@ -49,11 +49,7 @@ export const LIMITS = section("Bounds of memory and work. Each refusal is counte
   ),
   functional_targets: atLeast(1, 256, "ECUs one functional request may address."),
   json_depth: atLeast(1, 64, "Deepest nesting of a JSON body."),
-  executions_per_entity: atLeast(
-    1,
-    64,
-    "Executions of operations kept per entity; the oldest finished one goes first.",
-  ),
+  ended_executions: atLeast(1, 16, "Ended executions kept per operation; the oldest goes first."),
   event_subscribers: atLeast(1, 64, "Open event streams."),
   event_queue_bytes: atLeast(4_096, 262_144, "Unsent bytes of one event stream; a slower reader is cut off."),
   token_cache_entries: u32(1_024, "Verified tokens remembered; 0 verifies each one again."),
@@ -75,6 +71,7 @@ export const COMPAT = section("Where the CDA and ISO 17978-3 differ. The default
   truncated_status: choice([400, 502], 400, "Status of a truncated answer of an ECU."),
   unknown_dtc_status: choice([400, 404], 400, "Status for a well-formed DTC that the database does not know."),
   generic_service_nrc_status: choice([200, 502], 200, "Status of a negative answer to a generic service."),
+  restart_service: text("HardReset", "Reset service that `status/restart` runs when the request names none."),
   group_unreachable: choice(
     ["silent", "error"],
     "silent",
@@ -88,7 +85,7 @@ export const COMPAT = section("Where the CDA and ISO 17978-3 differ. The default
 
 export const LOCKS = section("Locks.", {
   restore_ecu_locks: bool(false, "Give ECU locks back that a functional lock of the same owner had replaced."),
-  max_expiration_secs: atLeast(1, 315_360_000, "Longest life of a lock; larger wishes are cut."),
+  max_expiration_secs: atLeast(1, 3_153_600_000, "Longest life of a lock; larger wishes are cut."),
 });
 
 export const HEALTH = section("Health.", { enabled: bool(true, "Whether `/health` and `/health/ready` exist.") });

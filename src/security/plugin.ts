@@ -1,0 +1,80 @@
+/**
+ * A security plugin: an ES module whose default export makes one of these. It says no in words, `undefined` means yes; what it throws
+ * is an internal error.
+ */
+import { resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { Fault } from "#core/errors.ts";
+import type { Claims, TokenAnswer } from "./claims.ts";
+
+/** Why something is refused; goes to the caller. */
+export type Refusal = string;
+
+/** A diagnostic service that is about to be sent or listed. */
+export interface ServiceFacts {
+  readonly name: string;
+  readonly sid: number;
+  /** Upper-case hex of the constant begin of the request. */
+  readonly prefix: string;
+  readonly semantic?: string;
+  readonly functionalClasses: readonly string[];
+}
+
+/** A change of software or of diagnostic databases that is about to begin. */
+export interface UpdateFacts {
+  readonly kind: "software" | "database";
+  /** Id of the package, or the mode of a database update. */
+  readonly id: string;
+  readonly targets: readonly string[];
+}
+
+export interface SecurityPlugin {
+  /** The answer to a body of `POST authorize`, any JSON value. */
+  authorize(body: unknown): TokenAnswer | Refusal | Promise<TokenAnswer | Refusal>;
+  /** Claims of a presented token. They are remembered until `exp`; without `exp` they are asked for at each request. */
+  claims(token: string): Claims | Refusal | Promise<Claims | Refusal>;
+  /** Asked before each physical service and for each entry of a list. */
+  validateService?(
+    claims: Claims | undefined,
+    service: ServiceFacts,
+    ecu: string,
+  ): Refusal | undefined | Promise<Refusal | undefined>;
+  /** Asked before an update begins. */
+  validateUpdate?(claims: Claims, update: UpdateFacts): Refusal | undefined | Promise<Refusal | undefined>;
+}
+
+/** Loads the module at `path`, relative to the working directory. */
+export async function loadPlugin(path: string): Promise<SecurityPlugin> {
+  let plugin: unknown;
+  try {
+    const module: { default?: unknown } = await import(pathToFileURL(resolve(path)).href);
+    plugin = typeof module.default === "function" ? await module.default() : undefined;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Fault("invalidConfig", `security.plugin: ${path} does not load: ${reason}`, undefined, error);
+  }
+  if (!isPlugin(plugin)) {
+    throw new Fault(
+      "invalidConfig",
+      `security.plugin: the default export of ${path} makes no plugin with authorize and claims`,
+    );
+  }
+  return plugin;
+}
+
+function isPlugin(value: unknown): value is SecurityPlugin {
+  const methods = (value ?? {}) as Partial<Record<keyof SecurityPlugin, unknown>>;
+  return typeof methods.authorize === "function" && typeof methods.claims === "function";
+}
+
+/** Runs a method of the plugin and turns a refusal into `forbidden`. */
+export async function ask<T extends object | undefined>(answer: () => T | Refusal | Promise<T | Refusal>): Promise<T> {
+  let said: T | Refusal;
+  try {
+    said = await answer();
+  } catch (error) {
+    throw new Fault("internal", "The security plugin failed", undefined, error);
+  }
+  if (typeof said === "string") throw new Fault("forbidden", said);
+  return said;
+}
