@@ -11,7 +11,7 @@ import {
   SimpleValue,
   SpecificDOPData,
 } from "#mdd/generated/dataformat.ts";
-import { type Database, each, invalidDatabase, MAX_TABLES_DEEP, memoised, reading, required } from "./database.ts";
+import { type Database, each, invalidDatabase, memoised, reading, required, unfolding } from "./database.ts";
 import { baseVariant, layersOf, type Scope } from "./layers.ts";
 
 /** Factor and offset from a physical value to SI; undefined where the unit has none. */
@@ -91,7 +91,7 @@ function readRef(ref: ComParamRef, param: ComParam, name: string): ComParamValue
   const complex = ref.complexValue();
   if (simple !== null && complex !== null) throw invalidDatabase(name, "both a simple and a complex value");
   if (simple !== null) return readSimple(simple, param, name);
-  return readComplex(required(complex, `${name}: value`), param, name, 0);
+  return readComplex(required(complex, `${name}: value`), param, name, 0, unfolding(name));
 }
 
 function readSimple(simple: SimpleValue, param: ComParam, name: string): ComParamValue {
@@ -109,8 +109,14 @@ function readUnit(param: ComParam): ComParamUnit | undefined {
 }
 
 /** Parts and their definitions stand in the same order. */
-function readComplex(value: ComplexValue, param: ComParam, name: string, depth: number): ComParamValue {
-  if (depth >= MAX_TABLES_DEEP) throw invalidDatabase(name, `nested deeper than ${MAX_TABLES_DEEP}`);
+function readComplex(
+  value: ComplexValue,
+  param: ComParam,
+  name: string,
+  depth: number,
+  count: (depth: number) => void,
+): ComParamValue {
+  count(depth);
   if (param.specificDataType() !== ComParamSpecificData.ComplexComParam)
     throw invalidDatabase(name, "complex value of a simple parameter");
   const definition = required(param.specificData(new ComplexComParam()), `${name}: ComplexComParam`);
@@ -119,13 +125,20 @@ function readComplex(value: ComplexValue, param: ComParam, name: string, depth: 
   for (let i = 0; i < length; i++) {
     const part = required(definition.comParams(i), `${name}[${i}]`);
     const partName = required(part.shortName(), `${name}[${i}].short_name`);
-    parts.set(partName, readEntry(value, i, part, `${name}.${partName}`, depth));
+    parts.set(partName, readEntry(value, i, part, `${name}.${partName}`, depth, count));
   }
   return { kind: "complex", parts };
 }
 
-function readEntry(value: ComplexValue, index: number, part: ComParam, name: string, depth: number): ComParamValue {
+function readEntry(
+  value: ComplexValue,
+  index: number,
+  part: ComParam,
+  name: string,
+  depth: number,
+  count: (depth: number) => void,
+): ComParamValue {
   if (value.entriesType(index) === SimpleOrComplexValueEntry.SimpleValue)
     return readSimple(required(value.entries(index, new SimpleValue()), name), part, name);
-  return readComplex(required(value.entries(index, new ComplexValue()), name), part, name, depth + 1);
+  return readComplex(required(value.entries(index, new ComplexValue()), name), part, name, depth + 1, count);
 }

@@ -12,7 +12,8 @@ export interface DatabaseOptions {
 
 /**
  * One diagnostic database, read where its bytes lie: nothing is walked on opening and nothing is copied but the strings that a
- * query hands out. Its own name and revision are read at once, because placement asks every database for them.
+ * query hands out. Its own name and revision are read at once, because placement asks every database for them. Not to be asked any more
+ * once the bytes are unmapped; the plain data that queries gave out stays good.
  */
 export interface Database {
   readonly bytes: Uint8Array;
@@ -34,6 +35,9 @@ const MIN_BYTES = 12;
 
 /** Tables within tables that a query follows; real databases nest about 22 deep, counted over every kind of table. */
 export const MAX_TABLES_DEEP = 64;
+
+/** Tables one query unfolds; shared tables make a small file a huge tree. */
+const MAX_UNFOLDED = 100_000;
 
 /** Elements of one vector that a query reads; more can only be a damaged length. */
 const MAX_ELEMENTS = 1 << 20;
@@ -96,6 +100,16 @@ export function reading<T>(element: string, walk: () => T): T {
       throw new Fault("invalidDatabase", `Invalid database: ${element}: ${error.message}`, { element }, error);
     throw error;
   }
+}
+
+/** Counts the tables a query unfolds: each call counts one and tells how deep it stands. @throws Fault invalidDatabase past the limits */
+export function unfolding(element: string): (depth: number) => void {
+  let left = MAX_UNFOLDED;
+  return (depth) => {
+    left--;
+    if (left < 0) throw invalidDatabase(element, `unfolds to more than ${MAX_UNFOLDED} tables`);
+    if (depth > MAX_TABLES_DEEP) throw invalidDatabase(element, `nested deeper than ${MAX_TABLES_DEEP}`);
+  };
 }
 
 /** The elements of a FlatBuffers vector; null ones are left out. `get` must make a new object for each. */

@@ -1,5 +1,5 @@
 import { DiagService, SD, SDG, type SDGS, SDxorSDG } from "#mdd/generated/dataformat.ts";
-import { type Database, each, MAX_TABLES_DEEP, memoised, reading } from "./database.ts";
+import { type Database, each, memoised, reading, unfolding } from "./database.ts";
 import { member } from "./json.ts";
 import { layersOf, type Scope } from "./layers.ts";
 import type { ServiceEntry } from "./service-entry.ts";
@@ -62,21 +62,19 @@ function flatten(entries: readonly SpecialDataEntry[]): SpecialData[] {
 }
 
 function readSdgs(sdgs: SDGS | null): SpecialDataGroup[] {
-  return sdgs === null ? [] : each(sdgs.sdgsLength(), (i) => sdgs.sdgs(i)).map((group) => readGroup(group, 0));
+  const count = unfolding("SDGS");
+  return sdgs === null ? [] : each(sdgs.sdgsLength(), (i) => sdgs.sdgs(i)).map((group) => readGroup(group, 0, count));
 }
 
-/** Groups nested beyond any sense are cut off, not an error: they are information only. */
-function readGroup(group: SDG, depth: number): SpecialDataGroup {
-  const entries =
-    depth >= MAX_TABLES_DEEP
-      ? []
-      : each(group.sdsLength(), (i) => {
-          const entry = group.sds(i);
-          if (entry?.sdOrSdgType() === SDxorSDG.SD) return optional(entry.sdOrSdg(new SD()), readDatum);
-          if (entry?.sdOrSdgType() === SDxorSDG.SDG)
-            return optional(entry.sdOrSdg(new SDG()), (nested) => readGroup(nested, depth + 1));
-          return null;
-        });
+function readGroup(group: SDG, depth: number, count: (depth: number) => void): SpecialDataGroup {
+  count(depth);
+  const entries = each(group.sdsLength(), (i) => {
+    const entry = group.sds(i);
+    if (entry?.sdOrSdgType() === SDxorSDG.SD) return optional(entry.sdOrSdg(new SD()), readDatum);
+    if (entry?.sdOrSdgType() === SDxorSDG.SDG)
+      return optional(entry.sdOrSdg(new SDG()), (nested) => readGroup(nested, depth + 1, count));
+    return null;
+  });
   return {
     ...member("caption", group.captionSn()),
     ...member("si", group.si()),

@@ -135,7 +135,7 @@ interface Constant {
 }
 
 /**
- * The fixed bytes at the start of a request: whole-byte constants without a gap from byte 0 on. An absent byte position of a
+ * The fixed bytes at the start of a request: constants without a gap from byte 0 on, each counted in whole bytes. An absent byte position of a
  * constant is 0 (the converter cannot store a zero).
  */
 function readPrefix(params: readonly Param[]): { bytes: Uint8Array; subFunction: number | undefined } {
@@ -151,7 +151,7 @@ function readPrefix(params: readonly Param[]): { bytes: Uint8Array; subFunction:
   return { bytes: Uint8Array.from(bytes), subFunction };
 }
 
-/** A constant that can be told from a request's first bytes: UINT32 of whole bytes, unmasked, written in decimal. */
+/** A constant that can be told from a request's first bytes: UINT32 from bit 0 on, unmasked, written in decimal. */
 function readConstant(param: Param): Constant | undefined {
   if (param.specificDataType() !== ParamSpecificData.CodedConst || (param.bitPosition() ?? 0) !== 0) return undefined;
   const constant = param.specificData(new CodedConst());
@@ -166,8 +166,8 @@ function readConstant(param: Param): Constant | undefined {
 }
 
 function toBytes(value: number, bits: number, isHighLow: boolean): Uint8Array | undefined {
-  if (bits < 8 || bits > 32 || bits % 8 !== 0 || value >= 2 ** bits) return undefined;
-  const bytes = new Uint8Array(bits / 8);
+  if (bits === 0 || bits > 32 || value >= 2 ** bits) return undefined;
+  const bytes = new Uint8Array(Math.ceil(bits / 8));
   for (let i = bytes.length - 1, rest = value; i >= 0; i--, rest = Math.floor(rest / 256)) bytes[i] = rest % 256;
   return isHighLow ? bytes : bytes.reverse();
 }
