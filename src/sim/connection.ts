@@ -249,7 +249,7 @@ export class Connection implements SocketEntry {
   #ask(ecu: Ecu, uds: Uint8Array, functional: boolean): void {
     if (ecu.work === undefined && ecu.misbehaviour !== undefined) {
       // The view into the chunk does not outlive this turn, the plan does.
-      this.#start(ecu, ecu.plan(uds.slice()), functional);
+      this.#start(ecu, ecu.plan(new Uint8Array(uds)), functional);
       return;
     }
     if (!functional) this.#acknowledge(ecu.logicalAddress, DIAGNOSTIC_ACK_CODE, NOTHING);

@@ -3,7 +3,8 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { FAULTS, Fault } from "#core/errors.ts";
-import { CONTROL_ROUTES, type ControlAnswer, type ControlRoute } from "./control.ts";
+import { CONTROL_ROUTES } from "./control.ts";
+import type { ControlAnswer, ControlRoute } from "./control-route.ts";
 import { createTokenIssuer } from "./tokens.ts";
 import type { RunningVehicle } from "./vehicle.ts";
 
@@ -14,7 +15,7 @@ export interface ControlServer {
 
 const MAX_BODY_BYTES = 16 * 1024 * 1024;
 const JSON_INDENT = 4;
-const OWN_ROUTES = "/x-sim";
+const OWN_PREFIX = "/x-sim";
 const MEDIA_TYPES = { json: "application/json", form: "application/x-www-form-urlencoded" } as const;
 
 /** Serves the control API of a vehicle; resolves when it listens. Port 0: a free one. */
@@ -26,7 +27,7 @@ export async function startControlServer(
   const tokens = createTokenIssuer();
   const server = createServer((request, response) => {
     answer(request)
-      .catch((error) => failure(error, (request.url ?? "").startsWith(OWN_ROUTES)))
+      .catch((error) => failure(error, (request.url ?? "").startsWith(OWN_PREFIX)))
       .then((result) => write(response, result))
       .catch(() => response.destroy());
   });

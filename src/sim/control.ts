@@ -2,45 +2,20 @@
  * The control API as a table of routes. The first part is what testers of the CDA drive; everything under `/x-sim` is ours and
  * sets misbehaviour. No authentication: it is for a test bench.
  */
-import { type Static, Type } from "typebox";
-import { fromHex } from "#core/bytes.ts";
+import { Type } from "typebox";
 import { Fault } from "#core/errors.ts";
+import { OWN_ROUTES } from "./control-own.ts";
+import {
+  type ControlAnswer,
+  type ControlContext,
+  type ControlRoute,
+  ecuOf,
+  NO_CONTENT,
+  valid,
+} from "./control-route.ts";
 import { type DtcInput, dtcView, FAULT_MEMORIES, type FaultMemory, parseDtc, parseDtcId, STATUS_BITS } from "./dtc.ts";
-import type { Ecu } from "./ecu.ts";
-import type { Endpoint } from "./endpoint.ts";
-import { EcuMisbehaviourSchema, EntityMisbehaviourSchema, STRICT_ISO } from "./misbehaviour.ts";
-import { checked } from "./schema.ts";
 import { BLOCK_TYPES, DTC_SETTINGS, type EcuState, ROLES, SECURITY_LEVELS, SESSIONS, VARIANTS } from "./state.ts";
 import { downloadsView, stateView } from "./state-view.ts";
-import type { TokenIssuer } from "./tokens.ts";
-import type { RunningVehicle } from "./vehicle.ts";
-
-export interface ControlContext {
-  readonly vehicle: RunningVehicle;
-  readonly tokens: TokenIssuer;
-  readonly params: Readonly<Record<string, string>>;
-  /** Parsed JSON, form parameters, or undefined. */
-  readonly body: unknown;
-}
-
-export interface ControlAnswer {
-  readonly status: number;
-  /** Undefined values are left out. Absent: empty body. */
-  readonly json?: unknown;
-  readonly text?: string;
-  /** Runs when the answer is out. */
-  readonly afterwards?: () => void;
-}
-
-export interface ControlRoute {
-  readonly method: "GET" | "PUT" | "POST" | "DELETE";
-  readonly path: string;
-  readonly body?: "json" | "form";
-  readonly doc: string;
-  readonly handle: (context: ControlContext) => ControlAnswer | Promise<ControlAnswer>;
-}
-
-const NO_CONTENT: ControlAnswer = { status: 204 };
 
 const keysOf = <T extends object>(table: T) => Object.keys(table) as (keyof T & string)[];
 const nullable = <T extends Parameters<typeof Type.Optional>[0]>(schema: T) =>
@@ -88,11 +63,6 @@ const InterceptorSchema = Type.Object({
   response: Type.String(),
   removeAfterNRequest: nullable(Type.Integer()),
 });
-
-const HexSchema = Type.String({ pattern: "^([0-9a-fA-F]{2})+$" });
-const EmitSchema = Type.Object({ uds: HexSchema });
-const RawSchema = Type.Object({ hex: HexSchema });
-const DataSchema = Type.Object({ value: HexSchema, writable: Type.Optional(Type.Boolean()) });
 
 export const CONTROL_ROUTES: readonly ControlRoute[] = [
   {
@@ -154,7 +124,7 @@ export const CONTROL_ROUTES: readonly ControlRoute[] = [
       return NO_CONTENT;
     },
   },
-  ...xSimRoutes(),
+  ...OWN_ROUTES,
   {
     method: "GET",
     path: "/{ecu}/state",
@@ -245,150 +215,6 @@ export const CONTROL_ROUTES: readonly ControlRoute[] = [
 
 const DTCS_DELETED: ControlAnswer = { status: 200, json: { message: "DTCs were deleted" } };
 
-function xSimRoutes(): readonly ControlRoute[] {
-  return [
-    {
-      method: "GET",
-      path: "/x-sim/ecus",
-      doc: "ECUs with logical address, entity, and whether they are at work",
-      handle: ({ vehicle }) => ({
-        status: 200,
-        json: {
-          items: vehicle.entities.flatMap((entity) =>
-            entity.ecus.map(({ name, logicalAddress, work }) => ({
-              name,
-              logicalAddress,
-              entity: entity.name,
-              busy: work !== undefined,
-            })),
-          ),
-        },
-      }),
-    },
-    ...misbehaviourRoutes("ecus", EcuMisbehaviourSchema, ecuOf, (ecu, rules) => {
-      ecu.misbehaviour = rules;
-    }),
-    {
-      method: "POST",
-      path: "/x-sim/ecus/{name}/emit",
-      body: "json",
-      doc: "an unasked diagnostic message to every activated tester: uds (hex)",
-      handle: emit,
-    },
-    {
-      method: "PUT",
-      path: "/x-sim/ecus/{name}/data/{did}",
-      body: "json",
-      doc: "a data identifier (4 hex digits) of the ECU: value (hex), writable",
-      handle: putData,
-    },
-    ...misbehaviourRoutes("entities", EntityMisbehaviourSchema, endpointOf, (endpoint, rules) => {
-      endpoint.misbehaviour = rules ?? {};
-    }),
-    {
-      method: "POST",
-      path: "/x-sim/entities/{name}/strict-iso",
-      doc: "the timers and rules of ISO 13400-2: inactivity, socket limit, 0x03 on a second connection, closing",
-      handle: (context) => {
-        endpointOf(context).misbehaviour = { ...STRICT_ISO };
-        return NO_CONTENT;
-      },
-    },
-    {
-      method: "POST",
-      path: "/x-sim/entities/{name}/alive-check",
-      doc: "alive check request on every connection; how many answered in time",
-      handle: async (context) => {
-        const results = await Promise.all([...endpointOf(context).connections].map((each) => each.isAlive()));
-        return { status: 200, json: { connections: results.length, alive: results.filter(Boolean).length } };
-      },
-    },
-    {
-      method: "POST",
-      path: "/x-sim/entities/{name}/raw",
-      body: "json",
-      doc: "bytes as they are on every connection: hex",
-      handle: (context) => {
-        const { hex } = valid(RawSchema, context);
-        for (const connection of endpointOf(context).connections) connection.sendRaw(fromHex(hex)!);
-        return NO_CONTENT;
-      },
-    },
-    {
-      method: "POST",
-      path: "/x-sim/entities/{name}/announce",
-      doc: "one vehicle announcement of each entity on that address, now",
-      handle: (context) => {
-        endpointOf(context).announceOnce();
-        return NO_CONTENT;
-      },
-    },
-    {
-      method: "POST",
-      path: "/x-sim/entities/{name}/disconnect",
-      doc: "closes the TCP connections of one address",
-      handle: (context) => {
-        for (const connection of endpointOf(context).connections) connection.destroy();
-        return NO_CONTENT;
-      },
-    },
-  ];
-}
-
-/** Read, set and clear the misbehaviour of one kind of thing. */
-function misbehaviourRoutes<
-  S extends typeof EcuMisbehaviourSchema | typeof EntityMisbehaviourSchema,
-  T extends { misbehaviour: Static<S> | undefined },
->(
-  collection: string,
-  schema: S,
-  find: (context: ControlContext) => T,
-  set: (target: T, rules: Static<S> | undefined) => void,
-): ControlRoute[] {
-  const path = `/x-sim/${collection}/{name}/misbehaviour`;
-  return [
-    {
-      method: "GET",
-      path,
-      doc: "misbehaviour as set, with what is left of its counts",
-      handle: (context) => ({ status: 200, json: find(context).misbehaviour ?? {} }),
-    },
-    {
-      method: "PUT",
-      path,
-      body: "json",
-      doc: `replaces the misbehaviour; keys: ${Object.keys(schema.properties).join(", ")}`,
-      handle: (context) => {
-        set(find(context), valid(schema, context));
-        return { status: 200, json: find(context).misbehaviour };
-      },
-    },
-    {
-      method: "DELETE",
-      path,
-      doc: "behaves again",
-      handle: (context) => {
-        set(find(context), undefined);
-        return NO_CONTENT;
-      },
-    },
-  ];
-}
-
-function valid<S extends Parameters<typeof checked>[0]>(schema: S, { body }: ControlContext): Static<S> {
-  return checked(schema, body, "body", "badRequest");
-}
-
-function ecuOf({ vehicle, params }: ControlContext): Ecu {
-  const ecu = vehicle.findEcu(params.ecu ?? params.name!);
-  if (ecu === undefined) throw new Fault("notFound", "no such ECU");
-  return ecu;
-}
-
-function endpointOf(context: ControlContext): Endpoint {
-  return context.vehicle.endpoint(ecuOf(context).name);
-}
-
 function putState(context: ControlContext): ControlAnswer {
   const { state } = ecuOf(context);
   const given = Object.entries(valid(StateSchema, context)).filter(
@@ -464,19 +290,4 @@ async function issueToken({ body, tokens }: ControlContext): Promise<ControlAnsw
   if (clientId.trim() === "" || (form.get("client_secret") ?? "").trim() === "") return { status: 400 };
   const scopes = (form.get("scope") ?? "").split(" ").filter((scope) => scope !== "");
   return { status: 200, json: await tokens.issue(clientId, scopes) };
-}
-
-function emit(context: ControlContext): ControlAnswer {
-  const { uds } = valid(EmitSchema, context);
-  const { logicalAddress } = ecuOf(context);
-  for (const connection of endpointOf(context).connections) connection.emit(logicalAddress, fromHex(uds)!);
-  return NO_CONTENT;
-}
-
-function putData(context: ControlContext): ControlAnswer {
-  const { state } = ecuOf(context);
-  if (!/^[0-9a-fA-F]{4}$/.test(context.params.did!)) throw new Fault("badRequest", "not a data identifier");
-  const { value, writable = false } = valid(DataSchema, context);
-  state.data.set(Number.parseInt(context.params.did!, 16), { value: fromHex(value)!, writable });
-  return NO_CONTENT;
 }

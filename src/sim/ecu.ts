@@ -162,10 +162,8 @@ export class Ecu {
 
   #carryOut(request: Uint8Array): Uint8Array | undefined {
     const response = answer(SERVICES, this.state, request);
-    if (this.state.s3 && this.#s3Timer === undefined) {
-      this.touch();
-      this.#watchS3(S3_SERVER_MS);
-    }
+    this.touch();
+    if (this.state.s3 && this.#s3Timer === undefined) this.#watchS3(S3_SERVER_MS);
     return response;
   }
 

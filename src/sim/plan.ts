@@ -87,7 +87,7 @@ const WRONG = {
 } as const;
 
 function flip(response: Uint8Array, index: number): Uint8Array {
-  const changed = response.slice();
+  const changed = new Uint8Array(response);
   changed[index]! ^= 0x01;
   return changed;
 }

@@ -124,7 +124,7 @@ export function initialState(vin: string, data: ReadonlyMap<number, DataIdentifi
     timeCircuits: undefined,
     dtcs: { Standard: new Map(), Development: new Map() },
     transfers: [],
-    data: new Map([...data].map(([did, { value, writable }]) => [did, { value: value.slice(), writable }])),
+    data: new Map([...data].map(([did, { value, writable }]) => [did, { value: new Uint8Array(value), writable }])),
     s3: false,
     hardResetPendingSeconds: 0,
   };

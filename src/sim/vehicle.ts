@@ -110,7 +110,7 @@ async function start(options: VehicleOptions): Promise<RunningVehicle> {
     clock,
     random: options.random ?? Math.random,
     onRequest: (ecu, uds) => {
-      if (!events.idle) events.emit({ kind: "request", ecu: ecu.name, uds: uds.slice() });
+      if (!events.idle) events.emit({ kind: "request", ecu: ecu.name, uds: new Uint8Array(uds) });
     },
   };
   const vin = options.vin ?? DEFAULT_VIN;

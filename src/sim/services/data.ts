@@ -40,7 +40,7 @@ const writeGiven: Handler = (state, request) => {
   if (found?.writable !== true) return refuse(request, "requestOutOfRange");
   if (request.length - DID_BYTES !== found.value.length)
     return refuse(request, "incorrectMessageLengthOrInvalidFormat");
-  found.value = request.slice(DID_BYTES);
+  found.value = new Uint8Array(request.subarray(DID_BYTES));
   return accept(request);
 };
 

@@ -29,7 +29,7 @@ const requestDownload: Handler = (state, request) => {
   memorySize.set(request.subarray(sizeAt, sizeAt + memorySize.length));
   state.transfers.push({
     addressAndLengthIdentifier: format,
-    memoryAddress: request.slice(ADDRESS_AT, sizeAt),
+    memoryAddress: new Uint8Array(request.subarray(ADDRESS_AT, sizeAt)),
     memorySize,
     isActive: true,
     dataTransferCount: 0,
