@@ -1,0 +1,134 @@
+/** A tape as JSON bytes or as plain objects: the two forms of one decoded answer. */
+import { toHex } from "#core/bytes.ts";
+import { type ConstText, shortestSingle } from "./compu.ts";
+import { type JsonBytes, jsonBytes } from "./json-bytes.ts";
+import { Mark, type Tape } from "./tape.ts";
+import { decodeText, type TextEncoding } from "./text.ts";
+
+/** How byte fields are shown and read: `"0x01 0xAB"` as the CDA, or base64. */
+export type ByteFormat = "hex" | "base64";
+
+const NULL = jsonBytes(null);
+const COMMA = 0x2c;
+const BRACES = { open: 0x7b, close: 0x7d, openArray: 0x5b, closeArray: 0x5d };
+
+/** Appends the members on the tape as one JSON object; `null` when there are none. */
+export function renderJson(tape: Tape, byteFormat: ByteFormat, out: JsonBytes): void {
+  if (isEmpty(tape)) {
+    out.raw(NULL);
+    return;
+  }
+  out.byte(BRACES.open);
+  let isFirst = true;
+  for (let i = 0; i < tape.count; i++) {
+    const mark = tape.mark[i];
+    if (mark === Mark.SKIPPED) {
+      i = tape.number[i]!;
+      continue;
+    }
+    if (mark === Mark.OBJECT_END || mark === Mark.ARRAY_END) {
+      out.byte(mark === Mark.OBJECT_END ? BRACES.close : BRACES.closeArray);
+      isFirst = false;
+      continue;
+    }
+    if (!isFirst) out.byte(COMMA);
+    const key = tape.key[i];
+    if (key !== undefined) out.raw(key.json);
+    isFirst = mark === Mark.OBJECT || mark === Mark.ARRAY;
+    if (isFirst) out.byte(mark === Mark.OBJECT ? BRACES.open : BRACES.openArray);
+    else renderValue(tape, i, byteFormat, out);
+  }
+  out.byte(BRACES.close);
+}
+
+function isEmpty(tape: Tape): boolean {
+  for (let i = 0; i < tape.count; i = tape.last(i) + 1) if (tape.mark[i] !== Mark.SKIPPED) return false;
+  return true;
+}
+
+function renderValue(tape: Tape, i: number, byteFormat: ByteFormat, out: JsonBytes): void {
+  switch (tape.mark[i]) {
+    case Mark.NUMBER:
+      return out.number(tape.number[i]!);
+    case Mark.BIG:
+      return out.number(tape.value[i] as bigint);
+    case Mark.SINGLE:
+      return out.number(shortestSingle(tape.number[i]!));
+    case Mark.TEXT:
+      return out.text(tape.value[i] as Uint8Array, tape.number[i]!, tape.length[i]!, tape.encoding[i] as TextEncoding);
+    case Mark.CONST_TEXT:
+      return out.raw((tape.value[i] as ConstText).json);
+    case Mark.BYTES:
+      if (byteFormat === "hex") return out.hex(tape.value[i] as Uint8Array, tape.number[i]!, tape.length[i]!);
+      return out.string(bytesText(tape, i, byteFormat));
+    default:
+      return out.raw(jsonBytes(tape.value[i]));
+  }
+}
+
+/** The members on the tape as an object; null when there are none. Integers beyond 2^53 are bigints. */
+export function renderObject(tape: Tape, byteFormat: ByteFormat): Record<string, unknown> | null {
+  if (isEmpty(tape)) return null;
+  const root: Record<string, unknown> = {};
+  const open: (Record<string, unknown> | unknown[])[] = [];
+  let current: Record<string, unknown> | unknown[] = root;
+  for (let i = 0; i < tape.count; i++) {
+    const mark = tape.mark[i];
+    if (mark === Mark.SKIPPED) {
+      i = tape.number[i]!;
+      continue;
+    }
+    if (mark === Mark.OBJECT_END || mark === Mark.ARRAY_END) {
+      current = open.pop()!;
+      continue;
+    }
+    const isContainer = mark === Mark.OBJECT || mark === Mark.ARRAY;
+    const value = mark === Mark.OBJECT ? {} : mark === Mark.ARRAY ? [] : objectValue(tape, i, byteFormat);
+    if (Array.isArray(current)) current.push(value);
+    else setMember(current, tape.key[i]!.name, value);
+    if (!isContainer) continue;
+    open.push(current);
+    current = value as Record<string, unknown> | unknown[];
+  }
+  return root;
+}
+
+/** A member also when the database names it `__proto__`. */
+function setMember(object: Record<string, unknown>, name: string, value: unknown): void {
+  if (name === "__proto__")
+    Object.defineProperty(object, name, { value, enumerable: true, configurable: true, writable: true });
+  else object[name] = value;
+}
+
+function objectValue(tape: Tape, i: number, byteFormat: ByteFormat): unknown {
+  switch (tape.mark[i]) {
+    case Mark.NUMBER:
+      return finite(tape.number[i]!);
+    case Mark.SINGLE:
+      return finite(shortestSingle(tape.number[i]!));
+    case Mark.TEXT:
+      return decodeText(tape.value[i] as Uint8Array, tape.number[i]!, tape.length[i]!, tape.encoding[i] as TextEncoding);
+    case Mark.CONST_TEXT:
+      return (tape.value[i] as ConstText).text;
+    case Mark.BYTES:
+      return bytesText(tape, i, byteFormat);
+    default:
+      return tape.value[i];
+  }
+}
+
+/** JSON has no NaN and no infinity. */
+function finite(value: number): number | null {
+  return Number.isFinite(value) ? value : null;
+}
+
+function bytesText(tape: Tape, i: number, byteFormat: ByteFormat): string {
+  const start = tape.number[i]!;
+  return formatBytes((tape.value[i] as Uint8Array).subarray(start, start + tape.length[i]!), byteFormat);
+}
+
+/** A byte field as text. */
+export function formatBytes(bytes: Uint8Array, format: ByteFormat): string {
+  if (format === "base64") return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("base64");
+  return bytes.length === 0 ? "" : `0x${toHex(bytes, " 0x")}`;
+}
