@@ -1,0 +1,97 @@
+/** The log of the whole process: pino on the main thread, to which workers send their records as plain data. */
+import { join } from "node:path";
+import { type DestinationStream, destination, type Level, type Logger, multistream, pino } from "pino";
+import type { Config } from "#config/types.ts";
+import { type LogFile, openLogFile } from "./log-file.ts";
+import { textLine } from "./text-lines.ts";
+
+/** A record of a worker. */
+export interface LogRecord {
+  readonly level: "trace" | "debug" | "info" | "warn" | "error";
+  /** Which part of the program speaks: `doip`, `ecu`, … */
+  readonly scope: string;
+  readonly message: string;
+  readonly fields?: Readonly<Record<string, unknown>>;
+}
+
+export interface Log {
+  readonly logger: Logger;
+  /** A logger whose records carry the scope. */
+  scope(name: string): Logger;
+  /** Writes a worker's record. */
+  record(record: LogRecord): void;
+  readonly level: string;
+  /** `trace` … `error` or `off`, from now on. */
+  setLevel(level: string): void;
+  /** Opens the log file anew (SIGHUP after logrotate). */
+  reopen(): void;
+  close(): void;
+}
+
+export interface LogTargets {
+  /** Default: the process's stdout. */
+  readonly stdout?: DestinationStream & { readonly isTTY?: boolean };
+}
+
+/** Lines that a stalled reader of stdout may hold back; what comes then is dropped, so that no request waits for a log. */
+const STDOUT_BUFFER_BYTES = 1_048_576;
+const SILENT = "silent";
+const pinoLevel = (level: string): string => (level === "off" ? SILENT : level);
+
+/** The log of the configuration's `[logging]`. Throws when the log file cannot be opened. */
+export function createLogger(config: Config["logging"], targets: LogTargets = {}): Log {
+  const pipe = targets.stdout === undefined && !process.stdout.isTTY ? openPipe() : undefined;
+  const stdout = targets.stdout ?? pipe ?? process.stdout;
+  const file = openFile(config, (error) => stdout.write(`log file: ${error.message}\n`));
+  const streams: DestinationStream[] = [stdoutStream(config, stdout)];
+  if (file !== undefined) streams.push(fileStream(config, file));
+  const all = multistream(streams.map((stream) => ({ stream, level: "trace" as Level })));
+  const logger = pino(
+    { level: pinoLevel(config.level), base: null, serializers: { error: pino.stdSerializers.err } },
+    all,
+  );
+  return {
+    logger,
+    scope: (name) => logger.child({ scope: name }),
+    record: ({ level, scope, message, fields }) => logger[level]({ ...fields, scope }, message),
+    get level() {
+      return logger.level === SILENT ? "off" : logger.level;
+    },
+    setLevel: (level) => {
+      logger.level = pinoLevel(level);
+    },
+    reopen: () => file?.reopen(),
+    close: () => {
+      file?.close();
+      pipe?.flushSync();
+    },
+  };
+}
+
+function openPipe(): ReturnType<typeof destination> {
+  return destination({ dest: process.stdout.fd, sync: false, maxLength: STDOUT_BUFFER_BYTES });
+}
+
+function stdoutStream(config: Config["logging"], stdout: DestinationStream & { isTTY?: boolean }): DestinationStream {
+  const isTerminal = stdout.isTTY === true;
+  const isText = config.format === "text" || (config.format === "auto" && isTerminal);
+  if (!isText) return stdout;
+  const form = { timeFormat: config.timestamp_format, colour: isTerminal && process.env.NO_COLOR === undefined };
+  return { write: (line) => stdout.write(textLine(line, form)) };
+}
+
+function openFile({ log_file_config }: Config["logging"], onError: (error: Error) => void): LogFile | undefined {
+  if (!log_file_config.enabled) return undefined;
+  return openLogFile({
+    path: join(log_file_config.path, log_file_config.name),
+    append: log_file_config.append_enabled,
+    maxBytes: log_file_config.max_bytes,
+    maxFiles: log_file_config.max_files,
+    onError,
+  });
+}
+
+function fileStream({ log_file_config }: Config["logging"], file: LogFile): DestinationStream {
+  const form = { timeFormat: log_file_config.date_format, colour: false };
+  return { write: (line) => file.write(textLine(line, form)) };
+}

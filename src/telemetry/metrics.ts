@@ -1,0 +1,126 @@
+/** What is counted and measured, as one table, in Prometheus' text format. */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+
+interface MetricSpec {
+  readonly type: "counter" | "gauge" | "histogram";
+  readonly help: string;
+  readonly labels: readonly string[];
+  /** Upper bounds of a histogram, seconds. */
+  readonly buckets?: readonly number[];
+}
+
+const SECONDS = [0.000_1, 0.000_25, 0.001, 0.002_5, 0.01, 0.025, 0.1, 0.25, 1, 2.5, 10];
+
+export const METRICS = {
+  sovd_http_requests_total: { type: "counter", help: "Requests answered.", labels: ["method", "route", "status"] },
+  sovd_http_request_seconds: {
+    type: "histogram",
+    help: "Time from the request's head to its answer.",
+    labels: ["method", "route"],
+    buckets: SECONDS,
+  },
+  sovd_http_in_flight: { type: "gauge", help: "Requests being worked on.", labels: [] },
+  sovd_http_connections: { type: "gauge", help: "Open connections.", labels: [] },
+  sovd_event_subscribers: { type: "gauge", help: "Open event streams.", labels: [] },
+  sovd_refused_total: { type: "counter", help: "Requests refused because a bound was reached.", labels: ["bound"] },
+  sovd_ecu_calls_total: { type: "counter", help: "Calls to ECUs by their end.", labels: ["ecu", "outcome"] },
+  sovd_ecu_call_seconds: {
+    type: "histogram",
+    help: "Time of a call to an ECU, queue included.",
+    labels: ["ecu"],
+    buckets: SECONDS,
+  },
+  sovd_ecu_negative_responses_total: { type: "counter", help: "Negative responses of ECUs.", labels: ["ecu", "nrc"] },
+  sovd_ecu_online: { type: "gauge", help: "1 while the ECU is online.", labels: ["ecu"] },
+  sovd_gateway_connected: { type: "gauge", help: "1 while the gateway's connection stands.", labels: ["gateway"] },
+  sovd_gateway_connects_total: { type: "counter", help: "Connections made to a gateway.", labels: ["gateway"] },
+  sovd_shard_restarts_total: {
+    type: "counter",
+    help: "Shards started again after their thread died.",
+    labels: ["shard"],
+  },
+  sovd_shard_in_flight: { type: "gauge", help: "Calls a shard is working on.", labels: ["shard"] },
+  sovd_locks: { type: "gauge", help: "Locks held.", labels: ["kind"] },
+  sovd_store_bytes: { type: "gauge", help: "Size of a part of the store.", labels: ["environment"] },
+  sovd_updates_total: { type: "counter", help: "Updates by kind and end.", labels: ["kind", "outcome"] },
+} as const satisfies Readonly<Record<string, MetricSpec>>;
+
+export type MetricName = keyof typeof METRICS;
+export type LabelsOf<N extends MetricName> = Readonly<Record<(typeof METRICS)[N]["labels"][number], string>>;
+
+/** One line of a metric. Hold it where the path is hot: finding it costs more than using it. */
+export interface Series {
+  /** Adds to a counter or gauge. */
+  inc(by?: number): void;
+  /** Sets a gauge; of a counter, nothing. */
+  set(value: number): void;
+  /** Takes a histogram's value. */
+  observe(seconds: number): void;
+}
+
+export interface Metrics {
+  /** The series with these labels. Beyond the bound all further ones share a series whose labels are `other`. */
+  series<N extends MetricName>(name: N, labels: LabelsOf<N>): Series;
+  /** Everything, with the process's own metrics, in Prometheus' text format. */
+  text(): Promise<string>;
+  readonly contentType: string;
+}
+
+const OTHER = "other";
+const nothing = (): void => {};
+
+/** A registry of its own; `maxSeries` bounds the label combinations of each metric. */
+export function createMetrics(maxSeries: number): Metrics {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const made = new Map<
+    MetricName,
+    { readonly child: (values: string[]) => Series; readonly known: Map<string, Series> }
+  >();
+  for (const name of Object.keys(METRICS) as MetricName[]) {
+    made.set(name, { child: childrenOf(name, METRICS[name], registry), known: new Map() });
+  }
+  return {
+    series(name, labels) {
+      const { child, known } = made.get(name)!;
+      const names: readonly string[] = METRICS[name].labels;
+      const values = names.map((label) => String((labels as Record<string, string>)[label]));
+      const key = values.join("\u0000");
+      const found = known.get(key);
+      if (found !== undefined) return found;
+      if (known.size >= maxSeries && values.length > 0) return child(values.map(() => OTHER));
+      const series = child(values);
+      known.set(key, series);
+      return series;
+    },
+    text: () => registry.metrics(),
+    contentType: registry.contentType,
+  };
+}
+
+function childrenOf(name: string, spec: MetricSpec, registry: Registry): (values: string[]) => Series {
+  const options = { name, help: spec.help, labelNames: [...spec.labels], registers: [registry] };
+  switch (spec.type) {
+    case "counter": {
+      const counter = new Counter(options);
+      return (values) => {
+        const child = counter.labels(...values);
+        return { inc: (by) => child.inc(by), set: nothing, observe: nothing };
+      };
+    }
+    case "gauge": {
+      const gauge = new Gauge(options);
+      return (values) => {
+        const child = gauge.labels(...values);
+        return { inc: (by) => child.inc(by ?? 1), set: (value) => child.set(value), observe: nothing };
+      };
+    }
+    case "histogram": {
+      const histogram = new Histogram({ ...options, buckets: [...(spec.buckets ?? SECONDS)] });
+      return (values) => {
+        const child = histogram.labels(...values);
+        return { inc: nothing, set: nothing, observe: (seconds) => child.observe(seconds) };
+      };
+    }
+  }
+}

@@ -1,0 +1,56 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { createMetrics, METRICS, type MetricName } from "#telemetry/metrics.ts";
+
+async function lines(metrics: ReturnType<typeof createMetrics>, name: MetricName): Promise<string[]> {
+  return (await metrics.text()).split("\n").filter((line) => line.startsWith(name));
+}
+
+test("counters, gauges and histograms appear with their labels", async () => {
+  const metrics = createMetrics(10);
+  metrics.series("sovd_ecu_calls_total", { ecu: "a", outcome: "ok" }).inc();
+  metrics.series("sovd_ecu_calls_total", { ecu: "a", outcome: "ok" }).inc(2);
+  metrics.series("sovd_gateway_connected", { gateway: "0x1000" }).set(1);
+  metrics.series("sovd_http_in_flight", {}).inc(3);
+  metrics.series("sovd_http_in_flight", {}).inc(-1);
+  metrics.series("sovd_ecu_call_seconds", { ecu: "a" }).observe(0.002);
+  assert.deepEqual(await lines(metrics, "sovd_ecu_calls_total"), ['sovd_ecu_calls_total{ecu="a",outcome="ok"} 3']);
+  assert.deepEqual(await lines(metrics, "sovd_gateway_connected"), ['sovd_gateway_connected{gateway="0x1000"} 1']);
+  assert.deepEqual(await lines(metrics, "sovd_http_in_flight"), ["sovd_http_in_flight 2"]);
+  const histogram = await lines(metrics, "sovd_ecu_call_seconds");
+  assert(histogram.includes('sovd_ecu_call_seconds_bucket{le="0.001",ecu="a"} 0'), histogram.join("\n"));
+  assert(histogram.includes('sovd_ecu_call_seconds_bucket{le="0.0025",ecu="a"} 1'), histogram.join("\n"));
+});
+
+test("labels are bounded: further ones share one series", async () => {
+  const metrics = createMetrics(2);
+  for (const ecu of ["a", "b", "c", "d"]) metrics.series("sovd_ecu_online", { ecu }).inc();
+  assert.deepEqual(await lines(metrics, "sovd_ecu_online"), [
+    'sovd_ecu_online{ecu="a"} 1',
+    'sovd_ecu_online{ecu="b"} 1',
+    'sovd_ecu_online{ecu="other"} 2',
+  ]);
+});
+
+test("a series is made once and may be held", () => {
+  const metrics = createMetrics(2);
+  assert.equal(metrics.series("sovd_locks", { kind: "ecu" }), metrics.series("sovd_locks", { kind: "ecu" }));
+});
+
+test("two registries do not share values", async () => {
+  const [one, other] = [createMetrics(2), createMetrics(2)];
+  one.series("sovd_locks", { kind: "ecu" }).set(5);
+  assert.deepEqual(await lines(other, "sovd_locks"), []);
+});
+
+test("the table: names tell what they hold, help is a sentence", async () => {
+  const text = await createMetrics(1).text();
+  for (const [name, spec] of Object.entries(METRICS)) {
+    assert.match(name, /^sovd_[a-z_]+$/);
+    assert.equal(name.endsWith("_total"), spec.type === "counter", name);
+    assert.equal(name.endsWith("_seconds"), spec.type === "histogram", name);
+    assert.match(spec.help, /\.$/);
+    assert(text.includes(`# TYPE ${name} ${spec.type}`), name);
+  }
+  assert.match(text, /process_resident_memory_bytes/);
+});
