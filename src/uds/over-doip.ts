@@ -12,12 +12,14 @@ export interface DoipTransportOptions extends Omit<ConnectionOptions, "answers" 
 }
 
 export interface DoipTransport extends Transport {
-  /** The connection itself: to open it, to pass announcements on, to read its state and counters. */
+  /** The connection itself: its state, counters and address. */
   readonly connection: DoipConnection;
+  /** The gateway spoke: connects, goes on at the new address, or makes sure that the connection still stands. */
+  announce(ip: string, version: number): void;
   configure(params: ComParams): void;
 }
 
-/** The links to all ECUs behind one gateway. Nothing connects before `connection.open()`, `announce()` or the first request. */
+/** The links to all ECUs behind one gateway. Nothing connects before `announce()`, `connection.open()` or the first request. */
 export function doipTransport({ params, ...options }: DoipTransportOptions): DoipTransport {
   const connection = new DoipConnection({
     ...options,
@@ -27,6 +29,7 @@ export function doipTransport({ params, ...options }: DoipTransportOptions): Doi
   });
   return {
     connection,
+    announce: (ip, version) => connection.announce(ip, version),
     open: (target, handler) => openLink(connection, target, handler),
     configure: (changed) => connection.setTiming(connectionTiming(changed.doip)),
     close: () => connection.close(),
