@@ -3,7 +3,11 @@ import { Type } from "typebox";
 import { type Route, route } from "./route.ts";
 import { ok } from "./schemas.ts";
 
-const Credentials = Type.Object({ client_id: Type.String(), client_secret: Type.String() });
+/** What the authenticator in charge makes of it is its own: a plugin may ask for other members. */
+const Credentials = Type.Object({
+  client_id: Type.Optional(Type.String()),
+  client_secret: Type.Optional(Type.String()),
+});
 const Token = Type.Object({
   access_token: Type.String(),
   token_type: Type.Literal("Bearer"),
