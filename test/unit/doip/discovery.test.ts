@@ -1,0 +1,252 @@
+import assert from "node:assert/strict";
+import { createSocket, type Socket } from "node:dgram";
+import { type TestContext, test } from "node:test";
+import { decodeDatagram, encode, type Message } from "#doip/codec.ts";
+import { type Announcement, Discovery, type DiscoveryOptions } from "#doip/discovery.ts";
+import { parseIpv4, sameSubnet } from "#doip/ipv4.ts";
+import { hex, Mailbox, ManualClock, settle } from "./support.ts";
+
+/** A UDP entity: answers identification requests with what `announce` says, and notes what it heard. */
+async function entity(t: TestContext, options: { address?: string; port?: number; silent?: boolean } = {}) {
+  const socket = createSocket({ type: "udp4", reuseAddr: true });
+  const requests = new Mailbox<{ bytes: Uint8Array; port: number; address: string }>();
+  const state = { answers: [vam(0x1000)] as Uint8Array[] };
+  await new Promise<void>((resolve) => socket.bind(options.port ?? 0, options.address ?? "127.0.0.1", resolve));
+  socket.on("message", (bytes, from) => {
+    const decoded = decodeDatagram(bytes);
+    if (!("message" in decoded) || decoded.message.kind !== "vehicleIdentificationRequest") return;
+    if (options.silent !== true) for (const answer of state.answers) socket.send(answer, from.port, from.address);
+    requests.push({ bytes, port: from.port, address: from.address });
+  });
+  t.after(() => close(socket));
+  return { socket, requests, state, port: socket.address().port };
+}
+
+function close(socket: Socket): Promise<void> {
+  return new Promise((resolve) => socket.close(() => resolve()));
+}
+
+function vam(logicalAddress: number, options: { version?: number; syncStatus?: number } = {}): Uint8Array {
+  const { version = 2, ...sync } = options;
+  const message: Message = {
+    kind: "vehicleAnnouncement",
+    vin: "SCEDT26T8BD005261",
+    logicalAddress,
+    eid: "000000000000",
+    gid: "000000000000",
+    furtherAction: 0,
+    ...sync,
+  };
+  return encode(version, message);
+}
+
+function tester(t: TestContext, options: Partial<DiscoveryOptions>) {
+  const clock = new ManualClock();
+  const announcements = new Mailbox<Announcement>();
+  const problems: string[] = [];
+  const discovery = new Discovery({
+    testerAddress: "127.0.0.2",
+    testerSubnet: "255.255.0.0",
+    targets: ["127.0.0.1"],
+    clock,
+    onAnnouncement: (announcement) => announcements.push(announcement),
+    onProblem: (message) => problems.push(message),
+    ...options,
+  });
+  t.after(() => discovery.close());
+  return { clock, announcements, problems, discovery };
+}
+
+test("discovery: asks with FF 00, tells and collects what answers; 32 and 33 bytes; versions", async (t) => {
+  const peer = await entity(t);
+  peer.state.answers = [vam(0x1000, { syncStatus: 0 }), vam(0x2000, { version: 3 })];
+  const { discovery, clock, announcements } = tester(t, { gatewayPort: peer.port });
+  await discovery.start();
+  const round = discovery.discover();
+  assert.deepEqual([...(await peer.requests.next()).bytes], [...hex("FF00000100000000")]);
+  const facts = {
+    ip: "127.0.0.1",
+    port: peer.port,
+    vin: "SCEDT26T8BD005261",
+    eid: "000000000000",
+    gid: "000000000000",
+    furtherAction: 0,
+  };
+  assert.deepEqual(await announcements.next(), { ...facts, version: 2, logicalAddress: 0x1000, syncStatus: 0 });
+  assert.deepEqual(await announcements.next(), { ...facts, version: 3, logicalAddress: 0x2000 });
+  clock.advance(1_000);
+  assert.deepEqual(
+    (await round).map(({ logicalAddress }) => logicalAddress),
+    [0x1000, 0x2000],
+  );
+});
+
+test("discovery: tester 127.0.0.2 and entity 127.0.0.1 share a port number without taking each other's datagrams", async (t) => {
+  const peer = await entity(t);
+  const { discovery, announcements } = tester(t, { gatewayPort: peer.port });
+  await discovery.start();
+  assert.deepEqual(
+    { address: discovery.address?.address, port: discovery.address?.port },
+    { address: "127.0.0.2", port: peer.port },
+  );
+  void discovery.discover();
+  assert.equal((await peer.requests.next()).address, "127.0.0.2");
+  assert.equal((await announcements.next()).logicalAddress, 0x1000);
+});
+
+test("discovery: as 127.0.0.1 the request to a loopback entity leaves from a free port", async (t) => {
+  const peer = await entity(t);
+  const { discovery, announcements } = tester(t, { gatewayPort: peer.port, testerAddress: "127.0.0.1" });
+  await discovery.start();
+  assert.equal(discovery.address?.address, "0.0.0.0");
+  assert.notEqual(discovery.address?.port, peer.port);
+  void discovery.discover();
+  assert.equal((await announcements.next()).logicalAddress, 0x1000);
+});
+
+test("discovery: an entity bound to any address gets its requests although the listener shares its port", async (t) => {
+  const peer = await entity(t, { address: "0.0.0.0" });
+  const { discovery, announcements } = tester(t, { gatewayPort: peer.port });
+  await discovery.start();
+  void discovery.discover();
+  assert.equal((await announcements.next()).logicalAddress, 0x1000);
+});
+
+test("discovery: a taken port gives way to a free one", async (t) => {
+  const peer = await entity(t);
+  const holder = createSocket({ type: "udp4" });
+  await new Promise<void>((resolve) => holder.bind(peer.port, "127.0.0.2", resolve));
+  t.after(() => close(holder));
+  const { discovery, announcements, problems } = tester(t, { gatewayPort: peer.port });
+  await discovery.start();
+  assert.match(problems[0] ?? "", /cannot bind UDP 127\.0\.0\.2/);
+  assert.equal(discovery.address?.address, "127.0.0.2");
+  void discovery.discover();
+  assert.equal((await announcements.next()).logicalAddress, 0x1000);
+});
+
+test("discovery: an address that this machine does not have gives way to any", async (t) => {
+  const peer = await entity(t);
+  const { discovery, problems } = tester(t, { gatewayPort: peer.port, testerAddress: "192.0.2.77" });
+  await discovery.start();
+  assert.equal(discovery.address?.address, "0.0.0.0");
+  assert.equal(problems.filter((problem) => problem.includes("cannot bind")).length, 2);
+});
+
+test("discovery: hears spontaneous announcements sent to any of its addresses", async (t) => {
+  const peer = await entity(t);
+  const { discovery, announcements } = tester(t, { gatewayPort: peer.port });
+  await discovery.start();
+  // To the specific address, then to one that only the listener hears.
+  peer.socket.send(vam(0x3000), peer.port, "127.0.0.2");
+  assert.equal((await announcements.next()).logicalAddress, 0x3000);
+  peer.socket.send(vam(0x4000), peer.port, "127.0.0.77");
+  assert.equal((await announcements.next()).logicalAddress, 0x4000);
+});
+
+test("discovery: other subnets, own echoes and garbage are passed over", async (t) => {
+  const peer = await entity(t);
+  const stranger = await entity(t, { address: "127.9.0.1" });
+  const { discovery, announcements } = tester(t, { gatewayPort: peer.port });
+  await discovery.start();
+  const { address, port } = discovery.address!;
+  stranger.socket.send(vam(0x6666), port, address);
+  const garbage = [
+    "",
+    "FF",
+    "02FD0004000000",
+    "02FD00040000002153",
+    "FF00000100000000",
+    "02FD000000000001AA",
+    "0102030405060708",
+  ];
+  for (const text of garbage) peer.socket.send(hex(text), port, address);
+  peer.socket.send(vam(0x1000), port, address);
+  assert.equal((await announcements.next()).logicalAddress, 0x1000);
+  assert.equal(announcements.waiting, 0);
+});
+
+test("discovery: the window is fixed, however much comes; the same announcement is told once per while", async (t) => {
+  const peer = await entity(t);
+  peer.state.answers = [];
+  const { discovery, clock, announcements } = tester(t, { gatewayPort: peer.port });
+  await discovery.start();
+  const round = discovery.discover();
+  await peer.requests.next();
+  const { address, port } = discovery.address!;
+  for (let burst = 0; burst < 9; burst++) {
+    peer.socket.send(vam(0x1000), port, address);
+    // The other entity stands behind the first in the queue: once it is heard, so is the first.
+    peer.socket.send(vam(0x2000 + burst), port, address);
+    await announcements.until(({ logicalAddress }) => logicalAddress === 0x2000 + burst);
+    clock.advance(99);
+  }
+  assert.equal(announcements.waiting, 0);
+  clock.advance(109);
+  assert.equal((await round).length, 10);
+});
+
+test("discovery: asks again while something is missing, a bounded number of times", async (t) => {
+  const peer = await entity(t, { silent: true });
+  const { discovery, clock } = tester(t, { gatewayPort: peer.port, intervalMs: 10_000, maxTries: 3 });
+  await discovery.start();
+  let missing = true;
+  const run = discovery.run(() => missing);
+  for (let tries = 1; tries <= 3; tries++) {
+    await peer.requests.next();
+    await clock.advanceAsync(1_000);
+    if (tries < 3) await clock.advanceAsync(10_000);
+  }
+  await run;
+  assert.equal(peer.requests.waiting, 0);
+  const second = discovery.run(() => missing);
+  await peer.requests.next();
+  missing = false;
+  await clock.advanceAsync(1_000);
+  await second;
+  assert.equal(clock.timers, 0);
+});
+
+test("discovery: a target that cannot be reached is a problem to report, no more", async (t) => {
+  const peer = await entity(t);
+  const { discovery, announcements, problems } = tester(t, {
+    gatewayPort: peer.port,
+    targets: ["nonsense address", "127.0.0.1"],
+  });
+  await discovery.start();
+  void discovery.discover();
+  assert.equal((await announcements.next()).logicalAddress, 0x1000);
+  await settle();
+  assert.ok(problems.every((problem) => /cannot ask nonsense address/.test(problem)));
+});
+
+test("discovery: close ends a round and a pause", async (t) => {
+  const peer = await entity(t);
+  const { discovery, clock } = tester(t, { gatewayPort: peer.port });
+  await discovery.start();
+  const run = discovery.run(() => true);
+  await discovery.close();
+  await run;
+  assert.equal(clock.timers, 0);
+  assert.deepEqual(await discovery.discover(), []);
+});
+
+const SUBNETS: readonly (readonly [string, string, string, boolean])[] = [
+  ["10.2.1.1", "10.2.200.9", "255.255.0.0", true],
+  ["10.3.1.1", "10.2.200.9", "255.255.0.0", false],
+  // A mere test for set bits would let these pass.
+  ["11.0.0.1", "10.0.0.1", "255.0.0.0", false],
+  ["14.0.0.1", "10.0.0.1", "255.0.0.0", false],
+  ["172.42.0.9", "172.42.0.9", "255.255.255.255", true],
+  ["200.1.1.1", "1.1.1.1", "0.0.0.0", true],
+  ["fe80::1", "10.0.0.1", "0.0.0.0", false],
+];
+for (const [a, b, mask, same] of SUBNETS) {
+  test(`subnet: ${a} and ${b} of ${mask}: ${same}`, () => assert.equal(sameSubnet(a, b, mask), same));
+}
+
+test("IPv4 text", () => {
+  assert.equal(parseIpv4("255.255.255.255"), 0xffff_ffff);
+  for (const text of ["", "1.2.3", "1.2.3.256", "1.2.3.4.5", "a.b.c.d", "1..2.3"])
+    assert.equal(parseIpv4(text), undefined);
+});
