@@ -110,13 +110,8 @@ function* server({ server, http }: Config): Iterable<Finding> {
 
 function* discovery({ discovery }: Config): Iterable<Finding> {
   for (const [index, target] of discovery.targets.entries()) {
-    const [ip = "", port = "1", ...rest] = target.split(":");
-    const isPort = /^\d{1,5}$/.test(port) && Number(port) > 0 && Number(port) < 65_536;
-    if (!isIPv4(ip) || !isPort || rest.length > 0) {
-      yield finding(
-        ["discovery", "targets", index],
-        `expected an IPv4 address with or without port, got ${JSON.stringify(target)}`,
-      );
+    if (!isIPv4(target)) {
+      yield finding(["discovery", "targets", index], `expected an IPv4 address, got ${JSON.stringify(target)}`);
     }
   }
 }
@@ -160,7 +155,8 @@ function* update({ update }: Config): Iterable<Finding> {
 }
 
 function* store({ store, logging }: Config): Iterable<Finding> {
-  if (store.max_mapped_bytes > store.max_bytes) yield finding("store.max_mapped_bytes", "is larger than max_bytes");
+  if (store.max_mapped_bytes > store.max_bytes.databases)
+    yield finding("store.max_mapped_bytes", "is larger than max_bytes.databases");
   if (/[/\\\0]/.test(logging.log_file_config.name))
     yield finding("logging.log_file_config.name", "expected a file name");
 }

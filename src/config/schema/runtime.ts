@@ -9,7 +9,11 @@ export const STORE = section("The store (LMDB): databases, state, images. It has
   path: text("", "Folder of the store; empty: `.sovd-edge` in `runtime_update_config.storage_dir`.", {
     flag: "--store <folder>",
   }),
-  max_bytes: atLeast(16 * MIB, 4 * GIB, "Largest size of the store on disk."),
+  max_bytes: section("Largest size on disk of each part of the store.", {
+    databases: atLeast(16 * MIB, 2 * GIB, "Diagnostic databases."),
+    state: atLeast(16 * MIB, 256 * MIB, "Records, audit, campaigns."),
+    bulk: atLeast(16 * MIB, 4 * GIB, "Images and uploads."),
+  }),
   max_mapped_bytes: atLeast(MIB, 512 * MIB, "Largest value kept in one piece; larger ones are read in chunks."),
   max_upload_bytes: atLeast(MIB, 2 * GIB, "Largest image or bulk data that is taken."),
 });

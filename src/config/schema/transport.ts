@@ -44,15 +44,16 @@ export const DOIP = section("DoIP (ISO 13400-2).", {
 });
 
 export const DISCOVERY = section("Search for DoIP gateways.", {
-  targets: textList(["255.255.255.255"], "Addresses that vehicle identification requests go to, `ip` or `ip:port`.", {
-    flag: "--discovery-target <address...>",
-  }),
-  local_port: optional(
-    u16(0, "UDP port to send from and listen on; default `doip.gateway_port`, 0 any free one.", { example: 0 }),
+  targets: textList(
+    ["255.255.255.255"],
+    "Addresses that vehicle identification requests go to, at `doip.gateway_port`.",
+    {
+      flag: "--discovery-target <address...>",
+    },
   ),
   wait_ms: atLeast(1, 1_000, "How long answers to a request are collected."),
   interval_ms: atLeast(1, 10_000, "Pause before the request is repeated while a gateway is missing."),
-  max_repeats: u32(3, "How often the request is repeated."),
+  max_tries: u32(3, "How often the request is sent."),
 });
 
 export const COMMUNICATION = section("When communication with the vehicle begins.", {

@@ -153,9 +153,9 @@ const VARIABLES = [
   { name: "SOVD_EDGE_FLASH_FILES_PATH", text: "/f", read: "flash_files_path", value: "/f" },
   {
     name: "SOVD_EDGE_DISCOVERY__TARGETS",
-    text: "10.0.0.1, 10.0.0.2:5",
+    text: "10.0.0.1, 10.0.0.2",
     read: "discovery.targets",
-    value: ["10.0.0.1", "10.0.0.2:5"],
+    value: ["10.0.0.1", "10.0.0.2"],
   },
   {
     name: "SOVD_EDGE_FAULTS__USER_DEFINED_DTC_CLEAR_SERVICE",
@@ -206,9 +206,9 @@ const FLAGS = [
   { argv: ["--exit-no-database-loaded", "true"], read: "database.exit_no_database_loaded", value: true },
   { argv: ["--file-logging", "false"], read: "logging.log_file_config.enabled", value: false },
   {
-    argv: ["--discovery-target", "10.0.0.1", "--discovery-target", "10.0.0.2:7"],
+    argv: ["--discovery-target", "10.0.0.1", "--discovery-target", "10.0.0.2"],
     read: "discovery.targets",
-    value: ["10.0.0.1", "10.0.0.2:7"],
+    value: ["10.0.0.1", "10.0.0.2"],
   },
   { argv: ["--store", "7"], read: "store.path", value: "7" },
 ] as const;

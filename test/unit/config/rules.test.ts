@@ -109,7 +109,7 @@ const CASES: { name: string; toml: string; keys: string[]; can?: boolean }[] = [
   },
   {
     name: "discovery targets",
-    toml: "[discovery]\ntargets = ['1.2.3.4', '1.2.3.4:70000', 'host', '1.2.3.4:5']",
+    toml: "[discovery]\ntargets = ['1.2.3.4', '1.2.3.4:7', 'host']",
     keys: ["discovery.targets[1]", "discovery.targets[2]"],
   },
   { name: "jwt without key", toml: "[security]\nmode = 'jwt'", keys: ["security.mode"] },
@@ -131,7 +131,11 @@ const CASES: { name: string; toml: string; keys: string[]; can?: boolean }[] = [
     toml: "[update]\nverify = 'required'\nsecondaries = ['x']",
     keys: ["update.verify", "update.secondaries[0]"],
   },
-  { name: "mapped larger than store", toml: "[store]\nmax_bytes = 16777216", keys: ["store.max_mapped_bytes"] },
+  {
+    name: "mapped larger than store",
+    toml: "[store.max_bytes]\ndatabases = 16777216",
+    keys: ["store.max_mapped_bytes"],
+  },
   {
     name: "log name with folder",
     toml: "[logging.log_file_config]\nname = 'a/b'",
