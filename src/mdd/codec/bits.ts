@@ -37,7 +37,8 @@ export function readNumber(
 export function readBig(bytes: Uint8Array, byte: number, bit: number, bits: number, isLittleEndian: boolean): bigint {
   const span = spannedBytes(bit, bits);
   let value = 0n;
-  for (let i = 0; i < span; i++) value = (value << 8n) | BigInt(bytes[isLittleEndian ? byte + span - 1 - i : byte + i]!);
+  for (let i = 0; i < span; i++)
+    value = (value << 8n) | BigInt(bytes[isLittleEndian ? byte + span - 1 - i : byte + i]!);
   return BigInt.asUintN(bits, value >> BigInt(bit));
 }
 

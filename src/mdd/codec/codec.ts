@@ -1,20 +1,14 @@
 /** The codec's front: requests from parameters, answers from bytes. Nothing here touches a FlatBuffer. */
+
+import { writeCoded } from "./coded-write.ts";
+import { Category, type ConstText } from "./compu.ts";
 import { decodeList } from "./decode.ts";
-import { beginDecode, createDecodeState, type DataProblem, type DecodeState, FAILED, fail } from "./decode-state.ts";
+import { beginDecode, createDecodeState, type DataProblem, type DecodeState, fail } from "./decode-state.ts";
 import { Encoder, encodeList } from "./encode.ts";
 import { type CodecFailure, codecFault } from "./errors.ts";
 import type { JsonBytes } from "./json-bytes.ts";
-import { Category, type ConstText } from "./compu.ts";
-import {
-  type MessagePlan,
-  ResponseKind,
-  type ServicePlan,
-  type Step,
-  StepKind,
-  TargetKind,
-} from "./plan.ts";
+import { type MessagePlan, ResponseKind, type ServicePlan, type Step, StepKind, TargetKind } from "./plan.ts";
 import { type ByteFormat, renderJson, renderObject } from "./render.ts";
-import { writeCoded } from "./coded-write.ts";
 import { selectResponse } from "./select.ts";
 import { Mark } from "./tape.ts";
 
@@ -54,6 +48,9 @@ export interface DecodedObject extends Decoded {
 }
 
 const NEGATIVE_RESPONSE_SID = 0x7f;
+
+/** ISO 14229-1 table A.1: codes without a meaning of their own. */
+const RESERVED_NRC = "ISO SAE Reserved";
 
 /** One of each serves the whole thread: decoding and encoding are synchronous and never nest. */
 const emptyPool = {
@@ -113,7 +110,8 @@ export function decodeRequest(plan: ServicePlan, payload: Uint8Array, call: Code
 function run(plan: ServicePlan, payload: Uint8Array, request: Uint8Array | undefined): Decoded {
   beginDecode(state, plan.pool, payload, request);
   const message = selectResponse(plan, payload);
-  const isNegative = message === undefined ? payload[0] === NEGATIVE_RESPONSE_SID : message.kind === ResponseKind.NEGATIVE;
+  const isNegative =
+    message === undefined ? payload[0] === NEGATIVE_RESPONSE_SID : message.kind === ResponseKind.NEGATIVE;
   if (message !== undefined) {
     if (payload[0] === NEGATIVE_RESPONSE_SID && payload.length < 2)
       fail(state, "BadPayload", "NRC without accompanying SID_RQ received");
@@ -148,7 +146,8 @@ function negativeResponse(plan: ServicePlan, message: MessagePlan | undefined, p
 
 /** The database's text of an NRC; without compu method there is none to be had; else the standard's. */
 function nrcDescription(plan: ServicePlan, step: Step | undefined, code: number): string {
-  if (step === undefined) return plan.nrcText(code);
+  const standardText = plan.nrcText(code) || RESERVED_NRC;
+  if (step === undefined) return standardText;
   const { tape } = state;
   for (let i = 0; i < tape.count; i = tape.last(i) + 1)
     if (tape.key[i]?.name === "NRC" && tape.mark[i] === Mark.CONST_TEXT) return (tape.value[i] as ConstText).text;
@@ -156,7 +155,7 @@ function nrcDescription(plan: ServicePlan, step: Step | undefined, code: number)
     step.kind === StepKind.VALUE &&
     step.targetKind === TargetKind.SCALAR &&
     plan.pool.scalars[step.target]!.compu.category === Category.IDENTICAL;
-  return isIdentical ? "N/A" : plan.nrcText(code);
+  return isIdentical ? "N/A" : standardText;
 }
 
 /**
@@ -191,4 +190,3 @@ function writeConstants(request: MessagePlan): void {
       cursor = writeCoded(coded, encoder, at, step.bitPosition, step.constants[0]!, undefined);
     }
 }
-

@@ -64,7 +64,14 @@ function shortage(cell: Cell, needed: number): number {
   return NOT_ENOUGH;
 }
 
-function readStandard(coded: CodedType, payload: Uint8Array, end: number, byte: number, bit: number, cell: Cell): number {
+function readStandard(
+  coded: CodedType,
+  payload: Uint8Array,
+  end: number,
+  byte: number,
+  bit: number,
+  cell: Cell,
+): number {
   const next = byte + spannedBytes(bit, coded.bits);
   if (next > end) return shortage(cell, next);
   if (coded.base < Base.TEXT) readNumeric(coded, payload, byte, bit, coded.bits, cell);
@@ -143,7 +150,11 @@ function signed(encoding: IntEncoding, value: number, bits: number): number {
   const half = 2 ** (bits - 1);
   if (value < half) return value;
   const result =
-    encoding === IntEncoding.TWOS ? value - 2 * half : encoding === IntEncoding.ONES ? value - 2 * half + 1 : half - value;
+    encoding === IntEncoding.TWOS
+      ? value - 2 * half
+      : encoding === IntEncoding.ONES
+        ? value - 2 * half + 1
+        : half - value;
   return result === 0 ? 0 : result;
 }
 
@@ -169,7 +180,14 @@ function readBcd(encoding: IntEncoding, value: number | bigint, cell: Cell): voi
   cell.number = narrow(result);
 }
 
-function readLeading(coded: CodedType, payload: Uint8Array, end: number, byte: number, bit: number, cell: Cell): number {
+function readLeading(
+  coded: CodedType,
+  payload: Uint8Array,
+  end: number,
+  byte: number,
+  bit: number,
+  cell: Cell,
+): number {
   const start = byte + spannedBytes(bit, coded.bits);
   if (start > end) return shortage(cell, start);
   const length =

@@ -1,7 +1,7 @@
 /** DIAG-CODED-TYPEs, from internal values to bytes (ISO 22901-1 §7.3.6.2). */
 import { MAX_NUMBER_BITS, scatter, spannedBytes, writeBig, writeNumber } from "./bits.ts";
 import type { Failing } from "./compu.ts";
-import { Base, type CodedType, End, type Internal, IntEncoding, LengthKind } from "./plan.ts";
+import { Base, type CodedType, End, IntEncoding, type Internal, LengthKind } from "./plan.ts";
 import { unitBytes } from "./text.ts";
 
 /** The request under construction: zero where nothing has been written, and as long as its last byte. */
@@ -65,7 +65,8 @@ function writeNumeric(
 ): number {
   if (bits === 0) return byte;
   if (bits > 64) return out.fail("ParameterConversionError", `a number cannot have ${bits} bits`);
-  const raw = coded.base >= Base.FLOAT32 ? floatBits(coded, bits, Number(value), out) : integerBits(coded, bits, value, out);
+  const raw =
+    coded.base >= Base.FLOAT32 ? floatBits(coded, bits, Number(value), out) : integerBits(coded, bits, value, out);
   const next = byte + spannedBytes(bit, bits);
   out.extend(next);
   const { isLittleEndian, mask, condensed } = coded;
@@ -77,9 +78,11 @@ function writeNumeric(
 }
 
 function floatBits(coded: CodedType, bits: number, value: number, out: Output): number | bigint {
-  if (!Number.isFinite(value)) return out.fail("ParameterConversionError", "Invalid value for Float: not a finite number");
+  if (!Number.isFinite(value))
+    return out.fail("ParameterConversionError", "Invalid value for Float: not a finite number");
   if (bits === 32) {
-    if (!Number.isFinite(Math.fround(value))) return out.fail("ParameterConversionError", `Value ${value} is out of range`);
+    if (!Number.isFinite(Math.fround(value)))
+      return out.fail("ParameterConversionError", `Value ${value} is out of range`);
     floatView.setFloat32(0, value);
     return floatView.getUint32(0);
   }
@@ -119,9 +122,15 @@ function integerBits(coded: CodedType, bits: number, value: number | bigint, out
   const wide = BigInt(value);
   const [lowest, highest] = rangeOf(coded.intEncoding, valueBits);
   if (wide > highest)
-    return out.fail("ParameterConversionError", `Value ${value} exceeds maximum ${highest} for bit length ${valueBits}`);
+    return out.fail(
+      "ParameterConversionError",
+      `Value ${value} exceeds maximum ${highest} for bit length ${valueBits}`,
+    );
   if (wide < lowest)
-    return out.fail("ParameterConversionError", `Value ${value} is below minimum ${lowest} for bit length ${valueBits}`);
+    return out.fail(
+      "ParameterConversionError",
+      `Value ${value} is below minimum ${lowest} for bit length ${valueBits}`,
+    );
   return unsignedBits(coded.intEncoding, wide, BigInt(valueBits));
 }
 
@@ -135,7 +144,7 @@ function unsignedBits(encoding: IntEncoding, value: bigint, bits: bigint): bigin
 
 function bcdBits(value: bigint, digitBits: bigint): bigint {
   let bits = 0n;
-  for (let shift = 0n, rest = value; rest > 0n; shift += digitBits, rest /= 10n) bits |= rest % 10n << shift;
+  for (let shift = 0n, rest = value; rest > 0n; shift += digitBits, rest /= 10n) bits |= (rest % 10n) << shift;
   return bits;
 }
 
@@ -163,7 +172,8 @@ function put(out: Output, byte: number, value: Uint8Array): number {
 /** Left aligned, zeros behind. */
 function writeStandardBytes(coded: CodedType, out: Output, byte: number, value: Uint8Array): number {
   const size = (coded.condensed === undefined ? coded.bits : coded.valueBits) / 8;
-  if (value.length > size) return out.fail("BadPayload", `value of ${value.length} bytes is too long for ${size} bytes`);
+  if (value.length > size)
+    return out.fail("BadPayload", `value of ${value.length} bytes is too long for ${size} bytes`);
   const next = byte + spannedBytes(0, coded.bits);
   out.extend(next);
   if (coded.mask === undefined) {

@@ -62,7 +62,7 @@ function compileKind(c: Compiler, dop: DOP): Target {
     case SpecificDOPData.DynamicLengthField:
       return compileDynamic(c, dop.specificData(new DynamicLengthField()));
     case SpecificDOPData.MUXDOP:
-      return compileMux(c, dop.specificData(new MUXDOP()), dop.shortName() ?? "");
+      return compileMux(c, dop.specificData(new MUXDOP()));
     case SpecificDOPData.DTCDOP:
       return compileDtc(c, dop.specificData(new DTCDOP()));
     case SpecificDOPData.EnvDataDesc:
@@ -174,7 +174,7 @@ function compileDynamic(c: Compiler, field: DynamicLengthField | null): Target {
   });
 }
 
-function compileMux(c: Compiler, mux: MUXDOP | null, name: string): Target {
+function compileMux(c: Compiler, mux: MUXDOP | null): Target {
   const key = mux?.switchKey() ?? null;
   if (mux === null || key === null) return broken(c, "MUX without SWITCH-KEY");
   const scalar = compileDop(c, key.dop());
@@ -182,7 +182,6 @@ function compileMux(c: Compiler, mux: MUXDOP | null, name: string): Target {
   const defaultCase = mux.defaultCase();
   const index =
     c.pool.muxes.push({
-      name,
       bytePosition: mux.bytePosition(),
       switchByte: key.bytePosition(),
       switchBit: (key.bitPosition() ?? 0) & 7,

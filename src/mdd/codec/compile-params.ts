@@ -25,7 +25,6 @@ import { addScalar, type Compiler, keyOf, linkKeys } from "./compiler.ts";
 import { Category, type Failing } from "./compu.ts";
 import { codecFault } from "./errors.ts";
 import { internalOf } from "./input.ts";
-import { type PositionFacts, processingOrder, resolvePosition } from "./positions.ts";
 import {
   Base,
   type CodedType,
@@ -40,6 +39,7 @@ import {
   type TablePlan,
   TargetKind,
 } from "./plan.ts";
+import { type PositionFacts, processingOrder, resolvePosition } from "./positions.ts";
 import { encodeText } from "./text.ts";
 
 /** Which parameters of a list are shown, and where matching parameters find the request. */
@@ -231,7 +231,10 @@ function codedValue(coded: CodedType, text: string): Internal | undefined {
   if (coded.base === Base.BYTES) {
     const digits = text.replace(/0x|[\s,]/gi, "");
     if (digits.length % 2 !== 0 || /[^0-9a-f]/i.test(digits)) return undefined;
-    return padded(coded, Uint8Array.from(digits.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16)));
+    return padded(
+      coded,
+      Uint8Array.from(digits.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16)),
+    );
   }
   const trimmed = text.trim();
   if (trimmed === "" || Number.isNaN(Number(trimmed))) return undefined;
@@ -243,7 +246,8 @@ function codedValue(coded: CodedType, text: string): Internal | undefined {
 
 /** A value of fixed length stands left, zeros behind. */
 function padded(coded: CodedType, bytes: Uint8Array | undefined): Uint8Array | undefined {
-  if (bytes === undefined || coded.lengthKind !== LengthKind.STANDARD || bytes.length >= coded.valueBits / 8) return bytes;
+  if (bytes === undefined || coded.lengthKind !== LengthKind.STANDARD || bytes.length >= coded.valueBits / 8)
+    return bytes;
   const full = new Uint8Array(Math.ceil(coded.valueBits / 8));
   full.set(bytes);
   return full;
@@ -312,8 +316,7 @@ function addTable(c: Compiler, memo: string, source: () => TableSource): number 
   const { keyName, rows, fixed, keyScalar } = source();
   const plans = rows.map((row) => compileRow(c, row));
   const byText = new Map<string, RowPlan>();
-  for (const row of plans)
-    for (const text of [row.key.name, row.keyText]) if (!byText.has(text)) byText.set(text, row);
+  for (const row of plans) for (const text of [row.key.name, row.keyText]) if (!byText.has(text)) byText.set(text, row);
   const fixedRow = fixed === undefined ? undefined : compileRow(c, fixed);
   const plan: TablePlan = { keyScalar, rows: plans, byText, keyRegister: -1, keyName, fixedRow };
   linkKeys(c, plan);

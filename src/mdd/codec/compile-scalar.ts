@@ -127,11 +127,14 @@ function standard(common: CodedType, type: StandardLengthType | null, dataType: 
   if (type === null || problem !== "") return problem || "no STANDARD-LENGTH-TYPE";
   const plain = { ...common, bits, valueBits: bits };
   const bytes = type.bitMaskArray();
-  if (bytes === null || bytes.length === 0 || common.base === Base.FLOAT32 || common.base === Base.FLOAT64) return plain;
+  if (bytes === null || bytes.length === 0 || common.base === Base.FLOAT32 || common.base === Base.FLOAT64)
+    return plain;
   const mask = BigInt.asUintN(bits, bigOf(bytes));
   if (!type.condensed()) return { ...plain, mask };
   const condensed = maskPositions(mask, bits);
-  return condensed.length === 0 ? "condensed mask without a one" : { ...plain, mask, condensed, valueBits: condensed.length };
+  return condensed.length === 0
+    ? "condensed mask without a one"
+    : { ...plain, mask, condensed, valueBits: condensed.length };
 }
 
 function lengthProblem(base: Base, bits: number, dataType: DataType): string {
@@ -149,7 +152,8 @@ function minMax(common: CodedType, type: MinMaxLengthType | null): CodedType | s
   const maxBytes = type.maxLength() || Number.MAX_SAFE_INTEGER;
   if (maxBytes < minBytes) return `MAX-LENGTH ${maxBytes} is below MIN-LENGTH ${minBytes}`;
   const termination = type.termination();
-  const end = termination === Termination.ZERO ? End.ZERO : termination === Termination.HEX_FF ? End.HEX_FF : End.OF_PDU;
+  const end =
+    termination === Termination.ZERO ? End.ZERO : termination === Termination.HEX_FF ? End.HEX_FF : End.OF_PDU;
   return { ...common, lengthKind: LengthKind.MIN_MAX, minBytes, maxBytes, end };
 }
 
@@ -167,11 +171,13 @@ export function compileInterval(lower: Limit | null, upper: Limit | null): Inter
 /** INTERNAL-CONSTR or PHYS-CONSTR; undefined when it forbids nothing. */
 export function compileConstraint(constraint: InternalConstr | null): Constraint | undefined {
   if (constraint === null) return undefined;
-  const scales = elements(constraint.scaleConstrLength(), (i) => constraint.scaleConstr(i)).map((scale: ScaleConstr) => ({
-    ...compileInterval(scale.lowerLimit(), scale.upperLimit()),
-    isValid: scale.validity() === ValidType.VALID,
-    label: scale.shortLabel()?.value() ?? "",
-  }));
+  const scales = elements(constraint.scaleConstrLength(), (i) => constraint.scaleConstr(i)).map(
+    (scale: ScaleConstr) => ({
+      ...compileInterval(scale.lowerLimit(), scale.upperLimit()),
+      isValid: scale.validity() === ValidType.VALID,
+      label: scale.shortLabel()?.value() ?? "",
+    }),
+  );
   const interval = compileInterval(constraint.lowerLimit(), constraint.upperLimit());
   if (interval.lower === undefined && interval.upper === undefined && scales.every((s) => s.isValid)) return undefined;
   return { ...interval, scales };
@@ -262,7 +268,10 @@ function transformed(limits: Interval, numerator: readonly number[], denominator
   const convert = (bound: Bound | undefined) =>
     bound === undefined
       ? undefined
-      : numberBound(((numerator[0] ?? 0) + factor * Number(bound.number)) / (denominator[0] ?? 1), factor !== 0 && bound.isOpen);
+      : numberBound(
+          ((numerator[0] ?? 0) + factor * Number(bound.number)) / (denominator[0] ?? 1),
+          factor !== 0 && bound.isOpen,
+        );
   const isFalling = factor / (denominator[0] ?? 1) < 0;
   const lower = convert(isFalling ? limits.upper : limits.lower);
   return { lower, upper: convert(isFalling ? limits.lower : limits.upper) };

@@ -19,8 +19,20 @@ export function compileService(service: DiagService, options: Partial<CodecOptio
     pool: c.pool,
     request,
     responses: [
-      ...compileResponses(c, service.posResponsesLength(), (i) => service.posResponses(i), ResponseKind.POSITIVE, request?.list),
-      ...compileResponses(c, service.negResponsesLength(), (i) => service.negResponses(i), ResponseKind.NEGATIVE, request?.list),
+      ...compileResponses(
+        c,
+        service.posResponsesLength(),
+        (i) => service.posResponses(i),
+        ResponseKind.POSITIVE,
+        request?.list,
+      ),
+      ...compileResponses(
+        c,
+        service.negResponsesLength(),
+        (i) => service.negResponses(i),
+        ResponseKind.NEGATIVE,
+        request?.list,
+      ),
     ],
     nrcText: all.nrcText,
   };
@@ -52,12 +64,7 @@ function compileResponses(
   });
 }
 
-function compileMessage(
-  c: Compiler,
-  params: readonly Param[],
-  kind: ResponseKind,
-  context: ListContext,
-): MessagePlan {
+function compileMessage(c: Compiler, params: readonly Param[], kind: ResponseKind, context: ListContext): MessagePlan {
   const list = compileList(c, params, context);
   return { list, kind, serviceIds: serviceIds(list), rawOffset: rawOffset(c, params) };
 }

@@ -69,17 +69,18 @@ export interface Failing {
 const NO_SCALE = "no scale of the compu method holds the value";
 
 /** Physical value of an internal one, into `out`. Not for IDENTICAL. */
-export function toPhysical(compu: Compu, value: Comparable, physical: Base, out: Phys): void {
+export function toPhysical(compu: Compu, value: Comparable, physical: Base, out: Phys): Phys {
   out.problem = "";
   if (compu.category === Category.COMPU_CODE) return raw(out, "COMPU-CODE is not supported");
   if (compu.category === Category.TEXT_TABLE) return textOf(compu, value, out);
   if (typeof value === "string" || typeof value === "object") return raw(out, "compu method needs a number");
   if (compu.category === Category.TAB_INTP) return interpolated(compu, Number(value), physical, out);
-  const scale = compu.scales.find((s) => isWithin(s.limits, value)) ?? (Number.isNaN(value) ? compu.scales[0] : undefined);
+  const scale =
+    compu.scales.find((s) => isWithin(s.limits, value)) ?? (Number.isNaN(value) ? compu.scales[0] : undefined);
   if (scale === undefined) return useDefault(compu, out);
   const divisor = polynomial(scale.denominator, Number(value), 1);
   if (divisor === 0) return none(out, "division by zero");
-  number(out, polynomial(scale.numerator, Number(value), 0) / divisor, physical);
+  return number(out, polynomial(scale.numerator, Number(value), 0) / divisor, physical);
 }
 
 function polynomial(coefficients: readonly number[], x: number, ifEmpty: number): number {
@@ -89,56 +90,61 @@ function polynomial(coefficients: readonly number[], x: number, ifEmpty: number)
   return sum;
 }
 
-function textOf(compu: Compu, value: Comparable, out: Phys): void {
+function textOf(compu: Compu, value: Comparable, out: Phys): Phys {
   const scale =
     compu.points === undefined || typeof value !== "number"
       ? compu.scales.find((s) => isWithin(s.limits, value))
       : compu.points.get(value);
   if (scale === undefined) return useDefault(compu, out);
   if (scale.text === undefined && scale.constant === undefined) return raw(out, "scale without a text");
-  constant(out, scale.text, scale.constant);
+  return constant(out, scale.text, scale.constant);
 }
 
-function interpolated(compu: Compu, value: number, physical: Base, out: Phys): void {
+function interpolated(compu: Compu, value: number, physical: Base, out: Phys): Phys {
   for (let i = 0; i + 1 < compu.scales.length; i++) {
     const x0 = pointOf(compu.scales[i]!);
     const x1 = pointOf(compu.scales[i + 1]!);
     const y0 = compu.scales[i]!.constant ?? 0;
     const y1 = compu.scales[i + 1]!.constant ?? 0;
-    if (value >= x0 && value <= x1) return number(out, x1 === x0 ? y0 : y0 + ((value - x0) * (y1 - y0)) / (x1 - x0), physical);
+    if (value >= x0 && value <= x1)
+      return number(out, x1 === x0 ? y0 : y0 + ((value - x0) * (y1 - y0)) / (x1 - x0), physical);
   }
   if (compu.defaultText !== undefined || compu.defaultNumber !== undefined) return useDefault(compu, out);
-  none(out, "value lies outside the table");
+  return none(out, "value lies outside the table");
 }
 
 function pointOf(scale: Scale): number {
   return Number(scale.limits.lower?.number ?? 0);
 }
 
-function useDefault(compu: Compu, out: Phys): void {
+function useDefault(compu: Compu, out: Phys): Phys {
   if (compu.defaultText === undefined && compu.defaultNumber === undefined) return raw(out, NO_SCALE);
-  constant(out, compu.defaultText, compu.defaultNumber);
+  return constant(out, compu.defaultText, compu.defaultNumber);
 }
 
-function constant(out: Phys, text: ConstText | undefined, value: number | undefined): void {
+function constant(out: Phys, text: ConstText | undefined, value: number | undefined): Phys {
   out.kind = text === undefined ? PhysKind.NUMBER : PhysKind.TEXT;
   out.text = text;
   out.number = value ?? 0;
+  return out;
 }
 
-function number(out: Phys, value: number, physical: Base): void {
+function number(out: Phys, value: number, physical: Base): Phys {
   out.kind = PhysKind.NUMBER;
   out.number = inPhysicalType(value, physical);
+  return out;
 }
 
-function raw(out: Phys, problem: string): void {
+function raw(out: Phys, problem: string): Phys {
   out.kind = PhysKind.RAW;
   out.problem = problem;
+  return out;
 }
 
-function none(out: Phys, problem: string): void {
+function none(out: Phys, problem: string): Phys {
   out.kind = PhysKind.NONE;
   out.problem = problem;
+  return out;
 }
 
 /** A computed number as its physical type shows it: integers are cut, single floats lose the noise behind their precision. */

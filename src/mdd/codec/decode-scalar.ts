@@ -27,11 +27,15 @@ export function decodeScalar(
 /** Puts the cell on the tape as physical value. */
 export function showScalar(s: DecodeState, scalar: Scalar, key: Key, register: number, at: number, next: number): void {
   const { cell, phys, tape } = s;
-  if (cell.problem !== "") return noteError(s, key.name, cell.problem, formatBytes(s.payload.subarray(at, next), "hex"));
+  if (cell.problem !== "") {
+    noteError(s, key.name, cell.problem, formatBytes(s.payload.subarray(at, next), "hex"));
+    return;
+  }
   if (scalar.compu.category === Category.IDENTICAL || cell.kind === CellKind.EMPTY) {
     showInternal(s, scalar.coded, key);
     if (register >= 0) s.registers[register] = internalValue(scalar.coded, cell);
-    if (scalar.internalConstraint !== undefined || scalar.physicalConstraint !== undefined) checkConstraints(s, scalar, key);
+    if (scalar.internalConstraint !== undefined || scalar.physicalConstraint !== undefined)
+      checkConstraints(s, scalar, key);
     return;
   }
   toPhysical(scalar.compu, internalValue(scalar.coded, cell), scalar.physical, phys);
@@ -40,7 +44,8 @@ export function showScalar(s: DecodeState, scalar: Scalar, key: Key, register: n
   else if (phys.kind === PhysKind.RAW) showInternal(s, scalar.coded, key);
   else noteError(s, key.name, phys.problem, String(internalValue(scalar.coded, cell)));
   if (phys.kind === PhysKind.RAW) noteValue(s, key.name, phys.problem, String(internalValue(scalar.coded, cell)));
-  else if (scalar.internalConstraint !== undefined || scalar.physicalConstraint !== undefined) checkConstraints(s, scalar, key);
+  else if (scalar.internalConstraint !== undefined || scalar.physicalConstraint !== undefined)
+    checkConstraints(s, scalar, key);
   if (register >= 0) s.registers[register] = physicalOf(s, scalar);
 }
 
@@ -95,7 +100,12 @@ export function matches(s: DecodeState, step: Step, coded: CodedType): boolean {
   for (const constant of step.constants) if (isConstant(s.cell, constant)) return true;
   const expected = step.constants.map((c) => `[${bytesOf(c, coded).join(", ")}]`).join(" or ");
   const got = s.cell.kind === CellKind.NUMBER ? s.cell.number : cellBytes(s.cell);
-  fail(s, "BadPayload", `${step.requestName || step.key.name}: Expected ${expected}, got [${bytesOf(got, coded).join(", ")}]`, step.key.name);
+  fail(
+    s,
+    "BadPayload",
+    `${step.requestName || step.key.name}: Expected ${expected}, got [${bytesOf(got, coded).join(", ")}]`,
+    step.key.name,
+  );
   return false;
 }
 

@@ -99,7 +99,14 @@ function pathTo(s: DecodeState, name: string | undefined): string {
 }
 
 /** Reads a coded value into the cell. @returns the position behind it or FAILED */
-export function readValue(s: DecodeState, coded: CodedType, name: string, at: number, bit: number, end: number): number {
+export function readValue(
+  s: DecodeState,
+  coded: CodedType,
+  name: string,
+  at: number,
+  bit: number,
+  end: number,
+): number {
   const length = coded.lengthRegister < 0 ? undefined : s.registers[coded.lengthRegister];
   const next = readCoded(coded, s.payload, end, at, bit, length, s.cell);
   if (next >= 0) return next;

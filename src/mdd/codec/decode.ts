@@ -59,8 +59,19 @@ function decodeStep(s: DecodeState, step: Step, at: number, end: number): number
     case StepKind.VALUE:
     case StepKind.LENGTH_KEY:
     case StepKind.SYSTEM:
-      if (step.targetKind === TargetKind.SCALAR) return decodeScalar(s, step.target, step.key, at, step.bitPosition, end, step.register);
-      return decodeTarget(s, step.targetKind, step.target, step.key, at, step.bitPosition, end, step.isFlat, step.register);
+      if (step.targetKind === TargetKind.SCALAR)
+        return decodeScalar(s, step.target, step.key, at, step.bitPosition, end, step.register);
+      return decodeTarget(
+        s,
+        step.targetKind,
+        step.target,
+        step.key,
+        at,
+        step.bitPosition,
+        end,
+        step.isFlat,
+        step.register,
+      );
     case StepKind.CODED_CONST:
     case StepKind.NRC_CONST:
       return decodeConstant(s, step, at, end);
@@ -93,7 +104,17 @@ function decodeConstant(s: DecodeState, step: Step, at: number, end: number): nu
 
 function decodePhysConst(s: DecodeState, step: Step, at: number, end: number): number {
   if (step.targetKind !== TargetKind.SCALAR)
-    return decodeTarget(s, step.targetKind, step.target, step.key, at, step.bitPosition, end, step.isFlat, step.register);
+    return decodeTarget(
+      s,
+      step.targetKind,
+      step.target,
+      step.key,
+      at,
+      step.bitPosition,
+      end,
+      step.isFlat,
+      step.register,
+    );
   const scalar = s.pool.scalars[step.target]!;
   const next = readValue(s, scalar.coded, step.key.name, at, step.bitPosition, end);
   if (next === FAILED || !matches(s, step, scalar.coded)) return FAILED;
@@ -127,7 +148,8 @@ function decodeMatching(s: DecodeState, step: Step, at: number, end: number): nu
     if (decodeScalar(s, step.target, step.key, at, step.bitPosition, end, step.register) === FAILED) return FAILED;
   } else if (step.constants.length > 0) {
     if (decodeConstant(s, step, at, end) === FAILED) return FAILED;
-  } else if (step.requestBytes <= 4) s.tape.numeric(step.key, readNumber(s.payload, at, 0, 8 * step.requestBytes, false));
+  } else if (step.requestBytes <= 4)
+    s.tape.numeric(step.key, readNumber(s.payload, at, 0, 8 * step.requestBytes, false));
   else s.tape.bytes(step.key, s.payload, at, step.requestBytes);
   return next;
 }
@@ -272,7 +294,8 @@ function decodeCounted(s: DecodeState, field: FieldPlan, key: Key, at: number, e
   const scalar = s.pool.scalars[field.countScalar]!;
   const behindCount = readValue(s, scalar.coded, key.name, at + field.countByte, field.countBit, end);
   if (behindCount === FAILED) return FAILED;
-  if (s.cell.kind !== CellKind.NUMBER || s.cell.problem !== "") return fail(s, "BadPayload", "the number of items is no number");
+  if (s.cell.kind !== CellKind.NUMBER || s.cell.problem !== "")
+    return fail(s, "BadPayload", "the number of items is no number");
   const next = decodeItems(s, field, at + field.offset, end, Number(s.cell.number));
   return next === FAILED ? FAILED : Math.max(behindCount, next);
 }
@@ -284,11 +307,23 @@ function decodeMux(s: DecodeState, mux: MuxPlan, key: Key, at: number, end: numb
   s.path.push(key.name);
   const first = s.tape.count;
   const switchRegister = s.pool.registers.length;
-  const behindKey = decodeScalar(s, mux.switchScalar, SELECTOR, at + mux.switchByte, mux.switchBit, end, switchRegister);
+  const behindKey = decodeScalar(
+    s,
+    mux.switchScalar,
+    SELECTOR,
+    at + mux.switchByte,
+    mux.switchBit,
+    end,
+    switchRegister,
+  );
   if (behindKey === FAILED) return FAILED;
   const found = s.tape.count === first ? undefined : selectCase(mux, s.registers[switchRegister] as Comparable);
   if (found === undefined)
-    return fail(s, "BadPayload", `Switch key value not found in mux cases and no default case defined for MUX ${mux.name}`);
+    return fail(
+      s,
+      "BadPayload",
+      `Switch key value not found in mux cases and no default case defined for MUX ${key.name}`,
+    );
   const next = found.structure === undefined ? at : decodeCase(s, found, found.structure, at + mux.bytePosition, end);
   if (next === FAILED) return FAILED;
   s.tape.close(open);
@@ -310,7 +345,15 @@ function decodeCase(s: DecodeState, found: CasePlan, structure: Target, at: numb
   return Math.min(at, end);
 }
 
-function decodeDtc(s: DecodeState, index: number, key: Key, at: number, bit: number, end: number, register: number): number {
+function decodeDtc(
+  s: DecodeState,
+  index: number,
+  key: Key,
+  at: number,
+  bit: number,
+  end: number,
+  register: number,
+): number {
   const dtc = s.pool.dtcs[index]!;
   const next = readValue(s, dtc.coded, key.name, at, bit, end);
   if (next === FAILED) return FAILED;
@@ -354,7 +397,8 @@ function decodeTableStruct(s: DecodeState, step: Step, at: number, end: number):
   const open = s.tape.open(Mark.OBJECT, step.key);
   s.path.push(step.key.name);
   let next = at;
-  if (row.target !== undefined) next = decodeTarget(s, row.target.kind, row.target.index, row.key, at, 0, end, false, -1);
+  if (row.target !== undefined)
+    next = decodeTarget(s, row.target.kind, row.target.index, row.key, at, 0, end, false, -1);
   if (next === FAILED) return FAILED;
   s.tape.close(open);
   s.path.pop();

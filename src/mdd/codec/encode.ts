@@ -103,7 +103,11 @@ export function encodeList(e: Encoder, list: ParamList, origin: number, members:
 
 function refuseUnknown(e: Encoder, names: ReadonlySet<string>, members: Members): void {
   const unknown = Object.keys(members).filter((name) => !names.has(name));
-  if (unknown.length > 0) e.fail("BadPayload", `Unexpected parameters in request: ${JSON.stringify(unknown)}`);
+  if (unknown.length > 0) e.fail("BadPayload", `Unexpected parameters in request: ${listed(unknown)}`);
+}
+
+function listed(names: readonly string[]): string {
+  return `[${names.map((name) => JSON.stringify(name)).join(", ")}]`;
 }
 
 function memberOf(members: Members, name: string): unknown {
@@ -231,7 +235,8 @@ function settleLength(e: Encoder, scalar: Scalar, internal: Internal): number {
   if (said === undefined) {
     const pending = e.pending[lengthRegister];
     const bytes = naturalBytes(scalar.coded, internal);
-    if (pending === undefined) return e.fail("InvalidRequest", `Required LengthKey parameter '${lengthKeyName}' missing`);
+    if (pending === undefined)
+      return e.fail("InvalidRequest", `Required LengthKey parameter '${lengthKeyName}' missing`);
     e.pending[lengthRegister] = undefined;
     encodeLengthKey(e, pending.step, pending.at, (bytes * 8) / lengthUnitBits);
     if (e.registers[lengthRegister] !== (bytes * 8) / lengthUnitBits) contradicts(e, lengthKeyName, bytes);
@@ -368,7 +373,7 @@ function encodeTableKey(e: Encoder, step: Step, at: number, value: unknown): num
   if (row === undefined)
     return e.fail(
       "InvalidRequest",
-      `TABLE-KEY value '${value}' does not match any row. Available: ${JSON.stringify(table.rows.map((r) => r.key.name))}`,
+      `TABLE-KEY value '${value}' does not match any row. Available: ${listed(table.rows.map((r) => r.key.name))}`,
     );
   const next = encodeScalar(e, scalar, at, step.bitPosition, row.keyText, -1);
   if (step.register >= 0) e.registers[step.register] = row.key.name;
@@ -398,4 +403,3 @@ function encodeTableStruct(e: Encoder, step: Step, at: number, value: unknown): 
   e.path.pop();
   return next;
 }
-

@@ -39,9 +39,7 @@ function fromText(scalar: Scalar, value: unknown, failing: Failing): number {
     return failing.fail("InvalidDatabase", "TextTable conversion only supports numeric data types");
   if (typeof value !== "string") return failing.fail("UdsLookupError", "Failed to convert value to string");
   const text = value.replaceAll('"', "");
-  return (
-    scalar.compu.byText.get(text) ?? failing.fail("UdsLookupError", "Failed to find matching TextTable value")
-  );
+  return scalar.compu.byText.get(text) ?? failing.fail("UdsLookupError", "Failed to find matching TextTable value");
 }
 
 function identical(scalar: Scalar, value: unknown, byteFormat: ByteFormat, failing: Failing): Internal {

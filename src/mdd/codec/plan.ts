@@ -12,7 +12,14 @@ export const Base = { INT: 0, UINT: 1, FLOAT32: 2, FLOAT64: 3, TEXT: 4, BYTES: 5
 export type Base = (typeof Base)[keyof typeof Base];
 
 /** BASE-TYPE-ENCODING of integers. */
-export const IntEncoding = { UNSIGNED: 0, TWOS: 1, ONES: 2, SIGN_MAGNITUDE: 3, BCD_PACKED: 4, BCD_UNPACKED: 5 } as const;
+export const IntEncoding = {
+  UNSIGNED: 0,
+  TWOS: 1,
+  ONES: 2,
+  SIGN_MAGNITUDE: 3,
+  BCD_PACKED: 4,
+  BCD_UNPACKED: 5,
+} as const;
 export type IntEncoding = (typeof IntEncoding)[keyof typeof IntEncoding];
 
 /** Where the length of a value comes from. */
@@ -169,7 +176,6 @@ export interface CasePlan {
 }
 
 export interface MuxPlan {
-  readonly name: string;
   readonly bytePosition: number;
   readonly switchByte: number;
   readonly switchBit: number;

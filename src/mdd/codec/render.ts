@@ -47,23 +47,18 @@ function isEmpty(tape: Tape): boolean {
 }
 
 function renderValue(tape: Tape, i: number, byteFormat: ByteFormat, out: JsonBytes): void {
-  switch (tape.mark[i]) {
-    case Mark.NUMBER:
-      return out.number(tape.number[i]!);
-    case Mark.BIG:
-      return out.number(tape.value[i] as bigint);
-    case Mark.SINGLE:
-      return out.number(shortestSingle(tape.number[i]!));
-    case Mark.TEXT:
-      return out.text(tape.value[i] as Uint8Array, tape.number[i]!, tape.length[i]!, tape.encoding[i] as TextEncoding);
-    case Mark.CONST_TEXT:
-      return out.raw((tape.value[i] as ConstText).json);
-    case Mark.BYTES:
-      if (byteFormat === "hex") return out.hex(tape.value[i] as Uint8Array, tape.number[i]!, tape.length[i]!);
-      return out.string(bytesText(tape, i, byteFormat));
-    default:
-      return out.raw(jsonBytes(tape.value[i]));
-  }
+  const mark = tape.mark[i];
+  const value = tape.value[i];
+  const number = tape.number[i]!;
+  const length = tape.length[i]!;
+  if (mark === Mark.NUMBER) out.number(number);
+  else if (mark === Mark.TEXT) out.text(value as Uint8Array, number, length, tape.encoding[i] as TextEncoding);
+  else if (mark === Mark.CONST_TEXT) out.raw((value as ConstText).json);
+  else if (mark === Mark.BIG) out.number(value as bigint);
+  else if (mark === Mark.SINGLE) out.number(shortestSingle(number));
+  else if (mark === Mark.BYTES && byteFormat === "hex") out.hex(value as Uint8Array, number, length);
+  else if (mark === Mark.BYTES) out.string(bytesText(tape, i, byteFormat));
+  else out.raw(jsonBytes(value));
 }
 
 /** The members on the tape as an object; null when there are none. Integers beyond 2^53 are bigints. */
@@ -107,7 +102,12 @@ function objectValue(tape: Tape, i: number, byteFormat: ByteFormat): unknown {
     case Mark.SINGLE:
       return finite(shortestSingle(tape.number[i]!));
     case Mark.TEXT:
-      return decodeText(tape.value[i] as Uint8Array, tape.number[i]!, tape.length[i]!, tape.encoding[i] as TextEncoding);
+      return decodeText(
+        tape.value[i] as Uint8Array,
+        tape.number[i]!,
+        tape.length[i]!,
+        tape.encoding[i] as TextEncoding,
+      );
     case Mark.CONST_TEXT:
       return (tape.value[i] as ConstText).text;
     case Mark.BYTES:

@@ -2,8 +2,9 @@
  * Decoded values in the order of the answer, in flat arrays that are used again: writing JSON or building objects happens after decoding
  * has succeeded, and a list item that turns out to be incomplete is dropped by shortening the tape.
  */
-import type { TextEncoding } from "./text.ts";
+
 import type { DtcInfo, Key } from "./plan.ts";
+import type { TextEncoding } from "./text.ts";
 
 export const Mark = {
   OBJECT: 0,

@@ -29,7 +29,8 @@ export function unitBytes(encoding: TextEncoding): number {
 /** What is wrong with bytes as text, or empty. */
 export function textProblem(bytes: Uint8Array, start: number, length: number, encoding: TextEncoding): string {
   if (encoding >= TextEncoding.UCS_2) return length % 2 === 0 ? "" : "odd number of bytes in a UCS-2 text";
-  if (encoding === TextEncoding.UTF_8 && !isUtf8(bytes.subarray(start, start + length))) return "invalid UTF-8 sequence";
+  if (encoding === TextEncoding.UTF_8 && !isUtf8(bytes.subarray(start, start + length)))
+    return "invalid UTF-8 sequence";
   return "";
 }
 
