@@ -4,14 +4,16 @@ import type { Database } from "./database.ts";
 /** One setting `com_params.<group>.<key>` as configured; absent fields come from what is less specific. */
 export interface ComParamSetting {
   /** Short name in the database. */
-  readonly name?: string;
+  readonly name?: string | undefined;
   readonly value?: unknown;
   /** `Config`: the configured value counts and the database is not asked. */
-  readonly precedence?: "Config" | "Database";
+  readonly precedence?: "Config" | "Database" | undefined;
 }
 
-/** The section `com_params`, global or of one ECU: group, then key. */
-export type ComParamSettings = Readonly<Record<string, Readonly<Record<string, ComParamSetting>>>>;
+/** The section `com_params`, global or of one ECU: group, then key. A bare value is one that no database can have. */
+export type ComParamSettings = Readonly<
+  Record<string, Readonly<Record<string, ComParamSetting | string | undefined>> | undefined>
+>;
 
 /** A row of the table of communication parameters (`uds/com-params.ts`), as far as resolution needs it. */
 export interface ComParamRow<K extends string = string> {
@@ -32,8 +34,8 @@ export interface ComParamReaders<K extends string = string> {
 export interface ComParamSources<K extends string = string> {
   readonly rows: readonly ComParamRow<K>[];
   readonly readers: ComParamReaders<K>;
-  readonly global?: ComParamSettings;
-  readonly ecu?: ComParamSettings;
+  readonly global?: ComParamSettings | undefined;
+  readonly ecu?: ComParamSettings | undefined;
 }
 
 /** A value with where it comes from. `isResolved`: forced by the configuration or found in the database, so no mere default. */
@@ -97,7 +99,7 @@ function resolveRow<K extends string>(
 function configuredValue<K extends string>(row: ComParamRow<K>, sources: ComParamSources<K>): ResolvedComParam {
   const builtIn = { value: row.def.default, isResolved: false };
   const raw = settingOf(row, sources).value;
-  if (raw === undefined || raw === null) return builtIn;
+  if (raw === undefined) return builtIn;
   const value = sources.readers.readConfig(row.def.kind, raw);
   return value === undefined
     ? { ...builtIn, rejected: `${row.group}.${row.def.key}: ${JSON.stringify(raw)}` }
@@ -106,5 +108,14 @@ function configuredValue<K extends string>(row: ComParamRow<K>, sources: ComPara
 
 function settingOf<K extends string>(row: ComParamRow<K>, { global, ecu }: ComParamSources<K>): ComParamSetting {
   const { key, name } = row.def;
-  return { name, ...global?.[row.group]?.[key], ...ecu?.[row.group]?.[key] };
+  const [own, common] = [ecu, global].map((settings) => asSetting(settings?.[row.group]?.[key]));
+  return {
+    name: own?.name ?? common?.name ?? name,
+    value: own?.value ?? common?.value,
+    precedence: own?.precedence ?? common?.precedence,
+  };
+}
+
+function asSetting(setting: ComParamSetting | string | undefined): ComParamSetting | undefined {
+  return typeof setting === "string" ? { value: setting } : setting;
 }

@@ -40,7 +40,7 @@ export const MAX_TABLES_DEEP = 64;
 const MAX_UNFOLDED = 100_000;
 
 /** Elements of one vector that a query reads; more can only be a damaged length. */
-const MAX_ELEMENTS = 1 << 20;
+const MAX_ELEMENTS = 1 << 17;
 
 /**
  * Opens a verified FlatBuffers image (the decompressed diagnostic description).

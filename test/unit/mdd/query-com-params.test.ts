@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { defaultConfig } from "#config/load.ts";
 import { type ComParamSetting, resolveFrom } from "#mdd/query/com-param-resolution.ts";
 import { type ComParams, type ComParamValue, comParamJson } from "#mdd/query/com-params.ts";
 import { parseComParam, readComParamConfig } from "#uds/com-param-values.ts";
@@ -107,7 +108,7 @@ test("the ECU's address is a part of the response id table, whatever that is cal
   const sources = {
     rows: COM_PARAM_ROWS,
     readers: READERS,
-    global: { doip: { logical_response_id_table_name: { value: "CP_MyTable" } } },
+    global: { doip: { logical_response_id_table_name: "CP_MyTable" } },
   };
   assert.deepEqual(resolveFrom(params, sources).get("doip.logicalEcuAddress"), { value: 8192, isResolved: true });
 });
@@ -142,4 +143,15 @@ test("the comparam resource shows values with their units, parts by name", () =>
     unit: { factor_to_si_unit: 1e-3, offset_to_si_unit: null },
   });
   assert.deepEqual(comParamJson(table({ A: "1" })), { A: { value: "1", unit: null } });
+});
+
+test("a default configuration changes nothing but what it lists", () => {
+  const { com_params } = defaultConfig();
+  const resolved = resolveFrom(DATABASE, { rows: COM_PARAM_ROWS, readers: READERS, global: com_params });
+  assert.deepEqual(
+    [...resolved].filter(([, { rejected }]) => rejected !== undefined),
+    [],
+  );
+  assert.equal(resolved.get(GATEWAY)?.value, 4096);
+  assert.equal(resolved.get("uds.p6MaxMs")?.value, 1_000);
 });

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { defaultConfig } from "#config/load.ts";
 import {
   DEFAULT_NAMING,
   functionalGroupId,
@@ -9,6 +10,7 @@ import {
   trimServiceName,
   withAction,
 } from "#mdd/query/naming.ts";
+import { namingConvention } from "#mdd/query/naming-settings.ts";
 
 const { shortName, longName } = DEFAULT_NAMING;
 
@@ -70,4 +72,8 @@ test("functional groups lose their protocol's name", () => {
   assert.equal(functionalGroupId("FGL_UDS_Ethernet_DoIP", "UDS_Ethernet_DoIP", "Suffix"), "fgl");
   assert.equal(functionalGroupId("UDS_Ethernet_DoIP_Body", "UDS_Ethernet_DoIP", "Prefix"), "body");
   assert.equal(functionalGroupId("Body", undefined, "Suffix"), "body");
+});
+
+test("the configuration's defaults are the default convention", () => {
+  assert.deepEqual(namingConvention(defaultConfig().database.naming_convention), DEFAULT_NAMING);
 });
