@@ -42,6 +42,8 @@ export const FAULTS = {
   notResponding: { status: 504, code: "not-responding", retryable: true },
   nack: { status: 400, code: VENDOR, vendorCode: "bad-request" },
   sendFailed: { status: 500, code: "sovd-server-failure" },
+  /** One parameter of an answer could not be read; stands beside those that could. */
+  dataError: { status: 502, code: VENDOR, vendorCode: "error-interpreting-message" },
   payloadTooShort: { status: 400, code: VENDOR, vendorCode: "bad-request" },
   // diagnostic databases
   invalidDatabase: { status: 500, code: "sovd-server-failure" },

@@ -3,12 +3,13 @@
  * walks them. Source: OpenSOVD architecture, ECU states.
  */
 import type { EcuStateWord } from "#fleet/messages.ts";
+import type { VariantScope } from "#mdd/query/layers.ts";
 
 export type Connectivity = "Offline" | "Online";
 
 export type Finding =
   | { readonly kind: "NotTested" }
-  | { readonly kind: "Detected"; readonly variant: string; readonly isBase: boolean; readonly isFallback: boolean }
+  | { readonly kind: "Detected"; readonly variant: VariantScope; readonly isFallback: boolean }
   | { readonly kind: "NotDetected" }
   /** Another database of the same address speaks for the ECU that is there. */
   | { readonly kind: "Duplicate" };

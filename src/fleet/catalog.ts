@@ -1,12 +1,10 @@
 /** From what the databases say to the ECUs of the vehicle: which database speaks for which name. Pure. */
+import { compareRevisions } from "#store/databases.ts";
 import type { ComParams } from "#uds/com-params.ts";
+import type { DatabaseReference } from "./messages.ts";
 
 /** One diagnostic database of the current set, as the jobs thread read it with the configuration in force. */
-export interface CatalogEntry {
-  /** Key of the database in the store. */
-  readonly database: string;
-  /** Content hash: another version means other plans. */
-  readonly version: string;
+export interface CatalogEntry extends DatabaseReference {
   readonly name: string;
   readonly revision: string;
   /** A database without variants describes functional groups, not an ECU. */
@@ -30,21 +28,6 @@ export interface Catalog {
   readonly generation: number;
   readonly entries: readonly CatalogEntry[];
   readonly broken: readonly BrokenDatabase[];
-}
-
-/** Compares revisions as versions: numbers by value, other runs as text; a missing part is smaller. */
-export function compareRevisions(a: string, b: string): number {
-  const left = a.match(/\d+|[^\d.]+/g) ?? [];
-  const right = b.match(/\d+|[^\d.]+/g) ?? [];
-  for (let i = 0; i < Math.max(left.length, right.length); i++) {
-    const x = left[i];
-    const y = right[i];
-    if (x === undefined) return -1;
-    if (y === undefined) return 1;
-    const byNumber = Number(x) - Number(y);
-    if (Number.isNaN(byNumber) ? x !== y : byNumber !== 0) return Number.isNaN(byNumber) ? (x < y ? -1 : 1) : byNumber;
-  }
-  return 0;
 }
 
 /**
@@ -92,9 +75,13 @@ export function selectGroups(
   entries: readonly CatalogEntry[],
   descriptionName: string,
   enabled: readonly string[] | undefined,
-): { readonly database: string | undefined; readonly groups: readonly string[] } {
+): { readonly description: DatabaseReference | undefined; readonly groups: readonly string[] } {
   const entry = entries.find((candidate) => candidate.functional && candidate.name === descriptionName);
-  if (entry === undefined) return { database: undefined, groups: [] };
+  if (entry === undefined) return { description: undefined, groups: [] };
   const wanted = enabled === undefined ? undefined : new Set(enabled.map((name) => name.toLowerCase()));
-  return { database: entry.database, groups: entry.groups.filter((name) => wanted === undefined || wanted.has(name)) };
+  const { database, version, converter } = entry;
+  return {
+    description: { database, version, converter },
+    groups: entry.groups.filter((name) => wanted === undefined || wanted.has(name)),
+  };
 }

@@ -4,6 +4,7 @@ import type { CallOptions, EcuView, Fleet, GatewayView } from "./api.ts";
 import { type BrokenDatabase, type Catalog, type CatalogEntry, selectEcus, selectGroups } from "./catalog.ts";
 import { mergeOutcomes, type ShardAnswer } from "./group.ts";
 import type {
+  DatabaseReference,
   EcuAssignment,
   EcuCallName,
   EcuCalls,
@@ -66,7 +67,7 @@ export class VehicleFleet implements Fleet {
   readonly #ecuListeners = new Set<(ecu: EcuView) => void>();
   #ecus: readonly EcuView[] = [];
   #groups: readonly string[] = [];
-  #functionalDatabase: string | undefined;
+  #description: DatabaseReference | undefined;
   #catalog: Catalog | undefined;
   #broken: readonly BrokenDatabase[] = [];
   #assigned = new Map<number, { generation: number; resolve: () => void }>();
@@ -161,13 +162,13 @@ export class VehicleFleet implements Fleet {
    */
   async load(catalog: Catalog): Promise<void> {
     const { ecus, rejected } = selectEcus(catalog.entries);
-    const { database, groups } = selectGroups(
+    const { description, groups } = selectGroups(
       catalog.entries,
       this.#options.functionalDescription,
       this.#options.enabledGroups,
     );
     this.#catalog = catalog;
-    this.#functionalDatabase = database;
+    this.#description = description;
     this.#groups = groups;
     this.#broken = [...catalog.broken, ...rejected];
     this.#failed = new Map();
@@ -285,7 +286,7 @@ export class VehicleFleet implements Fleet {
         type: "assign",
         generation,
         ecus: [...this.#records.values()].filter((record) => record.shard === shard).map((record) => record.assignment),
-        ...(this.#functionalDatabase === undefined ? {} : { functionalDescription: this.#functionalDatabase }),
+        ...(this.#description === undefined ? {} : { functionalDescription: this.#description }),
         groups: this.#groups,
       });
     });
@@ -369,6 +370,6 @@ export class VehicleFleet implements Fleet {
 }
 
 function assignmentOf(entry: CatalogEntry): EcuAssignment {
-  const { name, database, version, gatewayAddress, ecuAddress, comParams, protocol, groups } = entry;
-  return { name, database, version, gatewayAddress, ecuAddress, comParams, protocol, groups };
+  const { functional: _, revision: __, fields: ___, ...assignment } = entry;
+  return assignment;
 }

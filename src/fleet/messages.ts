@@ -223,8 +223,8 @@ export interface AssignMessage {
   readonly type: "assign";
   readonly generation: number;
   readonly ecus: readonly EcuAssignment[];
-  /** Database key of the functional description, when there is one. */
-  readonly functionalDescription?: string;
+  /** The functional description, when there is one. */
+  readonly functionalDescription?: DatabaseReference;
   readonly groups: readonly string[];
 }
 export interface StopMessage {
@@ -232,14 +232,20 @@ export interface StopMessage {
 }
 export type ToShard = CallMessage | CancelMessage | GatewayMessage | AssignMessage | StopMessage;
 
+/** A database of the store's current set. */
+export interface DatabaseReference {
+  /** Key in the store. */
+  readonly database: string;
+  /** Content hash; a new one means new plans. */
+  readonly version: string;
+  /** Program that wrote the database (container metadata): how it stores positions depends on it. */
+  readonly converter: string | undefined;
+}
+
 /** What a shard must know of an ECU before it opens the database. */
-export interface EcuAssignment {
+export interface EcuAssignment extends DatabaseReference {
   /** ECU name as the database spells it. */
   readonly name: string;
-  /** Key of the database in the store's current set. */
-  readonly database: string;
-  /** Version of that database; a new one means new plans. */
-  readonly version: string;
   /** Undefined where neither the database nor a forced configuration gives one. */
   readonly gatewayAddress: number | undefined;
   readonly ecuAddress: number | undefined;

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { BORN, type Finding, type Life, live, needsDetection, WORDS, wordOf } from "#ecu/life.ts";
 
-const detected: Finding = { kind: "Detected", variant: "V", isBase: false, isFallback: false };
+const variant = { kind: "variant", index: 1, name: "V", isBaseVariant: false } as const;
+const detected: Finding = { kind: "Detected", variant, isFallback: false };
 const notDetected: Finding = { kind: "NotDetected" };
 const duplicate: Finding = { kind: "Duplicate" };
 const notTested: Finding = { kind: "NotTested" };

@@ -1,0 +1,87 @@
+/** Data, configurations and raw UDS requests. */
+import type { EcuCalls, Reply, ServiceFacts } from "#fleet/messages.ts";
+import { type DataItem, listConfigurations, listData } from "#mdd/query/describe.ts";
+import { findGenericService, findService } from "#mdd/query/lookup.ts";
+import { serviceSdgs } from "#mdd/query/sdg.ts";
+import type { ServiceEntry } from "#mdd/query/service-entry.ts";
+import { answerReply } from "../answer.ts";
+import type { Ecu } from "../ecu.ts";
+import { emptyReply, jsonReply, OCTETS_TYPE } from "../reply.ts";
+import { NO_BODY, requireState, runService, sendRaw, track } from "../run.ts";
+import { answerSchema, listSchema } from "../schemas.ts";
+import { type CallContext, serviceFacts } from "./call.ts";
+
+const NEGATIVE = 0x7f;
+
+export function dataList(ecu: Ecu, args: EcuCalls["dataList"]): Reply {
+  const items = listData(ecu.index);
+  const answer = {
+    items: items.map(({ category, id, name }) => ({ category, id, name })),
+    ...(args.schema ? { schema: listSchema("data") } : {}),
+  };
+  return jsonReply(answer, { services: items.map(factsOf) });
+}
+
+export function configurationList(ecu: Ecu, args: EcuCalls["configurationList"]): Reply {
+  const items = listConfigurations(ecu.loaded.database, ecu.index);
+  const answer = {
+    // Both spellings: the CDA's own, and that of the architecture it was specified by.
+    items: items.map(({ id, name, serviceAbstracts }) => ({
+      id,
+      name,
+      configurations_type: "parameter",
+      type: "parameter",
+      "x-sovd2uds-ServiceAbstract": serviceAbstracts,
+      "x-sovd2uds-serviceAbstract": serviceAbstracts,
+    })),
+    ...(args.schema ? { schema: listSchema("configurations") } : {}),
+  };
+  return jsonReply(answer, { services: items.map(factsOf) });
+}
+
+/** Every item has one of the two services. */
+function factsOf({ read, write }: Pick<DataItem, "read" | "write">): ServiceFacts {
+  return serviceFacts((read ?? write)!);
+}
+
+export async function dataRead(ecu: Ecu, args: EcuCalls["dataRead"], context: CallContext): Promise<Reply> {
+  const service = readService(ecu, args.service);
+  const answer = await runService(ecu, service, NO_BODY, context.send);
+  return answerReply(answer, { ...args, member: "data" }, () => answerSchema(ecu, service, "data", context.options));
+}
+
+export async function dataWrite(ecu: Ecu, args: EcuCalls["dataWrite"], context: CallContext): Promise<Reply> {
+  const service = writeService(ecu, args.service);
+  const answer = await runService(ecu, service, args.body, context.send);
+  return answerReply(answer, { ...args, member: "data" }, () => answerSchema(ecu, service, "data", context.options));
+}
+
+export function readService(ecu: Ecu, name: string): ServiceEntry {
+  return findService(ecu.index, ecu.loaded.database.naming, { type: "Data", name, action: "read" });
+}
+
+export function writeService(ecu: Ecu, name: string): ServiceEntry {
+  return findService(ecu.index, ecu.loaded.database.naming, { type: "Configurations", name, action: "write" });
+}
+
+export function sdgsReply(ecu: Ecu, key: string, service: ServiceEntry, schema: boolean | undefined): Reply {
+  const sdgs = serviceSdgs(ecu.loaded.database, service);
+  return jsonReply({
+    items: sdgs.length === 0 ? {} : { [key]: { sdgs } },
+    ...(schema ? { schema: listSchema("sdgs") } : {}),
+  });
+}
+
+/** The complete answer, refusals included; the service it belongs to must be known and allowed in the present state. */
+export async function genericService(
+  ecu: Ecu,
+  { request }: EcuCalls["genericService"],
+  context: CallContext,
+): Promise<Reply> {
+  const service = findGenericService(ecu.index, request);
+  requireState(ecu, service);
+  const response = await sendRaw(ecu, request, context.send);
+  if (response[0] !== NEGATIVE) track(ecu, service);
+  if (response.length === 0) return emptyReply(204);
+  return { status: 200, contentType: OCTETS_TYPE, body: response.slice() };
+}

@@ -1,0 +1,50 @@
+/** The one place where a shard's gateway becomes a DoIP connection. Another transport gets a file like this one. */
+import type { Config } from "#config/types.ts";
+import { systemClock } from "#core/time.ts";
+import type { TlsSettings } from "#doip/tls.ts";
+import type { FromShard, GatewayMessage, GatewayStateMessage } from "#fleet/messages.ts";
+import type { ComParams } from "#uds/com-params.ts";
+import { doipTransport } from "#uds/over-doip.ts";
+import type { GatewayTransport } from "./gateway.ts";
+
+export interface DoipGatewayOptions {
+  readonly config: Config;
+  readonly tls: TlsSettings;
+  onState(message: GatewayStateMessage): void;
+  post(message: FromShard): void;
+}
+
+/** Nothing connects before `announce`. */
+export function connectGateway(
+  message: GatewayMessage,
+  params: ComParams,
+  options: DoipGatewayOptions,
+): GatewayTransport {
+  const { doip, limits } = options.config;
+  const { logicalAddress } = message;
+  const transport = doipTransport({
+    params,
+    gatewayAddress: logicalAddress,
+    ip: message.ip,
+    version: message.version,
+    port: doip.gateway_port,
+    tlsPort: doip.tls_port,
+    testerIp: doip.tester_address,
+    clock: systemClock,
+    tls: options.tls,
+    sendTimeoutMs: doip.send_timeout_ms,
+    acknowledge: doip.send_diagnostic_message_ack,
+    aliveIntervalMs: doip.alive_check_interval_secs * 1_000,
+    maxPayloadBytes: limits.doip_message_bytes,
+    events: {
+      onConnectivity: (connected, { ip, tls }) =>
+        options.onState({ type: "gatewayState", logicalAddress, connected, ip, tls }),
+      onLog: (level, text, fields) => options.post({ type: "log", level, scope: "doip", message: text, fields }),
+    },
+  });
+  return {
+    open: (target, handler) => transport.open(target, handler),
+    announce: (ip, version) => transport.connection.announce(ip, version),
+    close: () => transport.close(),
+  };
+}

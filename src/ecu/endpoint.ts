@@ -1,0 +1,65 @@
+import type { Clock } from "#core/time.ts";
+import { type RequestOptions, UdsClient } from "#uds/client.ts";
+import type { Transport } from "#uds/transport.ts";
+import { Detector } from "./detection.ts";
+import type { Ecu } from "./ecu.ts";
+import { needsDetection } from "./life.ts";
+
+export type SendOptions = RequestOptions;
+
+export interface EndpointOptions {
+  readonly clock: Clock;
+  /** ECUs whose databases name this one address. */
+  readonly members: readonly Ecu[];
+  readonly transport: Transport;
+  readonly fallbackToBase: boolean;
+  readonly maxQueued: number;
+  /** Longest wait of a request for its turn, ms. */
+  readonly maxWaitMs: number;
+  readonly onProblem: (ecu: string, problem: unknown) => void;
+  readonly onConnectivity: (endpoint: Endpoint, connected: boolean) => void;
+}
+
+/** One address on the network: the request queue to it and the detection of what is there. Duplicates share it. */
+export class Endpoint {
+  readonly members: readonly Ecu[];
+  readonly client: UdsClient;
+  readonly detector: Detector;
+
+  constructor(options: EndpointOptions) {
+    const { members, clock } = options;
+    const first = members[0]!;
+    this.members = members;
+    this.client = new UdsClient({
+      transport: options.transport,
+      target: { name: first.name, addressing: "physical", params: first.params },
+      clock,
+      maxQueued: options.maxQueued,
+      maxWaitMs: options.maxWaitMs,
+      onConnectivity: (connected) => options.onConnectivity(this, connected),
+    });
+    this.detector = new Detector({
+      clock,
+      members,
+      request: (bytes) => this.client.request(bytes),
+      fallbackToBase: options.fallbackToBase,
+      onProblem: options.onProblem,
+    });
+    for (const ecu of members) ecu.endpoint = this;
+  }
+
+  request(bytes: Uint8Array, options: SendOptions): Promise<Uint8Array> {
+    return this.client.request(bytes, options);
+  }
+
+  /** Detects in the background what is not known yet. */
+  detectInBackground(): Promise<void> {
+    return this.detector.runInBackground(() => this.members.some((ecu) => needsDetection(ecu.life)));
+  }
+
+  close(): void {
+    this.detector.stop();
+    for (const ecu of this.members) if (ecu.endpoint === this) ecu.endpoint = undefined;
+    this.client.close();
+  }
+}

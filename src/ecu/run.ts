@@ -1,0 +1,101 @@
+/** One service run: guard, preconditions, encode, send, refusal, tracked states. Every call that sends goes through here. */
+import { Fault } from "#core/errors.ts";
+import type { ServiceBody } from "#fleet/messages.ts";
+import type { ServicePlan } from "#mdd/codec/plan.ts";
+import type { ServiceEntry } from "#mdd/query/service-entry.ts";
+import { checkPreconditions, stateMismatchFault } from "#mdd/query/state-charts.ts";
+import { encodeService, refusalOf } from "./codec.ts";
+import type { Ecu } from "./ecu.ts";
+import type { SendOptions } from "./endpoint.ts";
+import { needsDetection } from "./life.ts";
+import { statesAfter, UNKNOWN_STATES } from "./states.ts";
+
+const NEGATIVE = 0x7f;
+const ECU_RESET = 0x11;
+
+export interface Answer {
+  readonly plan: ServicePlan;
+  readonly request: Uint8Array;
+  /** Positive. A view: copy what outlives the call. */
+  readonly response: Uint8Array;
+}
+
+export const NO_BODY: ServiceBody = { type: "none" };
+
+/** The ECU is there, or the call ends here. @throws Fault ecuOffline, conflict for a duplicate */
+export async function requireOnline(ecu: Ecu): Promise<void> {
+  const { endpoint } = ecu;
+  if (needsDetection(ecu.life)) await endpoint?.detector.join();
+  if (ecu.life.finding.kind === "Duplicate") {
+    throw new Fault("conflict", `Ecu ${ecu.name} is a duplicate: another database speaks for the ECU at its address`);
+  }
+  if (endpoint === undefined || ecu.life.connectivity === "Offline") throw offline(ecu);
+}
+
+export function offline(ecu: Ecu): Fault {
+  return new Fault("ecuOffline", `Ecu ${ecu.name} offline`);
+}
+
+/** Runs a service and gives its positive answer. @throws Fault, `ecuRefused` with `sid` and `nrc` for a negative response */
+export async function runService(
+  ecu: Ecu,
+  service: ServiceEntry,
+  body: ServiceBody,
+  options: SendOptions,
+): Promise<Answer> {
+  if (needsDetection(ecu.life)) await requireOnline(ecu);
+  requireState(ecu, service);
+  const plan = ecu.plan(service.table);
+  const request = encodeService(plan, body);
+  const response = await send(ecu, request, options);
+  throwRefusal(plan, response);
+  track(ecu, service);
+  return { plan, request, response };
+}
+
+/** Sends complete UDS bytes; a refusal is an answer. @throws Fault */
+export async function sendRaw(ecu: Ecu, request: Uint8Array, options: SendOptions): Promise<Uint8Array> {
+  await requireOnline(ecu);
+  return send(ecu, request, options);
+}
+
+/** The database's preconditions against what is tracked. @throws Fault badRequest */
+export function requireState(ecu: Ecu, service: ServiceEntry): void {
+  if (service.preconditions.length === 0) return;
+  ecu.seedStates();
+  const mismatch = checkPreconditions(ecu.charts, ecu.states, service);
+  if (mismatch !== undefined) throw stateMismatchFault(service, mismatch);
+}
+
+/** What a positive response to `service` changes. */
+export function track(ecu: Ecu, service: ServiceEntry): void {
+  if (service.sid === ECU_RESET) {
+    ecu.states = UNKNOWN_STATES;
+    ecu.expiries.clearAll();
+    ecu.seedStates();
+    return;
+  }
+  if (service.transitions.length === 0) return;
+  ecu.seedStates();
+  ecu.states = statesAfter(ecu.charts, ecu.states, service);
+}
+
+async function send(ecu: Ecu, request: Uint8Array, options: SendOptions): Promise<Uint8Array> {
+  const endpoint = ecu.endpoint;
+  if (endpoint === undefined) throw offline(ecu);
+  try {
+    return await endpoint.request(request, options);
+  } catch (error) {
+    if (!(error instanceof Fault)) throw error;
+    if (error.kind === "ecuOffline") throw offline(ecu);
+    // Silence after every repeat: the ECU is gone, though its gateway may live. A caller's own deadline says nothing of the kind.
+    if (error.kind === "notResponding" && !endpoint.detector.running) ecu.event({ kind: "silent" });
+    throw error;
+  }
+}
+
+/** A positive response as it is. @throws Fault ecuRefused */
+export function throwRefusal(plan: ServicePlan | undefined, response: Uint8Array): Uint8Array {
+  if (response[0] === NEGATIVE) throw refusalOf(plan, response);
+  return response;
+}

@@ -1,0 +1,86 @@
+/** What the configuration says, in the terms of the layers below. Types of the configuration only: a worker loads no schema. */
+import { readFileSync } from "node:fs";
+import { ecuConfig } from "#config/derived.ts";
+import type { Config } from "#config/types.ts";
+import type { TlsSettings } from "#doip/tls.ts";
+import { type CodecOptions, DEFAULT_CODEC_OPTIONS, positionsOf } from "#mdd/codec/options.ts";
+import { type AffixList, DEFAULT_NAMING, type NamingConvention } from "#mdd/query/naming.ts";
+import type { ProtocolChoice } from "#mdd/query/protocols.ts";
+import { nrcText } from "#uds/nrc.ts";
+import type { EcuOptions } from "./calls/call.ts";
+
+export function namingOf({ database }: Config): NamingConvention {
+  const naming = database.naming_convention;
+  const byService: Record<number, AffixList> = {};
+  for (const [sid, [position, affixes]] of Object.entries(naming.service_affixes)) {
+    byService[Number(sid)] = { position, affixes };
+  }
+  return {
+    ...DEFAULT_NAMING,
+    shortName: { position: naming.short_name_affix_position, affixes: naming.short_name_affixes },
+    longName: { position: naming.long_name_affix_position, affixes: naming.long_name_affixes },
+    byService,
+    action: {
+      position: naming.action_affixes.position,
+      read: naming.action_affixes.read,
+      write: naming.action_affixes.write,
+      start: naming.action_affixes.start,
+      stop: naming.action_affixes.stop,
+      requestResults: naming.action_affixes.request_results,
+    },
+    semantics: {
+      data: naming.semantics.data,
+      security: naming.semantics.security,
+      session: naming.semantics.session,
+      serviceIdRq: naming.semantics.service_id_rq,
+    },
+    functionalClassVarcoding: naming.functional_class_varcoding,
+    canProtocolAliases: naming.can_protocol_aliases,
+    canProtocolMarkers: naming.can_protocol_markers,
+  };
+}
+
+/** `converter`: program that wrote the database. */
+export function codecOptionsOf({ compat, database }: Config, converter: string | undefined): CodecOptions {
+  const { data, service_id_rq } = database.naming_convention.semantics;
+  return {
+    ...DEFAULT_CODEC_OPTIONS,
+    shape: compat.value_shape,
+    positions: positionsOf(converter),
+    dataSemantic: data,
+    serviceIdSemantic: service_id_rq,
+    nrcText,
+  };
+}
+
+export function ecuOptionsOf({ faults, compat, strict }: Config): EcuOptions {
+  const clear = faults.user_defined_dtc_clear_service;
+  return {
+    faultScopes: { default: faults.default_scope, userMemory: faults.user_memory_scope },
+    clearUserMemory: clear === undefined ? undefined : Uint8Array.from(clear),
+    flatten: compat.value_shape === "cda",
+    isStrict: strict.enabled || strict.parameter_validation,
+  };
+}
+
+/** The protocol whose communication parameters count for an ECU. */
+export function protocolChoiceOf(config: Config, ecu: string): ProtocolChoice {
+  const own = ecuConfig(config, ecu);
+  return {
+    name: own?.protocol ?? config.doip.protocol_name,
+    ignore: own?.ignore_protocol ?? config.database.ignore_protocol,
+  };
+}
+
+/** TLS to gateways. Reads the PEM files. @throws when one cannot be read */
+export function tlsSettingsOf({ doip }: Config): TlsSettings {
+  const { ca, certificate, key, ciphers, min_version, max_version } = doip.tls;
+  return {
+    ...(ca === undefined ? {} : { ca: readFileSync(ca, "utf8") }),
+    ...(certificate === undefined ? {} : { cert: readFileSync(certificate, "utf8") }),
+    ...(key === undefined ? {} : { key: readFileSync(key, "utf8") }),
+    ...(ciphers === undefined ? {} : { ciphers }),
+    minVersion: min_version,
+    maxVersion: max_version,
+  };
+}

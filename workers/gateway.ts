@@ -1,0 +1,62 @@
+/** Piscina entry of a shard: one long task that lives as long as the thread. */
+import type { MessagePort } from "node:worker_threads";
+import { storePath } from "#config/derived.ts";
+import type { Config } from "#config/types.ts";
+import { systemClock } from "#core/time.ts";
+import { connectGateway } from "#ecu/doip-gateway.ts";
+import { loadDatabase } from "#ecu/loaded-database.ts";
+import { codecOptionsOf, ecuOptionsOf, namingOf, tlsSettingsOf } from "#ecu/settings.ts";
+import { EcuShard } from "#ecu/shard.ts";
+import type { DatabaseReference, FromShard, ToShard } from "#fleet/messages.ts";
+import { openDatabasesReader } from "#store/databases-reader.ts";
+
+/** Compiled services per database; the cache is bounded in bytes as well. */
+const MAX_PLANS_PER_DATABASE = 512;
+
+export interface ShardTask {
+  readonly port: MessagePort;
+  readonly config: Config;
+  readonly index: number;
+  /** Slot `id % length` holds the id of the call whose frame went out. */
+  readonly sent: Int32Array;
+}
+
+/** Runs until main says stop (or goes away). */
+export default async function run({ port, config, sent }: ShardTask): Promise<void> {
+  const reader = await openDatabasesReader(storePath(config));
+  const naming = namingOf(config);
+  const open = (reference: DatabaseReference) =>
+    loadDatabase(reader.map(reference.database), reference.version, {
+      naming,
+      codec: codecOptionsOf(config, reference.converter),
+      maxPlans: MAX_PLANS_PER_DATABASE,
+      maxPlanBytes: config.limits.plan_cache_bytes,
+    });
+  const post = (message: FromShard) => {
+    const body = message.type === "reply" ? message.reply?.body : undefined;
+    if (body === undefined) port.postMessage(message);
+    else port.postMessage(message, [body.buffer as ArrayBuffer]);
+  };
+  const tls = tlsSettingsOf(config);
+  const shard = new EcuShard({
+    clock: systemClock,
+    options: ecuOptionsOf(config),
+    fallbackToBase: config.database.fallback_to_base_variant,
+    maxQueued: config.limits.ecu_queue_length,
+    maxWaitMs: config.limits.ecu_queue_wait_ms,
+    open,
+    connect: (message, params, onState) => connectGateway(message, params, { config, tls, onState, post }),
+    post,
+    markSent: (id) => Atomics.store(sent, id % sent.length, id),
+  });
+  await new Promise<void>((resolve) => {
+    port.on("message", (message: ToShard) => {
+      if (message.type === "stop") resolve();
+      else shard.receive(message);
+    });
+    port.on("close", resolve);
+  });
+  await shard.stop();
+  await reader.close();
+  port.close();
+}
