@@ -8,7 +8,7 @@ import { type ServiceIndex, servicesOfClass, servicesWithSid } from "./service-i
 
 const SID = { readByLocal: 0x21, read: 0x22, write: 0x2e, routine: 0x31 } as const;
 
-/** Sub-functions of RoutineControl (ISO 14229-1, 13.2). */
+/** Sub-functions of RoutineControl (ISO 14229-1). */
 const ROUTINE = { start: 1, stop: 2, requestResults: 3 } as const;
 
 const SUB_FUNCTION_MASK = 0x7f;

@@ -90,7 +90,7 @@ export function functionalGroup(database: Database, name: string): Scope {
 
 /**
  * The layers a scope draws on, nearest first: its own, then its parents in reverse declaration order, depth first. NOT-INHERITED
- * names stay hidden on the whole way below the reference that lists them (ISO 22901-1, 7.3.2.4). A layer that is reached again
+ * names stay hidden on the whole way below the reference that lists them (ISO 22901-1). A layer that is reached again
  * with the same names hidden can add nothing and is left out.
  */
 export function layersOf(database: Database, scope: Scope): readonly Layer[] {

@@ -25,7 +25,7 @@ const DEFAULT_ACTIONS: Readonly<Record<ServiceType, ServiceAction>> = {
   Operations: "start",
 };
 
-/** Bit 7 of a sub-function asks for no positive response; it is no part of its number (ISO 14229-1, 8.2.2). */
+/** Bit 7 of a sub-function asks for no positive response; it is no part of its number (ISO 14229-1). */
 const SUB_FUNCTION_MASK = 0x7f;
 
 /**

@@ -45,7 +45,7 @@ export function findSendKeyService(
 }
 
 /**
- * The SecurityAccess service that asks for the seed of a level: an odd sub-function (ISO 14229-1, 10.4), a request of two
+ * The SecurityAccess service that asks for the seed of a level: an odd sub-function (ISO 14229-1), a request of two
  * parameters or more, and a short name that ends in the level, contains it, or else a sub-function equal to the level's number.
  * @throws Fault notFound
  */
@@ -143,7 +143,7 @@ export function findFlashService(
   throw new Fault("notFound", `No ${step} service of functional class '${functionalClassFlash}'`);
 }
 
-/** Services of the fault memory; undefined where the database has none. Sub-functions as in ISO 14229-1, table 317. */
+/** Services of the fault memory; undefined where the database has none. Sub-functions of ReadDTCInformation (ISO 14229-1). */
 export interface FaultServices {
   readonly byStatusMask: ServiceEntry | undefined;
   readonly snapshot: ServiceEntry | undefined;
