@@ -1,0 +1,41 @@
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import { type TestContext, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { openStore } from "#store/environments.ts";
+import { faultOf, MIB, temporaryFolder } from "../unit/store/support.ts";
+
+const HOLDER = fileURLToPath(new URL("../crash/holder.ts", import.meta.url));
+const LIMITS = { databases: 64 * MIB, state: 16 * MIB, bulk: 16 * MIB };
+
+/** A process that tries to take the store; its answer. */
+async function holder(t: TestContext, folder: string): Promise<{ child: ChildProcess; said: string }> {
+  const child = spawn(process.execPath, ["--import", "tsx", HOLDER, folder], { stdio: ["pipe", "pipe", "inherit"] });
+  t.after(() => child.kill("SIGKILL"));
+  const lines = createInterface({ input: child.stdout as NonNullable<typeof child.stdout> });
+  const [said] = (await once(lines, "line")) as [string];
+  return { child, said };
+}
+
+test("a second process is told who has the store, and gets it when that one is killed", async (t) => {
+  const folder = temporaryFolder(t);
+  const first = await holder(t, folder);
+  assert.equal(first.said, "held");
+  await assert.rejects(openStore({ folder, maxBytes: LIMITS }), (error: Error) => {
+    assert.match(error.message, new RegExp(`in use by process ${first.child.pid}$`));
+    return faultOf("conflict")(error);
+  });
+  assert.match((await holder(t, folder)).said, new RegExp(`^refused .*in use by process ${first.child.pid}$`));
+  const gone = once(first.child, "exit");
+  first.child.kill("SIGKILL");
+  await gone;
+  const store = await openStore({ folder, maxBytes: LIMITS });
+  assert.match((await holder(t, folder)).said, new RegExp(`^refused .*in use by process ${process.pid}$`));
+  await store.close();
+  const last = await holder(t, folder);
+  assert.equal(last.said, "held");
+  last.child.stdin?.end();
+  await once(last.child, "exit");
+});

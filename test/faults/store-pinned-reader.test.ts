@@ -1,0 +1,40 @@
+import assert from "node:assert/strict";
+import { statSync } from "node:fs";
+import { test } from "node:test";
+import { CURRENT, FLATBUFFER_PART, writeDatabase } from "#store/databases.ts";
+import { openDatabasesReader } from "#store/databases-reader.ts";
+import { environmentFile, openStore } from "#store/environments.ts";
+import { createLmdbPersistence } from "#store/lmdb-persistence.ts";
+import { createLmdbStorage } from "#store/lmdb-storage.ts";
+import { MIB, someBytes, temporaryFolder } from "../unit/store/support.ts";
+
+const LIMITS = { databases: 128 * MIB, state: 16 * MIB, bulk: 16 * MIB };
+const COMMITS = 10_000;
+
+test("10 000 small commits beside a pinned mapping: the file of state stays flat", async (t) => {
+  const folder = temporaryFolder(t);
+  const store = await openStore({ folder, maxBytes: LIMITS });
+  t.after(() => store.close());
+  const storage = createLmdbStorage(store.databases, { maxMappedBytes: 32 * MIB });
+  const flatbuffer = someBytes(17 * MIB);
+  await storage.transaction(async (tx) => {
+    tx.create(CURRENT);
+    await writeDatabase(tx, CURRENT, "a.mdd", someBytes(10), { ecuName: "a", flatbuffer, chunks: [], metadata: {} });
+  });
+  const reader = await openDatabasesReader(folder);
+  t.after(() => reader.close());
+  const pinned = reader.map("a");
+  const persistence = createLmdbPersistence(store.state);
+  const sizes: number[] = [];
+  const start = performance.now();
+  for (let commit = 0; commit < COMMITS; commit++) {
+    await persistence.set("ecu-topology", `gateway-${commit % 20}`, `seen ${commit}`);
+    if (commit % 1000 === 100) sizes.push(statSync(environmentFile(folder, "state")).size);
+  }
+  t.diagnostic(`${((performance.now() - start) / COMMITS).toFixed(3)} ms a durable commit; file ${sizes.at(-1)} bytes`);
+  assert.equal(new Set(sizes.slice(1)).size, 1, `grew: ${sizes}`);
+  assert.ok((sizes.at(-1) ?? 0) < MIB);
+  assert.ok(flatbuffer.equals(pinned.bytes));
+  assert.equal(storage.metadata(CURRENT, "a.mdd").parts[FLATBUFFER_PART]?.size, flatbuffer.length);
+  pinned.release();
+});
