@@ -1,5 +1,5 @@
 // `npm run build`: one bundle per entry in dist/. Native addons stay outside, and so does Piscina, which starts a file of its own.
-import { chmodSync, existsSync, readdirSync, rmSync, statSync } from "node:fs";
+import { chmodSync, existsSync, readdirSync, rmSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
@@ -30,9 +30,9 @@ const { metafile } = await build({
   entryPoints,
   outdir: "dist",
   bundle: true,
-  // shared chunks: what loads lazily in the source loads lazily in the bundle
+  // shared chunks: what loads lazily in the source loads lazily in the bundle. They lie beside cli.js, where core/entries.ts counts on them
   splitting: true,
-  chunkNames: "chunks/[name]-[hash]",
+  chunkNames: "chunk-[name]-[hash]",
   platform: "node",
   target: "node20",
   format: "esm",
@@ -44,6 +44,11 @@ const { metafile } = await build({
   logLevel: "warning",
 });
 chmodSync(`${ROOT}/dist/cli.js`, 0o755);
-for (const file of Object.keys(metafile.outputs).filter((name) => name.endsWith(".js"))) {
-  if (!file.includes("chunks/")) console.log(`${file} ${(statSync(`${ROOT}/${file}`).size / 1024).toFixed(0)} KiB`);
+for (const [file, { entryPoint }] of Object.entries(metafile.outputs)) {
+  if (entryPoint !== undefined) console.log(`${file} from ${entryPoint}`);
 }
+const bytes = Object.entries(metafile.outputs).reduce(
+  (sum, [file, { bytes }]) => sum + (file.endsWith(".js") ? bytes : 0),
+  0,
+);
+console.log(`${(bytes / 1024).toFixed(0)} KiB of code`);
