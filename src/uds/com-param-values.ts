@@ -64,9 +64,8 @@ function readStructured(kind: ComParamKind, raw: unknown): unknown {
       return Array.isArray(raw) ? byteArray(raw) : undefined;
     case "nackRetries":
       return isRecord(raw) ? nackRetriesOf(raw) : undefined;
-    case "bool":
-      return typeof raw === "boolean" ? raw : undefined;
     default:
+      if (kind === "bool" && typeof raw === "boolean") return raw;
       return typeof raw === "number" ? parseComParam(kind, String(raw)) : undefined;
   }
 }
