@@ -1,0 +1,36 @@
+import { Piscina } from "piscina";
+
+export interface JobsOptions {
+  /** URL of the worker entry. */
+  readonly entry: string;
+  /** The thread ends after so much time without work, ms. */
+  readonly idleTimeoutMs: number;
+  readonly maxHeapMb: number;
+}
+
+/** The thread for slow work: one job at a time, started on demand. What a job is, the caller's table of types says. */
+export class Jobs<Table extends Record<keyof Table, { readonly args: unknown; readonly result: unknown }>> {
+  readonly #pool: Piscina;
+
+  constructor(options: JobsOptions) {
+    this.#pool = new Piscina({
+      filename: options.entry,
+      minThreads: 0,
+      maxThreads: 1,
+      idleTimeout: options.idleTimeoutMs,
+      atomics: "disabled",
+      recordTiming: false,
+      resourceLimits: { maxOldGenerationSizeMb: options.maxHeapMb },
+    });
+    this.#pool.on("error", () => {});
+  }
+
+  /** Rejects with what the job threw, as plain data in `FaultData` form when it was a Fault. */
+  run<K extends keyof Table>(job: K, args: Table[K]["args"]): Promise<Table[K]["result"]> {
+    return this.#pool.run({ job, args }) as Promise<Table[K]["result"]>;
+  }
+
+  async stop(): Promise<void> {
+    await this.#pool.destroy();
+  }
+}

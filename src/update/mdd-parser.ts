@@ -1,0 +1,50 @@
+/** Takes an MDD file apart for the store: container, hashes, decompression, and the verifier before anything is used. */
+import { inflateChunk } from "#mdd/container/chunk.ts";
+import { decodeContainer, diagnosticDescription } from "#mdd/container/decode.ts";
+import { CHUNK_TYPE, type Chunk } from "#mdd/container/messages.ts";
+import { verifyEcuData, type VerifyOptions } from "#mdd/verify/verify.ts";
+import { Fault } from "#core/errors.ts";
+import { openDatabase } from "#mdd/query/database.ts";
+import type { ParsedChunk, ParsedDatabase, ParseDatabase } from "#store/databases.ts";
+import { inflateLzma } from "#store/lzma.ts";
+
+const TYPE_NAMES: ReadonlyMap<number, string> = new Map(
+  Object.entries(CHUNK_TYPE).map(([name, number]) => [number, name] as const),
+);
+
+/**
+ * @returns a parser that throws Fault invalidContainer or invalidDatabase, naming what is broken and where
+ */
+export function createMddParser(verify: Partial<VerifyOptions> = {}): ParseDatabase {
+  return async (bytes: Uint8Array): Promise<ParsedDatabase> => {
+    const container = decodeContainer(bytes);
+    const description = diagnosticDescription(container);
+    const flatbuffer = await inflateChunk(description, { inflate: inflateLzma });
+    const verdict = verifyEcuData(flatbuffer, verify);
+    if (!verdict.ok) {
+      const { problem, path, offset } = verdict;
+      throw new Fault("invalidContainer", `FlatBuffer is broken at ${path} (offset ${offset}): ${problem}`, { path, offset });
+    }
+    const { ecuName, revision } = openDatabase(flatbuffer);
+    const others = container.chunks.filter((chunk) => chunk !== description);
+    return {
+      ecuName,
+      ...(revision === undefined ? {} : { revision }),
+      flatbuffer,
+      chunks: await Promise.all(others.map(parsedChunk)),
+      metadata: Object.fromEntries(container.metadata),
+    };
+  };
+}
+
+/** Embedded and code files are kept in the clear, so that they can be handed out as they are. */
+async function parsedChunk(chunk: Chunk): Promise<ParsedChunk> {
+  const data = await inflateChunk(chunk, { inflate: inflateLzma });
+  return {
+    type: TYPE_NAMES.get(chunk.type) ?? String(chunk.type),
+    name: chunk.name ?? "",
+    ...(chunk.mimeType === undefined ? {} : { mimeType: chunk.mimeType }),
+    size: data.length,
+    data,
+  };
+}
