@@ -74,9 +74,9 @@ export function decodeResponse(
   request?: Uint8Array,
   call: CodecCall = {},
 ): DecodedObject {
-  const decoded = run(plan, payload, request);
-  const hasData = decoded.isMapped && decoded.failure === undefined;
-  return { ...decoded, data: hasData ? renderObject(state.tape, call.byteFormat ?? "hex") : null };
+  const { type, isMapped, raw, nrc, errors, notes, failure } = run(plan, payload, request);
+  const data = isMapped && failure === undefined ? renderObject(state.tape, call.byteFormat ?? "hex") : null;
+  return { type, isMapped, raw, nrc, errors, notes, failure, data };
 }
 
 /**

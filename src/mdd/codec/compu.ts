@@ -75,12 +75,17 @@ export function toPhysical(compu: Compu, value: Comparable, physical: Base, out:
   if (compu.category === Category.TEXT_TABLE) return textOf(compu, value, out);
   if (typeof value === "string" || typeof value === "object") return raw(out, "compu method needs a number");
   if (compu.category === Category.TAB_INTP) return interpolated(compu, Number(value), physical, out);
-  const scale =
-    compu.scales.find((s) => isWithin(s.limits, value)) ?? (Number.isNaN(value) ? compu.scales[0] : undefined);
+  const scale = holding(compu.scales, value) ?? (Number.isNaN(value) ? compu.scales[0] : undefined);
   if (scale === undefined) return useDefault(compu, out);
   const divisor = polynomial(scale.denominator, Number(value), 1);
   if (divisor === 0) return none(out, "division by zero");
   return number(out, polynomial(scale.numerator, Number(value), 0) / divisor, physical);
+}
+
+/** The first scale that holds a value; a loop, because it runs for every value decoded. */
+function holding(scales: readonly Scale[], value: Comparable): Scale | undefined {
+  for (const scale of scales) if (isWithin(scale.limits, value)) return scale;
+  return undefined;
 }
 
 function polynomial(coefficients: readonly number[], x: number, ifEmpty: number): number {
@@ -92,9 +97,7 @@ function polynomial(coefficients: readonly number[], x: number, ifEmpty: number)
 
 function textOf(compu: Compu, value: Comparable, out: Phys): Phys {
   const scale =
-    compu.points === undefined || typeof value !== "number"
-      ? compu.scales.find((s) => isWithin(s.limits, value))
-      : compu.points.get(value);
+    compu.points === undefined || typeof value !== "number" ? holding(compu.scales, value) : compu.points.get(value);
   if (scale === undefined) return useDefault(compu, out);
   if (scale.text === undefined && scale.constant === undefined) return raw(out, "scale without a text");
   return constant(out, scale.text, scale.constant);

@@ -26,6 +26,9 @@ export type Mark = (typeof Mark)[keyof typeof Mark];
 
 const INITIAL_ENTRIES = 256;
 
+/** Room that is kept for the next answer. */
+const KEPT_ENTRIES = 1 << 14;
+
 /** Entries of one answer; a damaged or hostile answer must not take all memory. */
 export const MAX_ENTRIES = 1 << 20;
 
@@ -43,10 +46,20 @@ export class Tape {
   /** Member name; undefined in arrays. */
   key: (Key | undefined)[] = [];
 
+  /** Begins anew; arrays keep their room unless an answer was very large, and payloads are let go. */
   clear(): void {
+    if (this.mark.length > KEPT_ENTRIES) this.shrink();
+    else this.value.fill(undefined, 0, this.count);
     this.count = 0;
-    this.value.length = 0;
-    this.key.length = 0;
+  }
+
+  private shrink(): void {
+    this.mark = new Uint8Array(INITIAL_ENTRIES);
+    this.number = new Float64Array(INITIAL_ENTRIES);
+    this.length = new Int32Array(INITIAL_ENTRIES);
+    this.encoding = new Uint8Array(INITIAL_ENTRIES);
+    this.value = [];
+    this.key = [];
   }
 
   /** True while there is room for what one parameter may add at least. */
