@@ -218,11 +218,11 @@ function inlineByte({ bytes }: Walk, at: number, vtable: number, slot: number): 
 }
 
 function verifyString(walk: Walk, at: number, depth: number): number {
-  const { bytes } = walk;
+  const { bytes, options } = walk;
   const length = i32(bytes, at);
   const end = at + 4 + length;
   if (length < 0 || end > bytes.length) throw new Problem("string leads outside", at, depth);
-  if (!walk.options.ignoreMissingNullTerminator && bytes[end] !== 0) {
+  if (!options.ignoreMissingNullTerminator && (end === bytes.length || bytes[end] !== 0)) {
     throw new Problem("string is not terminated by NUL", at, depth);
   }
   addApparent(walk, length + 5, at, depth);

@@ -67,11 +67,13 @@ export function negativeResponse(params: readonly Param[]): Response {
   return { response_type: "NEG_RESPONSE", params: [...head, ...params] };
 }
 
-function didRequest(sid: number, did: number): Param[] {
+/** Head of a request by data identifier: SID, then the DID at byte 1. */
+export function didRequest(sid: number, did: number): Param[] {
   return [sidRequest(sid), codedConst("DID_RQ", did, 16, { byte: 1, semantic: "ID" })];
 }
 
-function didResponse(sid: number): Param[] {
+/** Head of its positive response: SID, then the DID repeated. */
+export function didResponse(sid: number): Param[] {
   return [sidResponse(sid), matchingRequest("DID_PR", 1, 2, { byte: 1, semantic: "ID" })];
 }
 
