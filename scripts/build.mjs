@@ -32,7 +32,7 @@ const { metafile } = await build({
   bundle: true,
   // shared chunks: what loads lazily in the source loads lazily in the bundle. They lie beside cli.js, where core/entries.ts counts on them
   splitting: true,
-  chunkNames: "chunk-[name]-[hash]",
+  chunkNames: "[name]-[hash]",
   platform: "node",
   target: "node20",
   format: "esm",
