@@ -95,11 +95,12 @@ async function readBody(request: IncomingMessage, kind: "json" | "form"): Promis
     throw new Fault("unsupportedMediaType", `content type is not ${MEDIA_TYPES[kind]}`);
   const chunks: Buffer[] = [];
   let bytes = 0;
+  // What is too much is read and dropped: a client that still sends would not read an answer.
   for await (const chunk of request as AsyncIterable<Buffer>) {
     bytes += chunk.length;
-    if (bytes > MAX_BODY_BYTES) throw new Fault("payloadTooLarge", `body is larger than ${MAX_BODY_BYTES} bytes`);
-    chunks.push(chunk);
+    if (bytes <= MAX_BODY_BYTES) chunks.push(chunk);
   }
+  if (bytes > MAX_BODY_BYTES) throw new Fault("payloadTooLarge", `body is larger than ${MAX_BODY_BYTES} bytes`);
   const text = Buffer.concat(chunks).toString("utf8");
   if (kind === "form") return new URLSearchParams(text);
   try {
