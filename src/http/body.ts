@@ -12,6 +12,8 @@ export interface RawRequestBody {
   readonly contentLength: string;
   readonly accept: string;
   readonly bytes: Uint8Array;
+  /** Deepest nesting of JSON. */
+  readonly maxJsonDepth: number;
 }
 
 interface FamilyFaults {
@@ -45,7 +47,7 @@ function readJson(spec: JsonBody, raw: RawRequestBody): unknown {
   if (faults.type !== undefined && !isJson(raw.contentType)) {
     throw new Fault(faults.type, "Expected request with `Content-Type: application/json`");
   }
-  const value = parse(raw.bytes, faults.syntax, "Failed to parse the request body as JSON: ");
+  const value = parse(raw, faults.syntax, "Failed to parse the request body as JSON: ");
   const problems = problemsOf(spec.schema, value);
   if (problems !== undefined) {
     throw new Fault(faults.shape, `Failed to deserialize the JSON body into the target type: ${problems}`);
@@ -59,7 +61,8 @@ function isJson(contentType: string): boolean {
   return type === JSON_TYPE || (type.startsWith("application/") && type.endsWith("+json"));
 }
 
-function parse(bytes: Uint8Array, kind: FaultKind, prefix: string): unknown {
+function parse({ bytes, maxJsonDepth }: RawRequestBody, kind: FaultKind, prefix: string): unknown {
+  if (jsonDepth(bytes) > maxJsonDepth) throw new Fault(kind, `${prefix}nested deeper than ${maxJsonDepth}`);
   try {
     return JSON.parse(decoder.decode(bytes));
   } catch (error) {
@@ -67,13 +70,32 @@ function parse(bytes: Uint8Array, kind: FaultKind, prefix: string): unknown {
   }
 }
 
+/** Deepest nesting of brackets outside strings; right for JSON, harmless for anything else. */
+export function jsonDepth(bytes: Uint8Array): number {
+  let depth = 0;
+  let deepest = 0;
+  let inString = false;
+  for (let i = 0; i < bytes.byteLength; i++) {
+    const byte = bytes[i]!;
+    if (inString) {
+      if (byte === BACKSLASH) i++;
+      else if (byte === QUOTE) inString = false;
+    } else if (byte === QUOTE) inString = true;
+    else if (byte === OPEN_OBJECT || byte === OPEN_ARRAY) deepest = Math.max(deepest, ++depth);
+    else if (byte === CLOSE_OBJECT || byte === CLOSE_ARRAY) depth--;
+  }
+  return deepest;
+}
+
+const [QUOTE, BACKSLASH, OPEN_ARRAY, CLOSE_ARRAY, OPEN_OBJECT, CLOSE_OBJECT] = [0x22, 0x5c, 0x5b, 0x5d, 0x7b, 0x7d];
+
 function readService(spec: NegotiatedBody, raw: RawRequestBody): ServiceCall {
   if (raw.contentType === "") {
     if (spec.required) throw new Fault("badRequest", "Missing Content-Type");
     return { service: NO_PARAMETERS, timeoutS: undefined };
   }
   const type = mediaType(raw.contentType);
-  if (type === JSON_TYPE) return jsonService(spec, raw.bytes);
+  if (type === JSON_TYPE) return jsonService(spec, raw);
   if (type !== BYTES_TYPE || spec.jsonOnly === true) {
     throw new Fault("badRequest", `Unsupported mime-type: ${raw.contentType}`);
   }
@@ -82,8 +104,8 @@ function readService(spec: NegotiatedBody, raw: RawRequestBody): ServiceCall {
   return { service, timeoutS: undefined };
 }
 
-function jsonService(spec: NegotiatedBody, bytes: Uint8Array): ServiceCall {
-  const value = parse(bytes, "badRequest", "Invalid JSON: ");
+function jsonService(spec: NegotiatedBody, raw: RawRequestBody): ServiceCall {
+  const value = parse(raw, "badRequest", "Invalid JSON: ");
   const problems = problemsOf(spec.schema, value);
   if (problems !== undefined) throw new Fault("badRequest", `Invalid JSON: ${problems}`);
   const body = value as { readonly timeout?: number } & Readonly<Record<string, unknown>>;

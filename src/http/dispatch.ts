@@ -29,6 +29,10 @@ export interface DispatchOptions {
   /** `http`, or `https` behind TLS; for links. */
   readonly scheme: "http" | "https";
   readonly requestTimeoutMs: number;
+  /** Deepest nesting of a JSON body. */
+  readonly maxJsonDepth: number;
+  /** Links take the host of `Forwarded` and `X-Forwarded-Host`. */
+  readonly trustForwarded: boolean;
 }
 
 export class Dispatcher {
@@ -46,8 +50,8 @@ export class Dispatcher {
     const match = this.#router.match(method, path);
     if (match === undefined) throw resourceNotFound({ shownPath: shownPath(path, query) });
     if ("allow" in match) throw new Fault("methodNotAllowed", "Method not allowed", { allow: match.allow });
-    const { clock, requestTimeoutMs, scheme } = this.#options;
-    const target = { path, query, scheme, deadlineMs: clock.now() + requestTimeoutMs };
+    const { clock, requestTimeoutMs, scheme, trustForwarded } = this.#options;
+    const target = { path, query, scheme, trustForwarded, deadlineMs: clock.now() + requestTimeoutMs };
     return new Exchange(match.value, match.params, match.base, target, header);
   }
 
@@ -98,6 +102,7 @@ export class Dispatcher {
         contentType: exchange.contentType,
         contentLength: exchange.contentLength,
         accept: exchange.acceptHeader,
+        maxJsonDepth: this.#options.maxJsonDepth,
         bytes: bytes === undefined ? NO_BYTES : await bytes,
       });
     }

@@ -20,6 +20,15 @@ export type HeaderReader = (name: string) => string;
 
 const NO_HEADER = "";
 
+/** What the request line and the server say. */
+interface Target {
+  readonly path: string;
+  readonly query: string;
+  readonly scheme: string;
+  readonly trustForwarded: boolean;
+  readonly deadlineMs: number;
+}
+
 /** The request a handler sees; the server holds the same object to time it out and abort it. */
 export class Exchange implements AnyRequest {
   readonly entry: Entry;
@@ -51,7 +60,7 @@ export class Exchange implements AnyRequest {
     entry: Entry,
     params: Readonly<Record<string, string>>,
     base: string,
-    target: { readonly path: string; readonly query: string; readonly scheme: string; readonly deadlineMs: number },
+    target: Target,
     header: HeaderReader,
   ) {
     const { route } = entry;
@@ -69,8 +78,9 @@ export class Exchange implements AnyRequest {
     this.acceptHeader = forms ? header("accept") : NO_HEADER;
     this.contentType = forms ? header("content-type") : NO_HEADER;
     this.contentLength = hasBody ? header("content-length") : NO_HEADER;
-    this.#forwarded = route.links ? header("forwarded") : NO_HEADER;
-    this.#forwardedHost = route.links ? header("x-forwarded-host") : NO_HEADER;
+    const forwarded = route.links && target.trustForwarded;
+    this.#forwarded = forwarded ? header("forwarded") : NO_HEADER;
+    this.#forwardedHost = forwarded ? header("x-forwarded-host") : NO_HEADER;
     this.#host = route.links ? header("host") : NO_HEADER;
   }
 

@@ -25,20 +25,19 @@ const REASONS: Readonly<Record<number, string>> = {
 };
 
 /**
- * Status, headers, body, end; to be called corked. `head`: the headers of GET without its body. Content-Length of a HEAD is written by
- * hand: the length that `endWithoutBody` can report leaves the response open.
+ * Status, headers, body, end; to be called corked. `head`: the headers of GET without its body. `endWithoutBody` is called bare: with
+ * any argument it writes a second Content-Length and leaves the response open, so length and closing are said by header.
  */
 export function writeAnswer(res: HttpResponse, answer: Outgoing, head: boolean, closeConnection: boolean): void {
   const { status, headers, contentType, body } = answer;
   if (status !== 200) res.writeStatus(`${status} ${REASONS[status] ?? "Status"}`);
   if (contentType !== undefined) res.writeHeader("Content-Type", contentType);
   if (headers !== undefined) for (const name in headers) res.writeHeader(name, headers[name]!);
-  if (closeConnection) res.writeHeader("Connection", "close");
   if (body !== undefined && !head) {
     res.end(body, closeConnection);
     return;
   }
-  const length = body === undefined ? 0 : Buffer.byteLength(body);
-  if (status !== 204) res.writeHeader("Content-Length", String(length));
-  res.endWithoutBody(undefined, closeConnection);
+  if (closeConnection) res.writeHeader("Connection", "close");
+  if (status !== 204) res.writeHeader("Content-Length", String(body === undefined ? 0 : Buffer.byteLength(body)));
+  res.endWithoutBody();
 }

@@ -2,11 +2,13 @@
  * The HTTP front end: one catch-all route of uWebSockets.js, our own matcher behind it. What uWebSockets.js hands out is read and
  * copied in its own turn; after that only the exchange is touched, and the response only while the client is there.
  */
+import { setImmediate } from "node:timers/promises";
 import { Fault } from "#core/errors.ts";
 import type { Clock, TimerHandle } from "#core/time.ts";
 import type { SovdContext } from "#sovd/context.ts";
 import type { Route } from "#sovd/route.ts";
 import { collectBody } from "./collect.ts";
+import { corsHeaders, preflight, withCors } from "./cors.ts";
 import { Dispatcher, type Outgoing } from "./dispatch.ts";
 import type { Exchange } from "./exchange.ts";
 import { writeAnswer } from "./respond.ts";
@@ -44,6 +46,14 @@ export interface HttpServerOptions {
   readonly maxHeaderBytes?: number;
   /** Requests under way; more are refused with 503. */
   readonly maxInFlight?: number;
+  /** Open connections; more are closed at once. */
+  readonly maxConnections?: number;
+  /** Deepest nesting of a JSON body. */
+  readonly maxJsonDepth?: number;
+  /** Links take the host of `Forwarded` and `X-Forwarded-Host`. */
+  readonly trustForwarded?: boolean;
+  /** Origins that browsers may call from. */
+  readonly corsOrigins?: readonly string[];
   /** How long `close` waits for answers. */
   readonly closeTimeoutMs?: number;
   readonly observe?: (record: RequestRecord) => void;
@@ -54,6 +64,10 @@ const DEFAULTS = {
   maxBodyBytes: 2 * 1024 * 1024,
   maxHeaderBytes: 16 * 1024,
   maxInFlight: 1024,
+  maxConnections: 1024,
+  maxJsonDepth: 64,
+  trustForwarded: true,
+  corsOrigins: [] as readonly string[],
   closeTimeoutMs: 5_000,
 };
 
@@ -71,6 +85,7 @@ interface Pending {
   readonly exchange: Exchange;
   readonly head: boolean;
   readonly path: string;
+  readonly cors: Readonly<Record<string, string>> | undefined;
   readonly startedMs: number;
   done: boolean;
 }
@@ -95,16 +110,17 @@ class UwsServer implements HttpServer {
   readonly #pending = new Set<Pending>();
   #socket: us_listen_socket | undefined;
   #sweeper: TimerHandle | undefined;
+  #connections = 0;
   #closing = false;
   #onIdle: (() => void) | undefined;
 
   constructor(options: HttpServerOptions) {
     this.#options = { ...DEFAULTS, ...options };
-    const { routes, context, clock, requestTimeoutMs, maxHeaderBytes, tls } = this.#options;
-    const scheme = tls === undefined ? "http" : "https";
-    this.#dispatcher = new Dispatcher({ routes, context, clock, scheme, requestTimeoutMs });
+    const { tls, maxHeaderBytes } = this.#options;
+    this.#dispatcher = new Dispatcher({ ...this.#options, scheme: tls === undefined ? "http" : "https" });
     this.#uws = loadUws(maxHeaderBytes);
     this.#app = tls === undefined ? this.#uws.App() : this.#uws.SSLApp(tls);
+    this.#app.filter((res, change) => this.#count(res, Number(change)));
     this.#app.any("/*", (res, req) => this.#accept(res, req));
   }
 
@@ -141,7 +157,14 @@ class UwsServer implements HttpServer {
       if (timer !== undefined) clock.clearTimeout(timer);
     }
     if (this.#sweeper !== undefined) clock.clearTimeout(this.#sweeper);
+    // an answer written in this turn of the socket still stands in its cork buffer
+    await setImmediate();
     this.#app.close();
+  }
+
+  #count(res: HttpResponse, change: number): void {
+    this.#connections += change;
+    if (change > 0 && this.#connections > this.#options.maxConnections) res.close();
   }
 
   /** The socket's own turn: `req` lives only here. */
@@ -149,13 +172,19 @@ class UwsServer implements HttpServer {
     const path = req.getUrl();
     const sent = req.getMethod();
     const head = sent === "head";
-    const { clock, maxInFlight } = this.#options;
+    const { clock, maxInFlight, corsOrigins } = this.#options;
+    const cors = corsOrigins.length === 0 ? undefined : corsHeaders(req.getHeader("origin"), corsOrigins);
+    if (cors !== undefined && sent === "options") {
+      res.onAborted(ignore);
+      writeAnswer(res, preflight(cors, req.getHeader("access-control-request-headers")), false, this.#closing);
+      return;
+    }
     try {
       if (this.#closing || this.#pending.size >= maxInFlight)
         throw new Fault("overloaded", "Too many requests at once");
       const query = req.getQuery() ?? "";
       const exchange = this.#dispatcher.open(head ? "get" : sent, path, query, (name) => req.getHeader(name));
-      const pending: Pending = { res, exchange, head, path, startedMs: clock.now(), done: false };
+      const pending: Pending = { res, exchange, head, path, cors, startedMs: clock.now(), done: false };
       this.#pending.add(pending);
       res.onAborted(() => this.#abandon(pending));
       this.#start(pending);
@@ -187,23 +216,25 @@ class UwsServer implements HttpServer {
 
   #finish(pending: Pending, answer: Outgoing): void {
     if (pending.done) return;
-    const { res, exchange, head, path, startedMs } = pending;
+    const { res, exchange, head, path, cors, startedMs } = pending;
     this.#leave(pending);
-    const { clock, observe } = this.#options;
     // 408 and 413 leave a body half read: the connection cannot be used again
     const closeConnection = this.#closing || answer.status === 408 || answer.status === 413;
-    res.cork(() => writeAnswer(res, answer, head, closeConnection));
-    if (observe === undefined) return;
+    res.cork(() => writeAnswer(res, withCors(answer, cors), head, closeConnection));
     const { route } = exchange.entry;
-    const durationMs = clock.now() - startedMs;
-    observe({
-      method: route.method,
-      route: route.path,
-      path,
-      status: answer.status,
-      durationMs,
-      subject: exchange.owner,
-    });
+    const durationMs = this.#options.clock.now() - startedMs;
+    this.#observe(route.method, route.path, path, answer.status, durationMs, exchange.owner);
+  }
+
+  #observe(
+    method: string,
+    route: string | undefined,
+    path: string,
+    status: number,
+    durationMs: number,
+    subject: string,
+  ): void {
+    this.#options.observe?.({ method, route, path, status, durationMs, subject });
   }
 
   /** The client is gone: nothing may be written any more. */
