@@ -1,3 +1,4 @@
+import { Fault } from "#core/errors.ts";
 import type { Json } from "./record.ts";
 import type { Content, PartInfo, Properties, StoredValue, ValueKind } from "./storage.ts";
 
@@ -17,6 +18,8 @@ export interface Entry {
 
 /** The difference between two states, made durable in one step. */
 export interface Change {
+  /** `commits` when the transaction began. */
+  readonly base: number;
   readonly createdCollections: readonly string[];
   readonly deletedCollections: readonly string[];
   readonly puts: readonly (readonly [collection: string, key: string, entry: Entry])[];
@@ -24,6 +27,12 @@ export interface Change {
   /** By how much the number of references to each blob changes; a blob nobody refers to goes. */
   readonly references: ReadonlyMap<string, number>;
   readonly records: ReadonlyMap<string, Json | undefined>;
+}
+
+/** For a provider's `commit`: throws `transactionConflict` unless nothing was committed since the change began. */
+export function checkBase(change: Change, commits: number): void {
+  if (change.base !== commits)
+    throw new Fault("transactionConflict", "The store was changed by another writer during the transaction");
 }
 
 /** What a provider of storage implements; names arrive checked and in lower case. */
@@ -39,6 +48,9 @@ export interface StorageBackend {
   stage(content: Content, kind: ValueKind): Promise<Blob>;
   /** Removes staged content that no commit referred to. */
   discard(ids: Iterable<string>): Promise<void>;
+  /** How many changes have been committed, by anyone. */
+  commits(): number;
+  /** `transactionConflict` when somebody else has committed since the base of the change. */
   commit(change: Change): Promise<void>;
   /** The value as it is now; stays so until closed. Undefined when a commit took it away meanwhile. */
   open(blob: Blob): StoredValue | undefined;

@@ -1,3 +1,4 @@
+import { statfsSync } from "node:fs";
 import { Fault, type FaultKind } from "#core/errors.ts";
 
 /** Return codes of LMDB and the operating system that have a kind of their own; all others are `storageIo`. */
@@ -22,13 +23,30 @@ const KINDS: Readonly<Record<string, FaultKind>> = {
   "-30793": "corruption", // MDB_INVALID
 };
 
-/** Anything LMDB or the file system throws as a `Fault` of the closed set; `doing` says what failed. */
-export async function storageFault(doing: string, error: unknown): Promise<Fault> {
+/** LMDB makes this of a write the disk took only in part, which is how most disks run full. */
+const EIO = 5;
+const NEARLY_FULL_BYTES = 1 << 20;
+
+/**
+ * Anything LMDB or the file system throws as a `Fault` of the closed set; `doing` says what failed, `file` where, so that a full disk
+ * is known for one.
+ */
+export async function storageFault(doing: string, error: unknown, file?: string): Promise<Fault> {
   if (error instanceof Fault) return error;
   const cause = await commitErrorOf(error);
   const { code, message } = cause as { code?: string | number; message?: string };
-  const kind = KINDS[String(code)] ?? "storageIo";
+  const full = code === EIO && file !== undefined && isFull(file);
+  const kind = full ? "noSpaceLeft" : (KINDS[String(code)] ?? "storageIo");
   return new Fault(kind, `${doing}: ${message ?? String(cause)}`, undefined, cause);
+}
+
+function isFull(file: string): boolean {
+  try {
+    const { bavail, bsize } = statfsSync(file);
+    return bavail * bsize < NEARLY_FULL_BYTES;
+  } catch {
+    return false;
+  }
 }
 
 /** A failed commit carries its reason as a promise, which would be reported as unhandled when nobody takes it. */

@@ -51,7 +51,8 @@ const FILE_GROWTH = 2;
 
 /**
  * Opens an environment. Without overlapping syncs a commit is durable when its promise resolves: there is one writer, so nothing
- * is gained by letting go of the write lock before the sync, and recovery needs no second meta page of its own.
+ * is gained by letting go of the write lock before the sync, and recovery needs no second meta page of its own. Batching by event
+ * turn is off as well: it leaves a promise nobody holds, which would end the process when a commit fails on a full disk.
  */
 export async function openEnvironment(options: EnvironmentOptions): Promise<Environment> {
   const { file, maxBytes, readOnly = false } = options;
@@ -62,6 +63,7 @@ export async function openEnvironment(options: EnvironmentOptions): Promise<Envi
       ...common,
       noSubdir: true,
       overlappingSync: false,
+      eventTurnBatching: false,
       maxDbs: MAX_TABLES,
       maxReaders: MAX_READERS,
       readOnly,
@@ -101,14 +103,14 @@ function environmentOf(
         // A plain transaction would commit what a throwing callback had put; a child transaction is undone.
         return await root.childTransaction(change);
       } catch (error) {
-        throw await storageFault(doing, error);
+        throw await storageFault(doing, error, file);
       }
     },
     async put(name, key, value) {
       try {
         await table(name).put(key, value);
       } catch (error) {
-        throw await storageFault(`Writing ${file}`, error);
+        throw await storageFault(`Writing ${file}`, error, file);
       }
     },
     reserve(bytes) {

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { Fault } from "#core/errors.ts";
-import type { Blob, Change, Entry, StorageBackend } from "./backend.ts";
+import { type Blob, type Change, checkBase, type Entry, type StorageBackend } from "./backend.ts";
 import { encodeChunk, pieces, stagedMapped } from "./content.ts";
 import { createStorage } from "./create-storage.ts";
 import { type Environment, getRecord, keysUnder, putRecord, removeKey } from "./lmdb-env.ts";
@@ -106,9 +106,13 @@ function createBackend(env: Environment, options: LmdbStorageOptions): StorageBa
     return split.result();
   }
 
+  const commits = () => getRecord<number>(env.table("meta"), "commits") ?? 0;
+
   async function commit(change: Change): Promise<void> {
     crashPoint?.("commit.before");
     await env.commit("Committing", () => {
+      checkBase(change, commits());
+      putRecord(env.table("meta"), "commits", change.base + 1);
       for (const name of change.createdCollections) putRecord(collections, name, {});
       for (const name of change.deletedCollections) removeKey(collections, name);
       for (const [collection, key] of change.removes) removeKey(entries, [collection, key]);
@@ -136,6 +140,7 @@ function createBackend(env: Environment, options: LmdbStorageOptions): StorageBa
     async discard(ids) {
       for (const id of ids) await env.commit("Discarding", () => dropStaged(env, id));
     },
+    commits,
     commit,
     open: (blob) => openBlob(env, blob),
   };

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { Fault } from "#core/errors.ts";
-import type { Blob, Change, Entry, StorageBackend } from "./backend.ts";
+import { type Blob, type Change, checkBase, type Entry, type StorageBackend } from "./backend.ts";
 import { copyInto, pieces, stagedMapped, verifyBytes } from "./content.ts";
 import { createStorage } from "./create-storage.ts";
 import type { Json } from "./record.ts";
@@ -28,6 +28,7 @@ function createBackend({ maxMappedBytes, maxBytes }: MemoryStorageOptions): Stor
   const collections = new Map<string, Map<string, Entry>>();
   const records = new Map<string, Json>();
   const blobs = new Map<string, Held>();
+  let commits = 0;
 
   function reserve(bytes: number): void {
     let used = bytes;
@@ -58,6 +59,8 @@ function createBackend({ maxMappedBytes, maxBytes }: MemoryStorageOptions): Stor
   }
 
   async function commit(change: Change): Promise<void> {
+    checkBase(change, commits);
+    commits++;
     for (const name of change.deletedCollections) collections.delete(name);
     for (const name of change.createdCollections) collections.set(name, new Map());
     for (const [collection, key] of change.removes) collections.get(collection)?.delete(key);
@@ -85,6 +88,7 @@ function createBackend({ maxMappedBytes, maxBytes }: MemoryStorageOptions): Stor
     async discard(ids) {
       for (const id of ids) if (blobs.get(id)?.references === 0) blobs.delete(id);
     },
+    commits: () => commits,
     commit,
     open(blob) {
       const held = blobs.get(blob.id);

@@ -18,6 +18,7 @@ export interface WorkingCopy {
 
 /** A working copy over what the backend has committed; the one writer sees to it that this does not move meanwhile. */
 export function createWorkingCopy(backend: StorageBackend): WorkingCopy {
+  const base = backend.commits();
   const before = new Map<string, Entries | undefined>();
   const after = new Map<string, Entries | undefined>();
   const records = new Map<string, Json | undefined>();
@@ -39,7 +40,7 @@ export function createWorkingCopy(backend: StorageBackend): WorkingCopy {
       after.set(collection, entries);
     },
     setRecord: (name, value) => void records.set(name, value),
-    change: () => differenceOf(before, after, records),
+    change: () => ({ base, ...differenceOf(before, after), records }),
   };
 }
 
@@ -50,8 +51,7 @@ export function notFound(collection: string): never {
 function differenceOf(
   before: ReadonlyMap<string, Entries | undefined>,
   after: ReadonlyMap<string, Entries | undefined>,
-  records: ReadonlyMap<string, Json | undefined>,
-): Change {
+): Omit<Change, "base" | "records"> {
   const createdCollections: string[] = [];
   const deletedCollections: string[] = [];
   const puts: [string, string, Entry][] = [];
@@ -73,7 +73,7 @@ function differenceOf(
       puts.push([collection, key, entry]);
     }
   }
-  return { createdCollections, deletedCollections, puts, removes, references, records };
+  return { createdCollections, deletedCollections, puts, removes, references };
 }
 
 function count(references: Map<string, number>, entry: Entry, by: number): void {

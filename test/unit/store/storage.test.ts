@@ -1,9 +1,13 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { describe, test } from "node:test";
+import { Fault } from "#core/errors.ts";
+import { checkEnvironment } from "#store/check.ts";
+import { getRecord, putRecord } from "#store/lmdb-env.ts";
+import { createLmdbStorage } from "#store/lmdb-storage.ts";
 import { COLLECTIONS } from "#store/names.ts";
-import { CHUNK_BYTES } from "#store/storage.ts";
-import { contentOf, faultOf, MIB, PROVIDERS, someBytes } from "./support.ts";
+import { CHUNK_BYTES, type Storage } from "#store/storage.ts";
+import { contentOf, faultOf, MIB, PROVIDERS, someBytes, storageEnvironment } from "./support.ts";
 
 const CURRENT = COLLECTIONS.DiagnosticDatabase;
 
@@ -255,3 +259,30 @@ for (const [provider, create] of Object.entries(PROVIDERS)) {
     });
   });
 }
+
+test("two storages on one environment do not overwrite each other", async (t) => {
+  const env = await storageEnvironment(t);
+  const [one, other] = [1, 2].map(() => createLmdbStorage(env, { maxMappedBytes: MIB })) as [Storage, Storage];
+  await one.getOrCreate("c");
+  await assert.rejects(
+    one.transaction(async (tx) => {
+      await tx.write("c", "a", someBytes(10));
+      await other.transaction((inner) => inner.write("c", "a", someBytes(20)));
+    }),
+    faultOf("transactionConflict"),
+  );
+  assert.equal(one.metadata("c", "a").size, 20);
+  assert.deepEqual(checkEnvironment("bulk", env).problems, []);
+});
+
+test("a commit that fails halfway undoes what it had put", async (t) => {
+  const env = await storageEnvironment(t);
+  await assert.rejects(
+    env.commit("Trying", () => {
+      putRecord(env.table("records"), "half", 1);
+      throw new Fault("corruption", "stop");
+    }),
+    faultOf("corruption"),
+  );
+  assert.equal(getRecord(env.table("records"), "half"), undefined);
+});
