@@ -99,9 +99,10 @@ function addField(builder: Builder, { id, type, value, default: absent }: Ready)
 function readyField(writer: Writer, field: Field, described: Described, parent: string, depth: number): Ready[] {
   const { id, name, type } = field;
   const value = described[name];
+  const kind = isUnion(type) ? described[`${name}_type`] : undefined;
+  if (value === undefined && kind === undefined) return [];
   const path = `${parent}.${name}`;
-  if (isUnion(type)) return readyUnion(writer, field, value, described[`${name}_type`], path, depth);
-  if (value === undefined) return [];
+  if (isUnion(type)) return readyUnion(writer, field, value, kind, path, depth);
   if (type.kind === "scalar")
     return [{ id, type: type.type, value: scalar(type, value, path), default: defaultOf(type) }];
   if (type.kind === "enum") return [{ id, type: "i8", value: member(ENUMS, type.of, value, path), default: 0 }];
@@ -120,7 +121,6 @@ function readyUnion(
   path: string,
   depth: number,
 ): Ready[] {
-  if (value === undefined && kind === undefined) return [];
   if (value === undefined || kind === undefined) throw wrong(path, "needs both value and type");
   if (type.kind === "list") {
     const [types, values] = writeUnionList(writer, type.of, value, kind, path, depth);

@@ -56,7 +56,7 @@ function describe(g: fc.GeneratorValue, table: string, depth: number): Record<st
     if (depth === 0 && refersToTable(type)) continue;
     if (!g(fc.boolean)) continue;
     if (isUnionField(type)) describeUnion(g, described, name, type, depth);
-    else described[name] = valueOf(g, type, depth);
+    else described[name] = contentOf(g, type, depth);
   }
   return described;
 }
@@ -85,7 +85,7 @@ function describeUnion(
   into[name] = kinds.map((kind) => describe(g, kind, depth - 1));
 }
 
-function valueOf(g: fc.GeneratorValue, type: FieldType, depth: number): unknown {
+function contentOf(g: fc.GeneratorValue, type: FieldType, depth: number): unknown {
   if (type.kind !== "list") return elementOf(g, type, depth);
   return Array.from({ length: g(fc.nat, { max: 2 }) }, () => elementOf(g, type.of, depth));
 }
