@@ -5,7 +5,7 @@
  */
 const LAYERS = {
   core: [],
-  config: ["core"],
+  config: ["core", "uds/com-params"],
   store: ["core", "config/types"],
   telemetry: ["core", "config/types"],
   security: ["core", "config/types"],
