@@ -1,12 +1,10 @@
 /** The TCP connection to one DoIP gateway: comes up, stays up, comes back, and carries the requests of all ECUs behind it. */
 import { formatAddress, hexByte } from "#core/bytes.ts";
-import { Fault } from "#core/errors.ts";
 import type { Clock, TimerHandle } from "#core/time.ts";
-import { findAcknowledged } from "./ack.ts";
 import { AliveCheck } from "./alive.ts";
-import { Channel, type ChannelHandler, type ChannelHost, type ChannelOptions } from "./channel.ts";
+import type { Channel, ChannelHandler, ChannelHost, ChannelOptions } from "./channel.ts";
+import { Channels } from "./channels.ts";
 import {
-  type Acknowledgement,
   type DiagnosticMessage,
   decodePayload,
   encode,
@@ -21,6 +19,7 @@ import {
   type ConnectionTiming,
   type LogLevel,
 } from "./connection-options.ts";
+import { type ConnectivityNotice, Notices } from "./notices.ts";
 import { localAddressFor, openSocket, type SocketTarget } from "./socket.ts";
 import { type Input, next, type State, TRANSITIONS } from "./states.ts";
 import { ACTIVATION_CODES, ACTIVATION_TYPES, activationCode, DIAGNOSTIC_ACK_CODE, PAYLOAD_TYPES } from "./tables.ts";
@@ -28,12 +27,6 @@ import { Wire, type WireHandler } from "./wire.ts";
 
 /** Silent requests in a row, nothing else received meanwhile, after which the connection counts as half-open. */
 const MAX_SILENT_REQUESTS = 2;
-
-interface Notice {
-  readonly connected: boolean;
-  readonly reason: string | undefined;
-  readonly tls: boolean;
-}
 
 export class DoipConnection implements ChannelHost {
   readonly clock: Clock;
@@ -46,10 +39,10 @@ export class DoipConnection implements ChannelHost {
     losses: 0,
   };
   readonly #options: ConnectionOptions & typeof CONNECTION_DEFAULTS;
-  readonly #channels = new Map<number, Channel>();
+  readonly #channels = new Channels();
   readonly #alive: AliveCheck;
-  readonly #notices: Notice[] = [];
-  #notifying = false;
+  // The only place that tells of connectivity.
+  readonly #notices = new Notices<ConnectivityNotice>((notice) => this.#tell(notice));
   #told = false;
   #timing: ConnectionTiming;
   #state: State = "idle";
@@ -122,12 +115,7 @@ export class DoipConnection implements ChannelHost {
 
   /** The way to one address behind this gateway. Throws `Fault` when it is already open: requests to one address share one queue. */
   channel(handler: ChannelHandler, options: ChannelOptions): Channel {
-    if (this.#channels.has(options.targetAddress)) {
-      throw new Fault("internal", `${options.name}: address ${formatAddress(options.targetAddress)} is already in use`);
-    }
-    const channel = new Channel(this, handler, options);
-    this.#channels.set(options.targetAddress, channel);
-    return channel;
+    return this.#channels.open(this, handler, options);
   }
 
   /** Ends the connection for good; open requests fail. Resolves when the socket is gone. */
@@ -165,7 +153,7 @@ export class DoipConnection implements ChannelHost {
   }
 
   release(channel: Channel): void {
-    if (this.#channels.get(channel.targetAddress) === channel) this.#channels.delete(channel.targetAddress);
+    this.#channels.release(channel);
   }
 
   // ---- states --------------------------------------------------------------------------------------------------------
@@ -235,24 +223,14 @@ export class DoipConnection implements ChannelHost {
     else this.#arm(this.#timing.retryDelayMs, "retry", "");
   }
 
-  // The only place that tells of connectivity. A listener may cause the next change: it is told after all have heard of this one.
   #notify(connected: boolean, reason: string | undefined): void {
     this.#notices.push({ connected, reason, tls: this.#overTls });
-    if (this.#notifying) return;
-    this.#notifying = true;
-    try {
-      for (let notice = this.#notices.shift(); notice !== undefined; notice = this.#notices.shift()) this.#tell(notice);
-    } finally {
-      this.#notifying = false;
-    }
   }
 
-  #tell(notice: Notice): void {
+  #tell(notice: ConnectivityNotice): void {
     if (this.#told === notice.connected) return;
     this.#told = notice.connected;
-    const channels = [...this.#channels.values()];
-    if (!notice.connected) for (const channel of channels) channel.fail(channel.offline());
-    for (const channel of channels) channel.onConnectivity(notice.connected);
+    this.#channels.onConnectivity(notice.connected);
     this.#options.events?.onConnectivity?.(notice.connected, {
       gatewayAddress: this.#options.gatewayAddress,
       ip: this.#ip,
@@ -266,7 +244,7 @@ export class DoipConnection implements ChannelHost {
   #openWire(secure: boolean): void {
     this.#dropWire();
     this.#overTls = secure;
-    const target = this.#target(secure);
+    const target = targetOf(this.#options, this.#ip, secure);
     if (secure && target.tls?.ca === undefined) {
       this.#log("warn", "TLS without a configured CA: the gateway's certificate is accepted unverified");
     }
@@ -276,17 +254,6 @@ export class DoipConnection implements ChannelHost {
     } catch (error) {
       this.#apply("failed", error instanceof Error ? error.message : String(error));
     }
-  }
-
-  #target(secure: boolean): SocketTarget {
-    const { testerIp, port, tlsPort, tls } = this.#options;
-    const localAddress = localAddressFor(testerIp, this.#ip);
-    return {
-      host: this.#ip,
-      port: secure ? tlsPort : port,
-      ...(localAddress === undefined ? {} : { localAddress }),
-      ...(secure ? { tls: tls ?? {} } : {}),
-    };
   }
 
   readonly #wireHandler: WireHandler = {
@@ -302,9 +269,7 @@ export class DoipConnection implements ChannelHost {
       if (payloadType !== PAYLOAD_TYPES.genericNack.type) this.#write(genericNack(nack));
       if (closes) this.#end(`malformed message: ${nack}`);
     },
-    onRoom: () => {
-      for (const channel of this.#channels.values()) channel.onRoom();
-    },
+    onRoom: () => this.#channels.onRoom(),
     onEnd: (reason) => this.#end(reason),
   };
 
@@ -330,7 +295,7 @@ export class DoipConnection implements ChannelHost {
         break;
       case "diagnosticAck":
       case "diagnosticNack":
-        this.#onAcknowledgement(message);
+        if (!this.#channels.acknowledge(message)) this.stats.unexpected++;
         break;
       case "aliveCheckRequest":
         this.#write({ kind: "aliveCheckResponse", sourceAddress: this.#options.testerAddress });
@@ -342,7 +307,8 @@ export class DoipConnection implements ChannelHost {
         this.#onActivation(message.code);
         break;
       case "genericNack":
-        this.#onGenericNack(message.code);
+        this.#log("warn", `generic NACK 0x${hexByte(message.code)}`);
+        this.#channels.refuse(message.code);
         break;
       default:
         this.stats.unexpected++;
@@ -355,7 +321,7 @@ export class DoipConnection implements ChannelHost {
       return;
     }
     this.stats.responses++;
-    if (this.#channels.get(message.sourceAddress)?.deliver(message.uds) !== true) this.stats.unexpected++;
+    if (!this.#channels.deliver(message.sourceAddress, message.uds)) this.stats.unexpected++;
     if (this.#options.acknowledge) this.#acknowledge(message.sourceAddress);
   }
 
@@ -367,20 +333,6 @@ export class DoipConnection implements ChannelHost {
       code: DIAGNOSTIC_ACK_CODE,
       echo: NO_ECHO,
     });
-  }
-
-  #onAcknowledgement(message: Acknowledgement): void {
-    const channel = findAcknowledged(this.#channels, message);
-    if (channel === undefined) this.stats.unexpected++;
-    else channel.acknowledge(message);
-  }
-
-  /** A generic NACK names no request: it fails the one that waits for its ACK, if there is just one. */
-  #onGenericNack(code: number): void {
-    this.#log("warn", `generic NACK 0x${hexByte(code)}`);
-    const waiting = [...this.#channels.values()].filter((channel) => channel.awaitsAck);
-    if (waiting.length !== 1) return;
-    waiting[0]!.fail(new Fault("sendFailed", `Sending message failed: generic NACK 0x${hexByte(code)}`, { code }));
   }
 
   #requestActivation(): void {
@@ -438,3 +390,9 @@ export class DoipConnection implements ChannelHost {
 }
 
 const NO_ECHO = new Uint8Array(0);
+
+function targetOf({ testerIp, port, tlsPort, tls }: ConnectionOptions, host: string, secure: boolean): SocketTarget {
+  const localAddress = localAddressFor(testerIp, host);
+  const local = localAddress === undefined ? {} : { localAddress };
+  return secure ? { host, port: tlsPort, tls: tls ?? {}, ...local } : { host, port, ...local };
+}

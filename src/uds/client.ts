@@ -5,6 +5,7 @@
 import { Fault } from "#core/errors.ts";
 import type { Clock, TimerHandle } from "#core/time.ts";
 import type { ComParams, RetryPolicy, UdsParams } from "./com-params.ts";
+import { cancelled, type Job, silent, timedOut } from "./job.ts";
 import { matchResponse } from "./match.ts";
 import { suppressesPositiveResponse } from "./services.ts";
 import type { Link, LinkHandler, LinkTarget, Transport } from "./transport.ts";
@@ -50,22 +51,6 @@ export interface Reservation {
 
 /** The answer to a request that suppresses its positive response. */
 export const NO_RESPONSE = new Uint8Array(0);
-
-interface Job {
-  readonly request: Uint8Array;
-  readonly kind: "request" | "transmit" | "reservation";
-  readonly deadlineMs: number;
-  readonly timeoutMs: number | undefined;
-  readonly params: UdsParams | undefined;
-  readonly resolve: (response: Uint8Array) => void;
-  readonly reject: (fault: Fault) => void;
-  /** Runs out while the job waits for its turn. */
-  waitTimer: TimerHandle | undefined;
-  detachSignal: (() => void) | undefined;
-  startedMs: number;
-  repeats: number;
-  settled: boolean;
-}
 
 /** What the timer of the running job is for. */
 type Phase = "idle" | "sending" | "receiving" | "pausing" | "reserved";
@@ -404,17 +389,4 @@ export class UdsClient implements LinkHandler {
   #offline(): Fault {
     return new Fault("ecuOffline", `Ecu ${this.name} offline`);
   }
-}
-
-/** The fault of an ECU that does not answer in its window. */
-export function silent(): Fault {
-  return new Fault("notResponding", "Timeout");
-}
-
-function timedOut(): Fault {
-  return new Fault("requestTimeout", "Request timed out");
-}
-
-function cancelled(): Fault {
-  return new Fault("requestTimeout", "Request cancelled");
 }

@@ -1,8 +1,9 @@
 /** One request to a group address, answers from many ECUs (ISO 14229-1 clause 7.3): each is matched by the rules of a single request. */
 import { Fault } from "#core/errors.ts";
 import type { Clock, TimerHandle } from "#core/time.ts";
-import { type Listener, type Reservation, silent, type UdsClient } from "./client.ts";
+import type { Listener, Reservation, UdsClient } from "./client.ts";
 import type { UdsParams } from "./com-params.ts";
+import { silent } from "./job.ts";
 import { matchResponse } from "./match.ts";
 import { suppressesPositiveResponse } from "./services.ts";
 

@@ -292,6 +292,19 @@ for (const [name, from] of [
   });
 }
 
+test("connection: an ACK that could belong to either of two functional requests belongs to none", async (t) => {
+  const entity = await Entity.start(t);
+  entity.script = (message) => message.kind === "diagnosticMessage";
+  const { connection } = await ready(t, entity);
+  const groups = [0xe400, 0xe401].map((address) => link(connection, address, { functional: true }));
+  for (const { channel } of groups) channel.send(hex("3E80"), NEVER);
+  entity.say(ack(0x1000), ack(0xe401), ack(0x1000), { kind: "aliveCheckRequest" });
+  await entity.hear("aliveCheckResponse");
+  assert.equal(connection.stats.unexpected, 1);
+  // Once the second is acknowledged by name, the first is the only one left.
+  for (const { happened } of groups) assert.equal(await happened.next(), "ack");
+});
+
 test("connection: ECUs of one gateway are served side by side", async (t) => {
   const entity = await Entity.start(t);
   const { connection } = await ready(t, entity);

@@ -1,0 +1,35 @@
+/** A request on its way through a client: what it wants, where it stands, and how it may fail. */
+import { Fault } from "#core/errors.ts";
+import type { TimerHandle } from "#core/time.ts";
+import type { UdsParams } from "./com-params.ts";
+
+export interface Job {
+  readonly request: Uint8Array;
+  readonly kind: "request" | "transmit" | "reservation";
+  readonly deadlineMs: number;
+  readonly timeoutMs: number | undefined;
+  readonly params: UdsParams | undefined;
+  readonly resolve: (response: Uint8Array) => void;
+  readonly reject: (fault: Fault) => void;
+  /** Runs out while the job waits for its turn. */
+  waitTimer: TimerHandle | undefined;
+  detachSignal: (() => void) | undefined;
+  startedMs: number;
+  repeats: number;
+  settled: boolean;
+}
+
+/** The fault of an ECU that does not answer in its window. */
+export function silent(): Fault {
+  return new Fault("notResponding", "Timeout");
+}
+
+/** The fault of a request whose caller waits no longer. */
+export function timedOut(): Fault {
+  return new Fault("requestTimeout", "Request timed out");
+}
+
+/** The fault of a request that its caller took back. */
+export function cancelled(): Fault {
+  return new Fault("requestTimeout", "Request cancelled");
+}
