@@ -24,7 +24,13 @@ const row = (method: string, path: string, token: boolean, lock: Lock, status: n
 };
 
 const LOCK = { lock_expiration: 60 };
-for (const path of ["/health", "/openapi.json", "/swagger-ui", `${V}/data/version`, `${V}/apps/sovd2uds/data/version`]) {
+for (const path of [
+  "/health",
+  "/openapi.json",
+  "/swagger-ui",
+  `${V}/data/version`,
+  `${V}/apps/sovd2uds/data/version`,
+]) {
   row("GET", path, false, "-", 200);
 }
 row("GET", "/health/ready", false, "-", 204);
@@ -73,7 +79,14 @@ for (const resource of ["data", "configurations"]) {
   row("PUT", `${E}/${resource}/vin`, true, "-", 200, { data: { a: 1 } });
   row("GET", `${E}/${resource}/vin/docs`, true, "-", 200);
 }
-rows.push({ method: "PUT", path: `${E}/genericservice`, token: true, lock: "-", status: 200, bytes: Buffer.from("22f190", "hex") });
+rows.push({
+  method: "PUT",
+  path: `${E}/genericservice`,
+  token: true,
+  lock: "-",
+  status: 200,
+  bytes: Buffer.from("22f190", "hex"),
+});
 row("GET", `${E}/operations`, true, "-", 200);
 row("GET", `${E}/operations/op`, true, "-", 200);
 row("GET", `${E}/operations/op/docs`, true, "-", 200);
@@ -106,7 +119,8 @@ row("POST", `${E}/x-sovd2uds-download/flashtransfer`, true, "e", 200, {
 });
 row("DELETE", `${E}/x-sovd2uds-download/flashtransfer/{transfer}`, true, "-", 204);
 row("PUT", `${E}/x-sovd2uds-download/transferexit`, true, "e", 204);
-for (const path of [`${G}/data`, `${G}/operations`, `${G}/operations/op/docs`, `${G}/data/vin`]) row("GET", path, true, "-", 200);
+for (const path of [`${G}/data`, `${G}/operations`, `${G}/operations/op/docs`, `${G}/data/vin`])
+  row("GET", path, true, "-", 200);
 row("PUT", `${G}/data/vin`, true, "-", 200, { data: {} });
 row("GET", `${G}/operations/op/executions`, true, "-", 200);
 row("POST", `${G}/operations/op/executions`, true, "g", 200, { parameters: {} });
@@ -118,7 +132,8 @@ const ASYNC: OperationFacts = { asynchronous: true, hasStop: true, hasResults: t
 function scripted(): FakeFleet {
   const fleet = new FakeFleet();
   fleet.script = ({ call, args }) => {
-    if (call === "operationStart") return args.service === "async" ? reply({}, { meta: { operation: ASYNC } }) : reply({});
+    if (call === "operationStart")
+      return args.service === "async" ? reply({}, { meta: { operation: ASYNC } }) : reply({});
     if (call === "faultClear") return { status: 204 };
     return undefined;
   };
@@ -211,7 +226,14 @@ test("the same tree stands below every base path, in any case", async () => {
 
 test("unknown paths, components, groups and methods are JSON errors", async () => {
   const car = newVehicle();
-  for (const path of [`${V}/nope`, "/nope", `${V}/components/nope/data`, `${E}/nope`, `${G}/nope/x`, `${V}/functions/x`]) {
+  for (const path of [
+    `${V}/nope`,
+    "/nope",
+    `${V}/components/nope/data`,
+    `${E}/nope`,
+    `${G}/nope/x`,
+    `${V}/functions/x`,
+  ]) {
     const answer = await car.request("GET", path);
     assert.equal(answer.status, 404, path);
     assert.equal(answer.json.message, `Resource not found: ${path}`);

@@ -123,7 +123,11 @@ export const tokens: Authenticator = {
     if (authorization === "Bearer bad") throw new Fault("forbidden", "Invalid token: Token could not be decoded");
     return { sub: authorization.slice("Bearer ".length) };
   },
-  authorize: (body) => ({ access_token: (body as { client_id: string }).client_id, token_type: "Bearer", expires_in: 60 }),
+  authorize: (body) => ({
+    access_token: (body as { client_id: string }).client_id,
+    token_type: "Bearer",
+    expires_in: 60,
+  }),
 };
 
 export interface Vehicle {
@@ -190,6 +194,8 @@ export function vehicle(
     clock,
     scheme: "http",
     requestTimeoutMs: 30_000,
+    maxJsonDepth: 64,
+    trustForwarded: true,
   });
   const request: Vehicle["request"] = async (method, target, init = {}) => {
     const [path = "", query = ""] = split(target);
