@@ -174,14 +174,19 @@ test("discovery: the window is fixed, however much comes; the same announcement 
   const round = discovery.discover();
   await peer.requests.next();
   const { address, port } = discovery.address!;
+  const told: number[] = [];
   for (let burst = 0; burst < 9; burst++) {
     peer.socket.send(vam(0x1000), port, address);
     // The other entity stands behind the first in the queue: once it is heard, so is the first.
     peer.socket.send(vam(0x2000 + burst), port, address);
-    await announcements.until(({ logicalAddress }) => logicalAddress === 0x2000 + burst);
+    await announcements.until(({ logicalAddress }) => {
+      told.push(logicalAddress);
+      return logicalAddress === 0x2000 + burst;
+    });
     clock.advance(99);
   }
-  assert.equal(announcements.waiting, 0);
+  // 99 ms after it was told it is not told again, 198 ms after it is.
+  assert.equal(told.filter((logicalAddress) => logicalAddress === 0x1000).length, 5);
   clock.advance(109);
   assert.equal((await round).length, 10);
 });

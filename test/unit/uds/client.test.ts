@@ -288,6 +288,21 @@ test("client: cancelling a running request frees the caller; the ECU is not aske
   assert.equal(await next, "7E00");
 });
 
+test("client: after the caller has gone 0x21 ends the request instead of repeating it", async () => {
+  const { ecu, link, clock } = client();
+  const cancel = new AbortController();
+  const running = outcome(ecu.request(READ, { signal: cancel.signal }));
+  cancel.abort();
+  assert.equal(await running, "requestTimeout Request cancelled");
+  link.answer("7F2221");
+  assert.equal(link.open, undefined);
+  assert.equal(clock.timers, 0);
+  const next = outcome(ecu.request(hex("3E00")));
+  link.answer("7E00");
+  assert.equal(await next, "7E00");
+  assert.equal(link.sent.length, 2);
+});
+
 test("client: an ECU that is offline fails at once; a lost way fails running and waiting ones", async () => {
   const told: boolean[] = [];
   const { ecu, link, clock } = client({}, { onConnectivity: (connected) => told.push(connected) });

@@ -101,6 +101,18 @@ test("functional: an answer that comes before the acknowledgement counts", async
   assert.deepEqual(words(await send("22F190")), Array(3).fill("62F19009"));
 });
 
+test("functional: a 0x78 that comes before the acknowledgement opens CP_P6Star", async () => {
+  const { functional, links, send, clock } = group({ p6MaxMs: 1_000, p6StarMs: 5_000 });
+  functional.link.onSend = () => {
+    for (const link of links) link.answer("7F2278");
+    functional.link.handler.onAcknowledged();
+  };
+  const request = send("22F190");
+  await clock.advanceAsync(4_999);
+  for (const link of links) link.answer("62F19009");
+  assert.deepEqual(words(await request), Array(3).fill("62F19009"));
+});
+
 test("functional: members that are offline or lost on the way fail alone", async () => {
   const { links, send, clock } = group();
   links[0]!.connected = false;
