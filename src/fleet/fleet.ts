@@ -25,6 +25,24 @@ import { Shard } from "./shard.ts";
 /** Calls that any shard answers alike, because they only read the functional description. */
 const DESCRIPTION_CALLS: ReadonlySet<GroupCallName> = new Set(["groupDataList", "groupOperationList", "groupDocs"]);
 
+/** Calls that only read the database: they neither need nor start communication. */
+const METADATA_CALLS: ReadonlySet<EcuCallName> = new Set<EcuCallName>([
+  "layerSdgs",
+  "serviceSdgs",
+  "resolveService",
+  "dataList",
+  "configurationList",
+  "operationList",
+  "operationInfo",
+  "docs",
+  "jobList",
+  "jobRead",
+  "comParams",
+  "comParamsOverride",
+  "lockAcquired",
+  "lockReleased",
+]);
+
 export interface FleetOptions {
   readonly shards: number;
   /** URL of the worker entry. */
@@ -37,6 +55,8 @@ export interface FleetOptions {
   readonly enabledGroups: readonly string[] | undefined;
   readonly resourceLimits?: { readonly maxOldGenerationSizeMb?: number; readonly maxYoungGenerationSizeMb?: number };
   readonly maxInFlightPerShard?: number;
+  /** What a call that speaks to an ECU has to wait for; undefined: nothing. */
+  readonly gate?: (deadlineMs: number) => Promise<void> | undefined;
   readonly onLog: (message: LogMessage) => void;
   /** A shard died; five deaths in a minute mean that it will not get well by itself. */
   readonly onShardDied: (index: number, deathsInAMinute: number) => void;
@@ -91,6 +111,17 @@ export class VehicleFleet implements Fleet {
           onDied: (shard, death) => this.#shardDied(shard, death),
         }),
     );
+  }
+
+  /** From now on requests are taken. */
+  setReady(): void {
+    this.ready = true;
+    this.#changed();
+  }
+
+  /** Key of the ECU's database in the store's current set. */
+  databaseOf(ecu: string): string | undefined {
+    return this.#records.get(ecu)?.assignment.database;
   }
 
   get shards(): readonly Shard[] {
@@ -197,7 +228,10 @@ export class VehicleFleet implements Fleet {
   call<K extends EcuCallName>(ecu: string, call: K, args: EcuCalls[K], options?: CallOptions): Promise<Reply> {
     const record = this.#records.get(ecu) ?? this.#records.get(ecu.toLowerCase());
     if (record === undefined) return Promise.reject(new Fault("notFound", `Not found: ECU ${ecu}`));
-    return record.shard.call(record.name, call, args, this.#deadline(options), options?.signal);
+    const deadlineMs = this.#deadline(options);
+    const wait = METADATA_CALLS.has(call) ? undefined : this.#options.gate?.(deadlineMs);
+    if (wait === undefined) return record.shard.call(record.name, call, args, deadlineMs, options?.signal);
+    return wait.then(() => record.shard.call(record.name, call, args, deadlineMs, options?.signal));
   }
 
   async callGroup<K extends GroupCallName>(
@@ -209,6 +243,7 @@ export class VehicleFleet implements Fleet {
     const name = group.toLowerCase();
     if (!this.#groups.includes(name)) throw new Fault("notFound", `Not found: functional group ${group}`);
     const deadlineMs = this.#deadline(options);
+    if (!DESCRIPTION_CALLS.has(call)) await this.#options.gate?.(deadlineMs);
     const asked = DESCRIPTION_CALLS.has(call) ? [this.#anyShard()] : this.#shardsOfGroup(name);
     const answers = await Promise.all(
       asked.map(async (shard): Promise<ShardAnswer> => {

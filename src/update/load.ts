@@ -2,8 +2,8 @@
 import { storePath } from "#config/derived.ts";
 import type { Config } from "#config/types.ts";
 import { buildCatalog, type CatalogResult, type StoredDatabase } from "#ecu/catalog.ts";
-import { type MappedDatabase, openDatabasesReader } from "#store/databases-reader.ts";
 import { CURRENT, databaseProperties, readSet } from "#store/databases.ts";
+import { type MappedDatabase, openDatabasesReader } from "#store/databases-reader.ts";
 import { openStoreEnvironment } from "#store/environments.ts";
 import { type ImportResult, importDatabases } from "#store/import-databases.ts";
 import { importFolderStore } from "#store/import-folder-store.ts";
@@ -18,7 +18,9 @@ export interface LoadResult extends CatalogResult {
 
 /** The storage of the databases environment, open for the duration of `work`. */
 export async function withDatabases<T>(config: Config, work: (storage: Storage) => Promise<T>): Promise<T> {
-  const env = await openStoreEnvironment(storePath(config), "databases", { maxBytes: config.store.max_bytes.databases });
+  const env = await openStoreEnvironment(storePath(config), "databases", {
+    maxBytes: config.store.max_bytes.databases,
+  });
   try {
     return await work(createLmdbStorage(env, { maxMappedBytes: config.store.max_mapped_bytes }));
   } finally {
@@ -53,7 +55,7 @@ export async function readCatalog(
     const databases: StoredDatabase[] = reader.list().map(({ key, version }) => {
       const mapped = reader.map(key);
       held.push(mapped);
-      const converter = databaseProperties(storage.metadata(CURRENT, key)).metadata["converter"];
+      const converter = databaseProperties(storage.metadata(CURRENT, key)).metadata.converter;
       return {
         database: key,
         version,

@@ -1,11 +1,12 @@
 /** Takes an MDD file apart for the store: container, hashes, decompression, and the verifier before anything is used. */
+
+import { Fault } from "#core/errors.ts";
 import { inflateChunk } from "#mdd/container/chunk.ts";
 import { decodeContainer, diagnosticDescription } from "#mdd/container/decode.ts";
 import { CHUNK_TYPE, type Chunk } from "#mdd/container/messages.ts";
-import { verifyEcuData, type VerifyOptions } from "#mdd/verify/verify.ts";
-import { Fault } from "#core/errors.ts";
 import { openDatabase } from "#mdd/query/database.ts";
-import type { ParsedChunk, ParsedDatabase, ParseDatabase } from "#store/databases.ts";
+import { type VerifyOptions, verifyEcuData } from "#mdd/verify/verify.ts";
+import type { ParseDatabase, ParsedChunk, ParsedDatabase } from "#store/databases.ts";
 import { inflateLzma } from "#store/lzma.ts";
 
 const TYPE_NAMES: ReadonlyMap<number, string> = new Map(
@@ -23,7 +24,10 @@ export function createMddParser(verify: Partial<VerifyOptions> = {}): ParseDatab
     const verdict = verifyEcuData(flatbuffer, verify);
     if (!verdict.ok) {
       const { problem, path, offset } = verdict;
-      throw new Fault("invalidContainer", `FlatBuffer is broken at ${path} (offset ${offset}): ${problem}`, { path, offset });
+      throw new Fault("invalidContainer", `FlatBuffer is broken at ${path} (offset ${offset}): ${problem}`, {
+        path,
+        offset,
+      });
     }
     const { ecuName, revision } = openDatabase(flatbuffer);
     const others = container.chunks.filter((chunk) => chunk !== description);

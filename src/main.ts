@@ -1,0 +1,250 @@
+/** Start-up and shutdown order of the server, nothing else. */
+import { randomBytes } from "node:crypto";
+import { shardCount, storePath } from "#config/derived.ts";
+import type { Config } from "#config/types.ts";
+import { fromFaultData, toFaultData } from "#core/errors.ts";
+import { systemClock } from "#core/time.ts";
+import { PRODUCT, VERSION } from "#core/version.ts";
+import { Communication } from "#fleet/communication.ts";
+import { workerEntry } from "#fleet/entries.ts";
+import { VehicleFleet } from "#fleet/fleet.ts";
+import { Jobs } from "#fleet/jobs.ts";
+import { withDocumentation } from "#http/openapi.ts";
+import { type HttpServer, startHttpServer } from "#http/server.ts";
+import { createAuthenticator } from "#security/authenticator.ts";
+import type { SovdContext } from "#sovd/context.ts";
+import { createFlashFiles } from "#sovd/flash-files.ts";
+import { sovdOptionsOf } from "#sovd/options.ts";
+import { sovdRoutes } from "#sovd/routes.ts";
+import { createSovdContext } from "#sovd/wiring.ts";
+import { openStore, type Store } from "#store/environments.ts";
+import { createLmdbPersistence } from "#store/lmdb-persistence.ts";
+import { createLmdbStorage } from "#store/lmdb-storage.ts";
+import type { Persistence } from "#store/persistence.ts";
+import { createHealth, type Health } from "#telemetry/health.ts";
+import { createLogger, type Log } from "#telemetry/logger.ts";
+import { createEmbeddedFiles } from "#update/embedded-files.ts";
+import type { JobTable } from "#update/jobs.ts";
+import type { LoadResult } from "#update/load.ts";
+
+/** Bytes of the key that signs tokens of mode `development`. */
+const TOKEN_KEY_BYTES = 32;
+/** Deaths of one shard in a minute after which it will not get well by itself. */
+const HOPELESS_DEATHS = 5;
+const FLASH_FILES = { maxFiles: 10_000, maxDepth: 16 } as const;
+
+export interface RunningServer {
+  readonly port: number;
+  readonly config: Config;
+  readonly fleet: VehicleFleet;
+  readonly communication: Communication;
+  readonly context: SovdContext;
+  readonly health: Health;
+  readonly log: Log;
+  /** Databases are loaded and communication has begun. Rejects when start-up fails after the port was opened. */
+  readonly ready: Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Opens the port first, then loads databases and starts shards; `ready` tells the rest. @throws Fault */
+export async function startServer(config: Config, log: Log = createLogger(config.logging)): Promise<RunningServer> {
+  const health = createHealth();
+  health.set("main", "Starting");
+  const store = await openStore({ folder: storePath(config), maxBytes: config.store.max_bytes });
+  const persistence = createLmdbPersistence(store.state);
+  const jobs = new Jobs<JobTable>({
+    entry: workerEntry("jobs"),
+    idleTimeoutMs: config.jobs.idle_timeout_ms,
+    maxHeapMb: config.jobs.max_heap_mib,
+  });
+  const { fleet, communication } = createFleet(config, health, log);
+  const context = await createContext({ config, store, persistence, fleet, health, log });
+  const server = await listen(config, context, log);
+  const ready = bringUp({ config, jobs, fleet, communication, health, log });
+  return {
+    port: server.port,
+    config,
+    fleet,
+    communication,
+    context,
+    health,
+    log,
+    ready,
+    close: once(async () => {
+      await server.close();
+      context.close();
+      await ready.catch(() => {});
+      await communication.close();
+      await fleet.stop();
+      await jobs.stop();
+      await persistence.flush();
+      await store.close();
+      await log.close();
+    }),
+  };
+}
+
+function createFleet(config: Config, health: Health, log: Log) {
+  const fleet: VehicleFleet = new VehicleFleet({
+    shards: shardCount(config),
+    entry: workerEntry("gateway"),
+    shardConfig: config,
+    clock: systemClock,
+    requestTimeoutMs: config.http.request_timeout_ms,
+    functionalDescription: config.functional_description.description_database,
+    enabledGroups: config.functional_description.enabled_functional_groups,
+    resourceLimits: {
+      maxOldGenerationSizeMb: config.shards.max_heap_mib,
+      maxYoungGenerationSizeMb: config.shards.max_young_heap_mib,
+    },
+    gate: (deadlineMs) => communication.gate(deadlineMs),
+    onLog: (message) => log.record(message),
+    onShardDied: (index, deaths) => {
+      if (deaths >= HOPELESS_DEATHS) health.set("main", "Failed", { shard: index, deathsInAMinute: deaths });
+    },
+  });
+  const communication = new Communication({
+    mode: config.communication.init_mode,
+    clock: systemClock,
+    fleet,
+    enabled: config.doip.enabled,
+    discovery: {
+      testerAddress: config.doip.tester_address,
+      testerSubnet: config.doip.tester_subnet,
+      gatewayPort: config.doip.gateway_port,
+      targets: config.discovery.targets,
+      collectMs: config.discovery.wait_ms,
+      intervalMs: config.discovery.interval_ms,
+      maxTries: config.discovery.max_tries,
+    },
+    detectionMs: config.discovery.wait_ms,
+    onState: (state, problem) => health.set("doip", HEALTH_OF[state], problem === undefined ? undefined : { problem }),
+    onLog: (message) => log.record(message),
+  });
+  return { fleet, communication };
+}
+
+const HEALTH_OF = { pending: "Pending", starting: "Starting", up: "Up", failed: "Failed" } as const;
+
+interface ContextParts {
+  readonly config: Config;
+  readonly store: Store;
+  readonly persistence: Persistence;
+  readonly fleet: VehicleFleet;
+  readonly health: Health;
+  readonly log: Log;
+}
+
+async function createContext({ config, store, persistence, fleet, health, log }: ContextParts) {
+  const databases = createLmdbStorage(store.databases, { maxMappedBytes: config.store.max_mapped_bytes });
+  return createSovdContext({
+    fleet,
+    clock: systemClock,
+    options: sovdOptionsOf(config),
+    authenticator: await createAuthenticator(config, await tokenKey(persistence)),
+    flashFiles: createFlashFiles({ folder: config.flash_files_path, ...FLASH_FILES }),
+    embeddedFiles: createEmbeddedFiles(databases, (ecu) => fleet.databaseOf(ecu.id)),
+    version: { name: PRODUCT, version: VERSION, commit: "", buildDate: "" },
+    health: () => health.snapshot(),
+    switching: () => false,
+    onProblem: (problem, where) => log.scope("sovd").error({ error: problem, where }, "a problem beside an answer"),
+  });
+}
+
+/** Tokens outlive a restart, so their key does. */
+async function tokenKey(persistence: Persistence): Promise<Uint8Array> {
+  if (!persistence.contains("security", "token-key")) {
+    await persistence.set("security", "token-key", randomBytes(TOKEN_KEY_BYTES).toString("base64"));
+  }
+  return Buffer.from(persistence.get("security", "token-key"), "base64");
+}
+
+function listen(config: Config, context: SovdContext, log: Log): Promise<HttpServer> {
+  const { http, server, limits } = config;
+  const options = context.options;
+  return startHttpServer({
+    address: server.address,
+    port: server.port,
+    routes: withDocumentation(sovdRoutes(options), options),
+    context,
+    clock: systemClock,
+    ...(http.tls_certificate === undefined || http.tls_key === undefined
+      ? {}
+      : {
+          tls: {
+            cert_file_name: http.tls_certificate,
+            key_file_name: http.tls_key,
+            ...(http.tls_ca === undefined ? {} : { ca_file_name: http.tls_ca }),
+          },
+        }),
+    requestTimeoutMs: http.request_timeout_ms,
+    maxBodyBytes: http.max_body_bytes,
+    maxHeaderBytes: http.max_header_bytes,
+    maxInFlight: limits.in_flight_requests,
+    maxConnections: http.max_connections,
+    maxJsonDepth: limits.json_depth,
+    trustForwarded: http.trust_forwarded,
+    corsOrigins: http.cors_origins,
+    closeTimeoutMs: config.process.shutdown_timeout_ms,
+  }).then((running) => {
+    log.scope("http").info({ address: server.address, port: running.port }, "listening");
+    return running;
+  });
+}
+
+interface BringUp {
+  readonly config: Config;
+  readonly jobs: Jobs<JobTable>;
+  readonly fleet: VehicleFleet;
+  readonly communication: Communication;
+  readonly health: Health;
+  readonly log: Log;
+}
+
+async function bringUp({ config, jobs, fleet, communication, health, log }: BringUp): Promise<void> {
+  health.set("database", "Starting");
+  if (config.doip.enabled) health.set("doip", "Starting");
+  try {
+    fleet.start();
+    const loaded = await load(jobs, config);
+    report(loaded, log);
+    await fleet.load({ ...loaded, broken: [...loaded.imported.broken, ...loaded.broken] });
+    setDatabaseHealth(fleet, health);
+    fleet.setReady();
+    await communication.begin();
+    health.set("main", "Up");
+  } catch (error) {
+    const { message } = toFaultData(error);
+    health.set("main", "Failed", { problem: message });
+    log.scope("main").error({ error }, "start-up failed");
+    throw error;
+  }
+}
+
+async function load(jobs: Jobs<JobTable>, config: Config): Promise<LoadResult> {
+  const outcome = await jobs.run("load", { config });
+  if ("fault" in outcome) throw fromFaultData(outcome.fault);
+  return outcome.value;
+}
+
+function report({ imported, broken, warnings }: LoadResult, log: Log): void {
+  const logger = log.scope("database");
+  logger.info(
+    { imported: imported.imported, unchanged: imported.unchanged.length, removed: imported.removed },
+    "databases loaded",
+  );
+  for (const { file, problem } of [...imported.broken, ...broken]) logger.error({ file, problem }, "database skipped");
+  for (const warning of warnings) logger.warn(warning);
+}
+
+/** No database at all is a failure; broken files beside good ones are named. */
+function setDatabaseHealth(fleet: VehicleFleet, health: Health): void {
+  const { broken } = fleet;
+  const details = broken.length === 0 ? undefined : { "x-broken-files": broken };
+  health.set("database", fleet.ecus.length === 0 ? "Failed" : "Up", details);
+}
+
+function once(action: () => Promise<void>): () => Promise<void> {
+  let running: Promise<void> | undefined;
+  return () => (running ??= action());
+}
