@@ -56,7 +56,7 @@ export class Connection implements SocketEntry {
   /** Those of the rules: they start anew when the rules change. */
   readonly #watches = new Set<TimerHandle>();
   readonly #working = new Map<Ecu, Plan>();
-  #held: Uint8Array[] = [];
+  #held: Uint8Array | undefined;
   #lastActivityMs: number;
   #aliveCheck: { readonly result: Promise<boolean>; readonly answered: (alive: boolean) => void } | undefined;
 
@@ -284,22 +284,24 @@ export class Connection implements SocketEntry {
   }
 
   #emit(ecu: Ecu, emission: Emission, functional: boolean): void {
-    if (emission.kind === "acknowledge") {
-      if (!functional) this.#acknowledge(ecu.logicalAddress, emission.code, emission.echo);
-    } else if (emission.kind === "refuse") this.#nack(ecu.logicalAddress, this.sourceAddress ?? 0, emission.code);
-    else this.#respond(ecu, emission.bytes, emission.held);
+    if (emission.kind === "uds") this.#respond(ecu, emission.bytes, emission.held);
+    // A functional request has had its one acknowledgement.
+    else if (functional) return;
+    else if (emission.kind === "refuse") this.#nack(ecu.logicalAddress, this.sourceAddress ?? 0, emission.code);
+    else this.#acknowledge(ecu.logicalAddress, emission.code, emission.echo);
   }
 
   #respond(ecu: Ecu, uds: Uint8Array, held = false): void {
     const frame = encodeDiagnosticMessage(VERSION, ecu.logicalAddress, this.sourceAddress ?? 0, uds);
-    if (held) {
-      this.#held.push(frame);
+    const late = this.#held;
+    if (held && late === undefined) {
+      this.#held = frame;
       return;
     }
     this.#writer.write(frame);
-    if (this.#held.length === 0) return;
-    for (const late of this.#held) this.#writer.write(late);
-    this.#held = [];
+    if (late === undefined) return;
+    this.#writer.write(late);
+    this.#held = undefined;
   }
 
   #acknowledge(sourceAddress: number, code: number, echo: Uint8Array): void {

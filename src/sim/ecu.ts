@@ -10,6 +10,8 @@ import { type DataIdentifier, type EcuState, initialState } from "./state.ts";
 
 /** S3 server (ISO 14229-2), milliseconds. */
 export const S3_SERVER_MS = 5_000;
+/** A record that was forgotten stops growing here. */
+const MAX_RECORDED = 1_000_000;
 
 export interface EcuOptions {
   readonly name: string;
@@ -87,7 +89,7 @@ export class Ecu {
   receiveWhileBusy(request: Uint8Array): Uint8Array {
     this.touch();
     this.#context.onRequest(this, request);
-    if (this.#hooks.some(({ kind }) => kind === "record")) this.#recorded.push(toHex(request));
+    if (this.#hooks.some(({ kind }) => kind === "record")) this.#record(toHex(request));
     return refuse(request, "busyRepeatRequest");
   }
 
@@ -179,10 +181,14 @@ export class Ecu {
     }, delayMs);
   }
 
+  #record(hex: string): void {
+    if (this.#recorded.length < MAX_RECORDED) this.#recorded.push(hex);
+  }
+
   #runHooks(request: Uint8Array): Interceptor | undefined {
     const hex = toHex(request);
     for (const hook of this.#hooks) {
-      if (hook.kind === "record") this.#recorded.push(hex);
+      if (hook.kind === "record") this.#record(hex);
       else if (hook.pattern.test(hex)) {
         if (--hook.remaining <= 0) this.removeInterceptor(hook.name);
         return hook;

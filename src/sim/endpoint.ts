@@ -42,7 +42,9 @@ export interface EndpointOptions {
   readonly events: SimEvents;
 }
 
+/** What an entity status response can say. */
 const MAX_SOCKETS = 255;
+const MAX_CONNECTIONS = 1024;
 const GENERIC_NACK_TYPE_AT = 2;
 
 export class Endpoint implements ConnectionHost {
@@ -218,13 +220,21 @@ export class Endpoint implements ConnectionHost {
   async #listen(): Promise<void> {
     const { tls } = this.#options;
     this.#tcp = createServer((socket) => this.#accept(socket, false));
-    this.port = await listening(this.#tcp, this.port, this.address);
+    this.port = await this.#listening(this.#tcp, this.port);
     if (tls !== undefined) {
       this.#tls = createTlsServer(tls, (socket) => this.#accept(socket, true));
       this.#tls.on("tlsClientError", (error: Error) => this.#failed(error));
-      this.tlsPort = await listening(this.#tls, this.tlsPort ?? tls.port, this.address);
+      this.tlsPort = await this.#listening(this.#tls, this.tlsPort ?? tls.port);
     }
     this.events.emit({ kind: "listening", entity: this.name, port: this.port });
+  }
+
+  async #listening(server: Server, port: number): Promise<number> {
+    server.maxConnections = MAX_CONNECTIONS;
+    server.listen({ port, host: this.address, exclusive: true });
+    await once(server, "listening");
+    server.on("error", (error) => this.#failed(error));
+    return (server.address() as AddressInfo).port;
   }
 
   async #closeListeners(): Promise<void> {
@@ -276,11 +286,4 @@ function announcement(entity: Entity): Message {
 /** The VIN field has 17 bytes whatever the ECU was told. */
 function wireVin({ ecus }: Entity): string {
   return (ecus[0]?.state.vin ?? "").slice(0, 17).padEnd(17, "\0");
-}
-
-async function listening(server: Server, port: number, address: string): Promise<number> {
-  server.listen({ port, host: address, exclusive: true });
-  await once(server, "listening");
-  server.on("error", () => {});
-  return (server.address() as AddressInfo).port;
 }

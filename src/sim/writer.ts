@@ -60,7 +60,8 @@ export class FrameWriter {
     if (this.#frames.length === 0) return;
     const rules = this.#rules();
     if (rules.halfOpen === true) this.#frames = [];
-    else if (rules.write === "bytes") this.#writeSingly(this.#take());
+    // What leaves byte by byte stays in front of what follows.
+    else if (rules.write === "bytes" || this.#single !== undefined) this.#writeSingly(this.#take());
     else if (rules.write === "coalesce") this.#writeLater(rules.coalesceMs ?? DEFAULT_COALESCE_MS);
     else this.#send(this.#take());
   }

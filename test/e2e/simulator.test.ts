@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer } from "node:net";
 import { test } from "node:test";
+import fc from "fast-check";
 import { simulate } from "#sim/main.ts";
 import { benchEntities } from "#sim/vehicle.bench.ts";
 import { defaultEntities } from "#sim/vehicle.default.ts";
@@ -60,6 +61,45 @@ test("a bench vehicle answers on every gateway", async (t) => {
     assert.deepEqual(await raw.exchange(last, "3E00"), [`8002/${last}>0E00/00`, `8001/${last}>0E00/7E00`]);
     raw.close();
   }
+});
+
+test("garbage on many connections and over UDP leaves the vehicle as it was", async (t) => {
+  const vehicle = await startVehicle({ entities: defaultEntities(["127.0.0.1"], 0), announce: false });
+  const udp = await RawUdp.open();
+  t.after(async () => {
+    udp.close();
+    await vehicle.close();
+  });
+  const streams = fc.sample(
+    fc.array(
+      fc.oneof(
+        fc.uint8Array({ maxLength: 64 }),
+        // Right header, any type and length, any payload: gets past the pattern check.
+        fc
+          .tuple(fc.uint8Array({ minLength: 6, maxLength: 6 }), fc.uint8Array({ maxLength: 32 }))
+          .map(([head, body]) =>
+            Uint8Array.of(2, 0xfd, ...head.map((byte, i) => (i < 2 ? byte & 0x83 : i < 5 ? 0 : byte & 0x1f)), ...body),
+          ),
+      ),
+      { maxLength: 6 },
+    ),
+    { numRuns: 60, seed: 13400 },
+  );
+  for (const stream of streams) {
+    const raw = await RawTester.activated(vehicle.port);
+    for (const bytes of stream) {
+      raw.socket.write(bytes);
+      udp.socket.send(bytes, vehicle.port, "127.0.0.1");
+    }
+    raw.socket.end();
+    while ((await raw.next()) !== "closed");
+  }
+  const raw = await RawTester.activated(vehicle.port);
+  t.after(() => raw.close());
+  const frames = await raw.exchange("1001", "3E00");
+  assert.deepEqual(frames, ["8002/1001>0E00/00", "8001/1001>0E00/7E00"]);
+  udp.send("02FD400300000000", vehicle.port);
+  while ((await udp.next()) !== "4004/00");
 });
 
 test("a taken port rejects and leaves nothing open", async (t) => {
