@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { Command } from "commander";
+import fc from "fast-check";
 import { ecuConfig, shardCount, storePath, strictness } from "#config/derived.ts";
 import { addConfigOptions, configFromFlags } from "#config/flags.ts";
 import { type ConfigInput, loadConfig, problemText, readConfig } from "#config/load.ts";
@@ -311,4 +312,45 @@ test("a configuration of the CDA loads unchanged", (t) => {
   assert.equal(config.com_params.doip.logical_functional_address.value, 0xffff);
   assert.deepEqual(config.com_params.doip.connection_retry_delay.value, { secs: 1, nanos: 0 });
   assert.equal(config.ecu.HOVR4000?.com_params.doip?.logical_gateway_address?.value, 0x4000);
+});
+
+test("any file gives a configuration or problems, and never throws", (t) => {
+  const path = join(folder(t), "any.toml");
+  const line = fc.oneof(
+    fc.string({ maxLength: 20 }),
+    fc.constantFrom(
+      "[server]",
+      "[ecu.A]",
+      "[ecu.A.com_params.uds]",
+      "[[can.ecu_mappings]]",
+      "[com_params.doip.retry_period]",
+      "[data]",
+    ),
+    fc
+      .tuple(
+        fc.constantFrom("port", "value", "precedence", "ecu_name", "categories", "protocol", "[x]", "a.b"),
+        fc.constantFrom(
+          "1",
+          "-1",
+          "1.5",
+          "'x'",
+          "[]",
+          "{}",
+          "{ secs = 1 }",
+          "true",
+          "1979-05-27",
+          "9223372036854775807",
+        ),
+      )
+      .map(([key, value]) => `${key} = ${value}`),
+  );
+  fc.assert(
+    fc.property(fc.array(line, { maxLength: 6 }), (lines) => {
+      writeFileSync(path, lines.join("\n"));
+      const { config, problems } = readConfig({ file: path });
+      if (problems.length === 0) assert.equal(typeof config.server.port, "number");
+      for (const { message } of problems) assert.notEqual(message, "");
+    }),
+    { numRuns: 300 },
+  );
 });

@@ -6,6 +6,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import fc from "fast-check";
 import { exportJWK, SignJWT, UnsecuredJWT } from "jose";
 import { defaultConfig } from "#config/load.ts";
 import type { Config } from "#config/types.ts";
@@ -144,6 +145,27 @@ test("a cache of none verifies each time", async () => {
   const authenticator = await made;
   await authenticator.verify(header);
   assert(authenticator.verify(header) instanceof Promise);
+});
+
+test("whatever a header holds, only 401 and 403 come of it", async () => {
+  const authenticator = await setup().made;
+  const part = fc.oneof(
+    fc.base64String(),
+    fc.string(),
+    fc.json().map((text) => Buffer.from(text).toString("base64url")),
+  );
+  const header = fc.oneof(
+    fc.string(),
+    fc.array(part, { maxLength: 4 }).map((parts) => `Bearer ${parts.join(".")}`),
+  );
+  await fc.assert(
+    fc.asyncProperty(header, async (text) => {
+      const error = await Promise.resolve()
+        .then(() => authenticator.verify(text))
+        .catch((reason: unknown) => reason);
+      assert(error instanceof Fault && ["unauthorized", "forbidden"].includes(error.kind), String(error));
+    }),
+  );
 });
 
 // ---- jwt ---------------------------------------------------------------------------------------------------------------
