@@ -63,20 +63,15 @@ export class Wire {
     return !this.#dropped && this.#writer.write(frame);
   }
 
-  /** Silences the handler and closes the socket; what was queued in this turn, such as a NACK, may still leave. */
+  /**
+   * Silences the handler and closes the socket. What was queued in this turn, such as a NACK, is handed to the system before; what
+   * the peer does not take is given up, so that a stalled one holds no sockets here.
+   */
   drop(): void {
     if (this.#dropped) return;
     this.#dropped = true;
     this.#framer.stop();
-    const socket = this.#socket;
-    if (socket.connecting || socket.writableLength === 0) socket.destroy();
-    else process.nextTick(() => socket.destroySoon());
-  }
-
-  /** Destroys the socket at once, whatever is queued. */
-  destroy(): void {
-    this.drop();
-    this.#socket.destroy();
+    process.nextTick(() => this.#socket.destroy());
   }
 
   /** Resolves when the socket is gone. */

@@ -35,11 +35,7 @@ function connect(t: TestContext, entity: Entity, options: Partial<ConnectionOpti
     },
     ...options,
   });
-  t.after(async () => {
-    const closed = connection.close();
-    clock.advance(1_000);
-    await closed;
-  });
+  t.after(() => connection.close());
   return { connection, clock, events, log };
 }
 

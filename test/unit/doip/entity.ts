@@ -65,6 +65,7 @@ export class Entity {
   }
 
   #accept(socket: Socket): void {
+    socket.setNoDelay(true);
     this.open.add(socket);
     socket.on("close", () => this.open.delete(socket));
     socket.on("error", () => {});
