@@ -10,7 +10,7 @@ const keyName = (name: string): string => storedName("key", name);
 
 /** Storage over a provider's backend: names, the one transaction, and what its steps mean. `now` is wall-clock milliseconds. */
 export function createStorage(backend: StorageBackend, now: () => number = Date.now): Storage {
-  let busy = false;
+  let running: Promise<unknown> | undefined;
 
   function existing(name: string): string {
     const collection = collectionName(name);
@@ -24,8 +24,15 @@ export function createStorage(backend: StorageBackend, now: () => number = Date.
   }
 
   async function transaction<T>(work: (tx: StorageTransaction) => Promise<T> | T): Promise<T> {
-    if (busy) throw new Fault("storageBusy", "Another transaction is already active");
-    busy = true;
+    if (running !== undefined) throw new Fault("storageBusy", "Another transaction is already active");
+    const whole = runTransaction(work).finally(() => {
+      running = undefined;
+    });
+    running = whole.catch(() => undefined);
+    return whole;
+  }
+
+  async function runTransaction<T>(work: (tx: StorageTransaction) => Promise<T> | T): Promise<T> {
     const staged = new Set<string>();
     const copy = createWorkingCopy(backend);
     const { tx, end } = openTransaction(copy, backend, staged, now);
@@ -40,12 +47,14 @@ export function createStorage(backend: StorageBackend, now: () => number = Date.
       await end().catch(() => undefined);
       // What cannot be discarded now is swept at the next start; the outcome of the transaction stands either way.
       await backend.discard(staged).catch(() => undefined);
-      busy = false;
     }
   }
 
   return {
     transaction,
+    async idle() {
+      while (running !== undefined) await running;
+    },
     collections: () => backend.collections(),
     has: (name) => backend.hasCollection(collectionName(name)),
     async getOrCreate(name) {

@@ -1,9 +1,9 @@
 import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { Fault } from "#core/errors.ts";
 import { storageFault } from "./faults.ts";
 import { syncFolder } from "./folders.ts";
-import { type Environment, getRecord, openEnvironment, putRecord } from "./lmdb-env.ts";
+import { FORMAT_VERSION, MIGRATIONS, migrate } from "./format.ts";
+import { type Environment, openEnvironment } from "./lmdb-env.ts";
 import { STORAGE_TABLES, sweepStaged } from "./lmdb-storage.ts";
 import { lockFolder, type ProcessLock } from "./process-lock.ts";
 
@@ -38,14 +38,6 @@ export interface Store extends Readonly<Record<EnvironmentName, Environment>> {
   close(): Promise<void>;
 }
 
-/** Version of what the tables mean. */
-export const FORMAT_VERSION = 1;
-
-type Migration = (name: EnvironmentName, env: Environment) => void;
-
-/** `MIGRATIONS[n]` makes version n + 1 of version n, inside one transaction. */
-const MIGRATIONS: Readonly<Record<number, Migration>> = {};
-
 /**
  * Opens the store for this process: takes the lock (`conflict` names the holder), finishes an interrupted restore, opens the three
  * environments, migrates them and sweeps what an interrupted transaction left. The main thread calls it before any other thread
@@ -66,7 +58,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     for (const name of ENVIRONMENT_NAMES) {
       const env = await openStoreEnvironment(folder, name, { maxBytes: options.maxBytes[name] });
       opened.push(env);
-      await migrate(name, env);
+      await migrate(env, FORMAT_VERSION, MIGRATIONS);
       if (ENVIRONMENTS[name] === STORAGE_TABLES) swept += (await sweepStaged(env)).length;
     }
     const [databases, state, bulk] = opened as [Environment, Environment, Environment];
@@ -147,20 +139,4 @@ function finishSwap(folder: string): void {
   }
   rmSync(incomingFolder(folder), { recursive: true, force: true });
   rmSync(outgoingFolder(folder), { recursive: true, force: true });
-}
-
-async function migrate(name: EnvironmentName, env: Environment): Promise<void> {
-  const meta = env.table("meta");
-  const found = getRecord<number>(meta, "format");
-  if (found === FORMAT_VERSION) return;
-  if (found !== undefined && found > FORMAT_VERSION)
-    throw new Fault("storageIo", `${env.file} has format ${found}; this version knows up to ${FORMAT_VERSION}`);
-  await env.commit(`Migrating ${env.file}`, () => {
-    for (let version = found ?? FORMAT_VERSION; version < FORMAT_VERSION; version++) {
-      const migration = MIGRATIONS[version];
-      if (migration === undefined) throw new Fault("storageIo", `${env.file}: no way from format ${version} on`);
-      migration(name, env);
-    }
-    putRecord(meta, "format", FORMAT_VERSION);
-  });
 }

@@ -57,8 +57,8 @@ const SEEN = "folder/";
 export async function importDatabases(storage: Storage, folder: string, options: ImportOptions): Promise<ImportResult> {
   const result: ImportResult = { imported: [], unchanged: [], removed: [], broken: [] };
   const files = await mddFiles(folder, result.broken);
-  await storage.getOrCreate(CURRENT);
-  const importing = { storage, folder, options, result, exclusive: exclusively(), ...folderHistory(storage) };
+  const importing = { storage, folder, options, result, ...folderHistory(storage) };
+  if (!storage.has(CURRENT)) await change(importing, (tx) => tx.has(CURRENT) || tx.create(CURRENT));
   await removeGone(importing, files);
   const queue = files.values();
   const lane = async () => {
@@ -77,7 +77,6 @@ interface Importing {
   readonly folder: string;
   readonly options: ImportOptions;
   readonly result: ImportResult;
-  readonly exclusive: <T>(work: () => Promise<T>) => Promise<T>;
   /** The current set was made by an update, not by this folder. */
   readonly fromUpdate: boolean;
   /** Nothing is known of this folder yet. */
@@ -184,8 +183,17 @@ async function removeGone(importing: Importing, files: readonly FolderFile[]): P
   });
 }
 
-function change(importing: Importing, work: (tx: StorageTransaction) => Promise<void> | void): Promise<void> {
-  return importing.exclusive(() => importing.storage.transaction(work));
+/** One transaction, after those of others. */
+async function change({ storage }: Importing, work: (tx: StorageTransaction) => unknown): Promise<void> {
+  while (true) {
+    await storage.idle();
+    try {
+      await storage.transaction(work);
+      return;
+    } catch (error) {
+      if (!(error instanceof Fault && error.kind === "storageBusy")) throw error;
+    }
+  }
 }
 
 function storedHash(storage: Storage, key: string): string | undefined {
@@ -195,14 +203,4 @@ function storedHash(storage: Storage, key: string): string | undefined {
     if (error instanceof Fault && error.kind === "keyNotFound") return undefined;
     throw error;
   }
-}
-
-/** Runs what is handed to it one after the other, in order. */
-function exclusively(): <T>(work: () => Promise<T>) => Promise<T> {
-  let last: Promise<unknown> = Promise.resolve();
-  return (work) => {
-    const next = last.then(work);
-    last = next.catch(() => undefined);
-    return next;
-  };
 }

@@ -1,10 +1,10 @@
 import { lzma } from "@napi-rs/lzma";
 
 /**
- * Decodes an LZMA-alone stream on libuv's pool. The header must declare `uncompressedBytes`: that bounds what the decoder
- * writes. Rejects when the stream is damaged or its content has another length.
+ * Decodes an LZMA-alone stream on libuv's pool. The header must declare the uncompressed size: that bounds what the
+ * decoder writes. Rejects when the stream is damaged or its content has another length.
  */
-export function inflateLzma(lzmaAlone: Uint8Array, _uncompressedBytes: number): Promise<Uint8Array> {
+export function inflateLzma(lzmaAlone: Uint8Array): Promise<Uint8Array> {
   return lzma.decompress(lzmaAlone);
 }
 

@@ -9,7 +9,6 @@ import {
   ENVIRONMENTS,
   type EnvironmentName,
   environmentFile,
-  FORMAT_VERSION,
   incomingFolder,
   openStoreEnvironment,
   type Store,
@@ -19,6 +18,7 @@ import {
 } from "./environments.ts";
 import { storageFault } from "./faults.ts";
 import { syncFolder } from "./folders.ts";
+import { FORMAT_VERSION } from "./format.ts";
 import { type Environment, getRecord, openEnvironment, putRecord, removeKey } from "./lmdb-env.ts";
 import { type BlobRecord, removeBlob } from "./lmdb-storage.ts";
 

@@ -13,6 +13,8 @@ export interface Storage {
    * is on the disk. A second transaction while one is open: `storageBusy`.
    */
   transaction<T>(work: (tx: StorageTransaction) => Promise<T> | T): Promise<T>;
+  /** Resolves when no transaction is open: for work that can wait its turn. */
+  idle(): Promise<void>;
   /** Names of all collections, sorted. */
   collections(): string[];
   has(collection: string): boolean;

@@ -123,6 +123,26 @@ test("a folder is imported once, then only what changed", async (t) => {
   await assert.rejects(importDatabases(storage, join(folder, "absent"), { parse }), faultOf("storageIo"));
 });
 
+test("an import waits for a transaction of somebody else", async (t) => {
+  const { storage, folder } = await bench(t);
+  put(folder, "a.mdd", "a;1;aaa");
+  let go: () => void = () => undefined;
+  const upload = storage.transaction(
+    () =>
+      new Promise<void>((resolve) => {
+        go = resolve;
+      }),
+  );
+  const importing = importDatabases(storage, folder, {
+    parse(bytes) {
+      go();
+      return parse(bytes);
+    },
+  });
+  await Promise.all([upload, importing]);
+  assert.deepEqual(storage.list(CURRENT), ["a.mdd"]);
+});
+
 test("an applied set stays what the update made it, down to an empty one", async (t) => {
   const { storage, folder } = await bench(t);
   put(folder, "a.mdd", "a;1;aaa");

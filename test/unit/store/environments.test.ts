@@ -4,10 +4,12 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { CURRENT } from "#store/databases.ts";
 import { environmentFolder, incomingFolder, openStore } from "#store/environments.ts";
+import { migrate } from "#store/format.ts";
+import { getRecord, putRecord } from "#store/lmdb-env.ts";
 import { createLmdbPersistence } from "#store/lmdb-persistence.ts";
-import { createLmdbStorage } from "#store/lmdb-storage.ts";
+import { type BlobRecord, createLmdbStorage } from "#store/lmdb-storage.ts";
 import { backupStore, checkStore, compactStore, restoreStore, sweepOrphans } from "#store/maintenance.ts";
-import { contentOf, faultOf, MIB, someBytes, temporaryFolder } from "./support.ts";
+import { contentOf, faultOf, MIB, someBytes, storageEnvironment, temporaryFolder } from "./support.ts";
 
 const LIMITS = { databases: 256 * MIB, state: 64 * MIB, bulk: 256 * MIB };
 const MAPPED = { maxMappedBytes: 64 * MIB };
@@ -38,13 +40,21 @@ test("locks of processes that are gone, or of another life of a pid, are recover
   await store.close();
 });
 
-test("a store of a newer format is refused", async (t) => {
-  const folder = temporaryFolder(t);
-  const store = await openStore({ folder, maxBytes: LIMITS });
-  const { encodeRecord } = await import("#store/record.ts");
-  await store.state.put("meta", "format", encodeRecord("format", 99));
-  await store.close();
-  await assert.rejects(openStore({ folder, maxBytes: LIMITS }), /format 99; this version knows up to 1/);
+test("formats: a new one is current, an old one goes step by step, a future or unknown one is refused whole", async (t) => {
+  const env = await storageEnvironment(t);
+  const records = env.table("records");
+  await migrate(env, 2, {});
+  assert.equal(getRecord(env.table("meta"), "format"), 2);
+  await migrate(env, 4, {
+    2: () => putRecord(records, "steps", "2"),
+    3: () => putRecord(records, "steps", `${getRecord(records, "steps")}3`),
+  });
+  assert.equal(getRecord(records, "steps"), "23");
+  assert.equal(getRecord(env.table("meta"), "format"), 4);
+  await assert.rejects(migrate(env, 3, {}), /format 4; this version knows up to 3/);
+  await assert.rejects(migrate(env, 6, { 4: () => putRecord(records, "steps", "lost") }), /no way from format 5 on/);
+  assert.equal(getRecord(records, "steps"), "23");
+  assert.equal(getRecord(env.table("meta"), "format"), 4);
 });
 
 test("backup of a store at work, damage found, restore whole, compaction", async (t) => {
@@ -122,12 +132,12 @@ test("orphans and wrong counts are found, named and put right", async (t) => {
     await tx.write("c", "b", someBytes(100, 2));
   });
   await store.bulk.put("chunks", ["lost", 0], someBytes(10));
-  const { encodeRecord } = await import("#store/record.ts");
   const [id] = [...store.bulk.table("blobs").getKeys()].map(String);
   assert.ok(id);
-  const { decodeRecord } = await import("#store/record.ts");
-  const blob = decodeRecord<{ references: number }>(id, store.bulk.table("blobs").getBinary(id) as Buffer);
-  await store.bulk.put("blobs", id, encodeRecord(id, { ...blob, references: 5 }));
+  const blobs = store.bulk.table("blobs");
+  await store.bulk.commit("Miscounting", () =>
+    putRecord(blobs, id, { ...getRecord<BlobRecord>(blobs, id), references: 5 }),
+  );
   const problems = checkStore(store).problems.map(({ where, problem }) => `${where} ${problem}`);
   assert.equal(problems.length, 2, problems.join("; "));
   assert.match(
