@@ -21,6 +21,15 @@ const DataSchema = Type.Object({ value: HexSchema, writable: Type.Optional(Type.
 export const OWN_ROUTES: readonly ControlRoute[] = [
   {
     method: "GET",
+    path: "/x-sim",
+    doc: "these routes and what they do",
+    handle: () => ({
+      status: 200,
+      json: { items: OWN_ROUTES.map(({ method, path, doc }) => ({ method, path, doc })) },
+    }),
+  },
+  {
+    method: "GET",
     path: "/x-sim/ecus",
     doc: "ECUs with logical address, entity, and whether they are at work",
     handle: ({ vehicle }) => ({

@@ -35,6 +35,7 @@ export interface EndpointOptions {
   readonly entities: readonly Entity[];
   readonly misbehaviour: EntityMisbehaviour;
   readonly maxDataBytes: number;
+  /** Port 0: the endpoint's own. */
   readonly announceTargets: readonly UdpTarget[];
   /** Absent: no TLS listener. */
   readonly tls?: TlsOptions & { readonly port: number };
@@ -134,7 +135,9 @@ export class Endpoint implements ConnectionHost {
 
   /** One announcement of each entity, now. */
   announceOnce(targets: readonly UdpTarget[] = this.#options.announceTargets): void {
-    for (const entity of this.entities) for (const to of targets) this.#reply(announcement(entity), to);
+    for (const { address, port } of targets) {
+      for (const entity of this.entities) this.#reply(announcement(entity), { address, port: port || this.port });
+    }
   }
 
   /** Nothing listens for so many seconds, every connection is closed; UDP goes on. Then the entities announce themselves. */

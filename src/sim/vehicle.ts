@@ -1,9 +1,9 @@
 /** The simulated vehicle: its DoIP entities on their addresses, their ECUs, and the control server. */
 
-import { createSocket, type Socket as UdpSocket } from "node:dgram";
-import { once } from "node:events";
+import { isIPv4 } from "node:net";
 import { type Clock, systemClock } from "#core/time.ts";
 import { DISCOVERY_PORT } from "#doip/tables.ts";
+import { broadcastAddress, hearBroadcasts } from "./broadcast.ts";
 import { selfSignedCertificate } from "./certificate.ts";
 import { type ControlServer, startControlServer } from "./control-server.ts";
 import { Ecu, type EcuContext, type EcuOptions } from "./ecu.ts";
@@ -126,8 +126,9 @@ async function start(options: VehicleOptions): Promise<RunningVehicle> {
       closers.push(() => endpoint.close());
       await endpoint.open();
     }
-    const broadcast = await hearBroadcasts(endpoints, options);
-    if (broadcast !== undefined) closers.push(broadcast);
+    if (options.hearBroadcasts ?? options.entities.some(({ port }) => port !== 0)) {
+      closers.push(await hearBroadcasts(endpoints));
+    }
     const vehicle = assemble(endpoints, events, closers);
     if (options.controlPort !== undefined) {
       const control = await startControlServer(vehicle, options.controlPort, options.controlAddress ?? "127.0.0.1");
@@ -174,9 +175,7 @@ function buildEndpoint(
     };
   });
   const announceTargets =
-    typeof options.announce === "object"
-      ? options.announce.targets
-      : [{ address: isLoopback(address) ? LOOPBACK_BROADCAST : LIMITED_BROADCAST, port: port || DISCOVERY_PORT }];
+    typeof options.announce === "object" ? options.announce.targets : [{ address: broadcastAddress(address), port }];
   return new Endpoint({
     address,
     port,
@@ -186,46 +185,14 @@ function buildEndpoint(
     announceTargets,
     clock,
     events,
-    ...(options.tls === undefined ? {} : { tls: tlsOptions(options.tls) }),
+    ...(options.tls === undefined ? {} : { tls: tlsOptions(options.tls, address) }),
   });
 }
 
-function tlsOptions(tls: TlsListenerOptions) {
-  const own = tls.cert === undefined || tls.key === undefined ? selfSignedCertificate("doip-entity") : undefined;
-  return { ...own, ...tls, port: tls.port ?? 0 };
-}
-
-const LIMITED_BROADCAST = "255.255.255.255";
-const LOOPBACK_BROADCAST = "127.255.255.255";
-const ANY = "0.0.0.0";
-
-function isLoopback(address: string): boolean {
-  return address.startsWith("127.");
-}
-
-/**
- * A socket bound to one address does not hear broadcasts on Linux. On loopback only the broadcast address itself is bound, so that a
- * tester on the same host keeps the datagrams that are meant for it.
- */
-async function hearBroadcasts(
-  endpoints: readonly Endpoint[],
-  options: VehicleOptions,
-): Promise<(() => Promise<unknown>) | undefined> {
-  const ipv4 = endpoints.filter(({ address }) => address !== ANY && !address.includes(":"));
-  const fixed = options.entities.some(({ port }) => port !== 0);
-  if (ipv4.length === 0 || !(options.hearBroadcasts ?? fixed)) return undefined;
-  const socket = createSocket({ type: "udp4", reuseAddr: true });
-  socket.on("error", () => {});
-  socket.on("message", (bytes, { address, port }) => {
-    for (const endpoint of ipv4) endpoint.receiveDatagram(bytes, { address, port });
-  });
-  socket.bind(ipv4[0]!.port, ipv4.every(({ address }) => isLoopback(address)) ? LOOPBACK_BROADCAST : ANY);
-  await once(socket, "listening");
-  return () => closeUdp(socket);
-}
-
-function closeUdp(socket: UdpSocket): Promise<void> {
-  return new Promise((resolve) => socket.close(() => resolve()));
+function tlsOptions(tls: TlsListenerOptions, address: string) {
+  const own = tls.cert === undefined || tls.key === undefined;
+  const made = own ? selfSignedCertificate("doip-entity", isIPv4(address) ? [address] : []) : undefined;
+  return { ...tls, ...made, port: tls.port ?? 0 };
 }
 
 interface Assembled extends RunningVehicle {

@@ -84,6 +84,7 @@ const CASES: readonly (readonly [
   ],
   ["POST", "/token", "grant_type=password&client_id=a&client_secret=b", 500, "application/x-www-form-urlencoded"],
   ["POST", "/token", "{}", 415],
+  ["GET", "/x-sim", undefined, 200],
   ["GET", "/x-sim/ecus", undefined, 200],
   ["PUT", "/x-sim/ecus/FLXC1000/misbehaviour", '{"ack":"none","delay":{"kind":"uniform","minMs":1,"maxMs":2}}', 200],
   ["PUT", "/x-sim/ecus/FLXC1000/misbehaviour", '{"ack":"sometimes"}', 400],
