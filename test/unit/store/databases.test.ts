@@ -126,6 +126,7 @@ test("a folder is imported once, then only what changed", async (t) => {
 test("an import waits for a transaction of somebody else", async (t) => {
   const { storage, folder } = await bench(t);
   put(folder, "a.mdd", "a;1;aaa");
+  await storage.getOrCreate(CURRENT);
   let go: () => void = () => undefined;
   const upload = storage.transaction(
     () =>
