@@ -16,11 +16,11 @@ const HEADERS_ENV = "UWS_HTTP_MAX_HEADERS_SIZE";
  * Loads the addon with room for `maxHeaderBytes` of request headers. Fault `misconfigured` names what to install when no build fits
  * this Node and libc.
  */
-export function loadUws(maxHeaderBytes: number): UwsModule {
+export function loadUws(maxHeaderBytes: number, candidates: readonly string[] = CANDIDATES): UwsModule {
   process.env[HEADERS_ENV] ??= String(maxHeaderBytes);
   const require = createRequire(import.meta.url);
   const problems: string[] = [];
-  for (const name of CANDIDATES) {
+  for (const name of candidates) {
     try {
       return require(name) as UwsModule;
     } catch (error) {
