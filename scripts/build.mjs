@@ -30,7 +30,7 @@ const { metafile } = await build({
   entryPoints,
   outdir: "dist",
   bundle: true,
-  // shared chunks: what loads lazily in the source loads lazily in the bundle. They lie beside cli.js, where core/entries.ts counts on them
+  // shared chunks: what loads lazily in the source loads lazily in the bundle. They lie beside cli.js, where fleet/entries.ts counts on them
   splitting: true,
   chunkNames: "[name]-[hash]",
   platform: "node",

@@ -1,0 +1,96 @@
+/** What systemd is told (sd_notify(3)): ready, alive, stopping. Does nothing when nobody listens. */
+import type { Health, HealthStatus } from "./health.ts";
+
+export interface Notifier {
+  /** Says that the program ends on purpose; the watchdog is no longer fed. */
+  stopping(): void;
+  /** Ends the notices without a word. */
+  close(): void;
+}
+
+export interface NotifyChannel {
+  send(text: string, done?: () => void): void;
+  close(): void;
+}
+
+export interface NotifierOptions {
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  /** Default: datagrams to `NOTIFY_SOCKET`. */
+  readonly channel?: NotifyChannel;
+  readonly onProblem?: (message: string) => void;
+}
+
+/** Notices for a change of the part `main`: it alone says whether the program serves; the other parts may fail and be mended. */
+export function noticesFor(before: HealthStatus | undefined, now: HealthStatus | undefined): readonly string[] {
+  if (before !== "Up" && now === "Up") return ["READY=1"];
+  return before === "Up" && now === "Failed" ? ["WATCHDOG=trigger"] : [];
+}
+
+/** Period of the watchdog's feeding, ms: half of what systemd allows. Undefined when this process is not watched. */
+export function watchdogPeriodMs(env: Readonly<Record<string, string | undefined>>, pid: number): number | undefined {
+  const micros = Number(env.WATCHDOG_USEC);
+  const isMeant = env.WATCHDOG_PID === undefined || Number(env.WATCHDOG_PID) === pid;
+  return isMeant && Number.isInteger(micros) && micros > 0 ? Math.max(1, micros / 2_000) : undefined;
+}
+
+/** Follows `health` and tells systemd. Undefined when the environment names no socket. */
+export async function startNotifier(health: Health, options: NotifierOptions = {}): Promise<Notifier | undefined> {
+  const env = options.env ?? process.env;
+  const path = env.NOTIFY_SOCKET;
+  if (path === undefined || path === "") return undefined;
+  const channel = options.channel ?? (await openSocket(path, options.onProblem ?? (() => {})));
+  if (channel === undefined) return undefined;
+
+  let before: HealthStatus | undefined;
+  const look = () => {
+    const { status, components } = health.snapshot();
+    const main = components.find(({ name }) => name === "main")?.status;
+    for (const notice of noticesFor(before, main)) channel.send(`${notice}\nSTATUS=${status}`);
+    before = main;
+  };
+  const leave = health.onChange(look);
+  look();
+  // a timer of the main thread's loop: when the loop hangs, so does the feeding
+  const periodMs = watchdogPeriodMs(env, process.pid);
+  const timer = periodMs === undefined ? undefined : setInterval(() => channel.send("WATCHDOG=1"), periodMs);
+  timer?.unref();
+  const rest = () => {
+    leave();
+    clearInterval(timer);
+  };
+  return {
+    close() {
+      rest();
+      channel.close();
+    },
+    stopping() {
+      rest();
+      channel.send("STOPPING=1", () => channel.close());
+    },
+  };
+}
+
+/** Node has no datagram sockets of the file system; the package that has them is optional. The socket keeps the process alive. */
+async function openSocket(path: string, onProblem: (message: string) => void): Promise<NotifyChannel | undefined> {
+  try {
+    const { DgramSocket } = await import("node-unix-socket");
+    const socket = new DgramSocket();
+    socket.on("error", (error: Error) => onProblem(`systemd cannot be told: ${error.message}`));
+    const address = path.startsWith("@") ? `\0${path.slice(1)}` : path;
+    return {
+      send(text, done) {
+        const bytes = Buffer.from(text);
+        socket.sendTo(bytes, 0, bytes.length, address, (error) => {
+          if (error instanceof Error) onProblem(`systemd cannot be told: ${error.message}`);
+          done?.();
+        });
+      },
+      close: () => socket.close(),
+    };
+  } catch (error) {
+    onProblem(
+      `NOTIFY_SOCKET is set, and node-unix-socket does not load: ${error instanceof Error ? error.message : error}`,
+    );
+    return undefined;
+  }
+}

@@ -1,0 +1,86 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { createHealth, type HealthStatus } from "#telemetry/health.ts";
+import { noticesFor, startNotifier, watchdogPeriodMs } from "#telemetry/systemd.ts";
+
+const CHANGES: [before: HealthStatus | undefined, now: HealthStatus | undefined, notices: string[]][] = [
+  [undefined, "Starting", []],
+  ["Starting", "Up", ["READY=1"]],
+  [undefined, "Up", ["READY=1"]],
+  ["Up", "Up", []],
+  ["Up", "Failed", ["WATCHDOG=trigger"]],
+  ["Starting", "Failed", []],
+  ["Failed", "Up", ["READY=1"]],
+];
+for (const [before, now, notices] of CHANGES) {
+  test(`systemd: main ${before} to ${now}`, () => assert.deepEqual(noticesFor(before, now), notices));
+}
+
+const WATCHDOGS: [env: Record<string, string>, periodMs: number | undefined][] = [
+  [{}, undefined],
+  [{ WATCHDOG_USEC: "10000000" }, 5_000],
+  [{ WATCHDOG_USEC: "10000000", WATCHDOG_PID: "7" }, 5_000],
+  [{ WATCHDOG_USEC: "10000000", WATCHDOG_PID: "8" }, undefined],
+  [{ WATCHDOG_USEC: "0" }, undefined],
+  [{ WATCHDOG_USEC: "soon" }, undefined],
+  [{ WATCHDOG_USEC: "1" }, 1],
+];
+for (const [env, periodMs] of WATCHDOGS) {
+  test(`watchdog ${JSON.stringify(env)}`, () => assert.equal(watchdogPeriodMs(env, 7), periodMs));
+}
+
+test("without a socket nobody is told", async () => {
+  assert.equal(await startNotifier(createHealth(), { env: {} }), undefined);
+});
+
+test("ready with main, fed at half the watchdog's time, silent after stopping", async (t) => {
+  t.mock.timers.enable({ apis: ["setInterval"] });
+  const sent: string[] = [];
+  const health = createHealth();
+  const env = { NOTIFY_SOCKET: "/x", WATCHDOG_USEC: "2000000" };
+  const channel = { send: (text: string) => void sent.push(text), close: () => {} };
+  const notifier = await startNotifier(health, { env, channel });
+  health.set("main", "Starting");
+  health.set("database", "Failed");
+  health.set("main", "Up");
+  t.mock.timers.tick(2_000);
+  notifier?.stopping();
+  health.set("main", "Failed");
+  t.mock.timers.tick(2_000);
+  assert.deepEqual(sent, ["READY=1\nSTATUS=Failed", "WATCHDOG=1", "WATCHDOG=1", "STOPPING=1"]);
+});
+
+test("a real socket hears it", async (t) => {
+  const { DgramSocket } = await import("node-unix-socket").catch(() => ({ DgramSocket: undefined }));
+  if (DgramSocket === undefined) return t.skip("node-unix-socket is not installed");
+  const folder = mkdtempSync(join(tmpdir(), "notify-"));
+  const listener = new DgramSocket();
+  t.after(() => {
+    listener.close();
+    rmSync(folder, { recursive: true });
+  });
+  listener.bind(join(folder, "s"));
+  const heard = once(listener, "data");
+  const health = createHealth();
+  health.set("main", "Up");
+  const notifier = await startNotifier(health, { env: { NOTIFY_SOCKET: join(folder, "s") } });
+  t.after(() => notifier?.close());
+  const [bytes] = await heard;
+  assert.equal(String(bytes), "READY=1\nSTATUS=Up");
+});
+
+test("a socket that is not there is a problem, not the end", async (t) => {
+  const health = createHealth();
+  health.set("main", "Up");
+  let tell: (message: string) => void = () => {};
+  const problem = new Promise<string>((resolve) => {
+    tell = resolve;
+  });
+  const notifier = await startNotifier(health, { env: { NOTIFY_SOCKET: "/nowhere/s" }, onProblem: tell });
+  t.after(() => notifier?.close());
+  assert.match(await problem, /systemd cannot be told|does not load/);
+});
