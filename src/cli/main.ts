@@ -11,6 +11,7 @@ interface CommandModule {
 
 const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = {
   serve: () => import("./serve.ts"),
+  demo: () => import("./demo.ts"),
   simulate: () => import("./simulate.ts"),
   config: () => import("./config-command.ts"),
   "generate-config": () => import("./config-command.ts"),

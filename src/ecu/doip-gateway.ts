@@ -44,7 +44,7 @@ export function connectGateway(
   });
   return {
     open: (target, handler) => transport.open(target, handler),
-    announce: (ip, version) => transport.connection.announce(ip, version),
+    announce: (ip, version) => transport.announce(ip, version),
     close: () => transport.close(),
   };
 }

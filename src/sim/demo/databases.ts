@@ -75,16 +75,7 @@ const sessionServices = Object.entries(SESSIONS).map(([name, subFunction]) =>
 const security = { semantic: "SECURITY", classes: [functClass("SecurityAccess")] };
 const seed = value("SecuritySeed", byteField("Seed", 8), { byte: 2, semantic: "DATA" });
 const key = value("SecurityKey", byteField("Key", 8), { byte: 2, semantic: "DATA" });
-const requestSeed = service(
-  "Level_3_RequestSeed",
-  [
-    sidRequest(0x27),
-    codedConst("SUBFUNCTION_RQ", 0x03, 8, { byte: 1 }),
-    value("Record", byteField("Record", 0), { byte: 2 }),
-  ],
-  [sidResponse(0x27), codedConst("SUBFUNCTION_PR", 0x03, 8, { byte: 1 }), seed],
-  security,
-);
+const requestSeed = subFunctionService("Level_3_RequestSeed", 0x27, 0x03, { response: [seed] }, security);
 const sendKey = subFunctionService(
   "Level_3_SendKey",
   0x27,
