@@ -95,10 +95,13 @@ function refusalText(fault: FaultData, nrc: unknown): string {
   return typeof nrc === "number" ? nrcText(nrc) : "";
 }
 
-/** An ECU's failure beside the results of others (functional groups): other codes than the same failure of a whole request. */
+/**
+ * A failure beside the results of others (functional groups): of an ECU, with other codes than the same failure of a whole request,
+ * or of a parameter of its answer.
+ */
 export function toDataError(fault: FaultData): SovdError {
   const json = toErrorObject(fault);
-  if (fault.kind === "ecuRefused") return json;
+  if (fault.kind === "ecuRefused" || fault.kind === "dataError") return json;
   json["x-errorsource"] = "ecu";
   if (FAULTS[fault.kind].status === 400 && fault.kind !== "invalidParameter") {
     json.error_code = "invalid-response-content";

@@ -78,6 +78,12 @@ test("an ECU's failure among others: codes of their own", () => {
     vendor_code: "bad-request",
     "x-errorsource": "ecu",
   });
+  assert.deepEqual(toDataError({ kind: "dataError", message: "m", details: { value: "x" } }), {
+    message: "m",
+    error_code: "vendor-specific",
+    vendor_code: "error-interpreting-message",
+    parameters: { value: "x" },
+  });
   assert.equal(toDataError({ kind: "notResponding", message: "m" }).error_code, "not-responding");
   assert.equal(toDataError({ kind: "ecuRefused", message: "m" })["x-errorsource"], "ECU");
   assert.deepEqual(toErrorObject({ kind: "notFound", message: "m", details: { name: "x" } }).parameters, { name: "x" });
