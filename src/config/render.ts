@@ -27,7 +27,14 @@ export function configToml(config: Config): string {
   return `${sectionLines(SCHEMA, config, [], { mark: "", doc: false }).join("\n").trim()}\n`;
 }
 
-function sectionLines(node: AnySection, values: unknown, path: readonly string[], style: Style): string[] {
+/** `isEntry`: an empty table says something here, namely that it is there. */
+function sectionLines(
+  node: AnySection,
+  values: unknown,
+  path: readonly string[],
+  style: Style,
+  isEntry = false,
+): string[] {
   const entries = Object.entries(node.keys as Keys);
   const table = isTree(values) ? values : {};
   const lines: string[] = [];
@@ -39,8 +46,8 @@ function sectionLines(node: AnySection, values: unknown, path: readonly string[]
     else children.push(...childLines(child, value, [...path, key], style));
   }
   if (path.length === 0) return [...lines, ...children];
-  const isEmpty = lines.length === 0;
-  return [...(isEmpty && !style.doc ? [] : header(node, path, style)), ...lines, ...children];
+  const needsHeader = lines.length > 0 || style.doc || isEntry;
+  return [...(needsHeader ? header(node, path, style) : []), ...lines, ...children];
 }
 
 function header(node: AnySection, path: readonly string[], style: Style): string[] {
@@ -119,11 +126,7 @@ function mapValues(node: MapOf, value: unknown, path: readonly string[], style: 
   const entries = Object.entries(isTree(value) ? value : {});
   if (node.item.kind === "section") {
     const item = node.item;
-    return entries.flatMap(([key, entry]) => {
-      const lines = sectionLines(item, entry, [...path, key], style);
-      const own = header(item, [...path, key], style);
-      return lines[1] === own[1] ? lines : [...own, ...lines];
-    });
+    return entries.flatMap(([key, entry]) => sectionLines(item, entry, [...path, key], style, true));
   }
   const item = node.item;
   if (item.kind === "leaf") {
