@@ -76,6 +76,12 @@ export class Tape {
     return index;
   }
 
+  private addNumber(mark: Mark, key: Key | undefined, value: number): void {
+    // in two statements: adding may exchange the array
+    const index = this.add(mark, key, undefined);
+    this.number[index] = value;
+  }
+
   open(mark: typeof Mark.OBJECT | typeof Mark.ARRAY, key: Key | undefined): number {
     return this.add(mark, key, undefined);
   }
@@ -88,12 +94,12 @@ export class Tape {
 
   numeric(key: Key | undefined, value: number | bigint): void {
     if (typeof value === "bigint") this.add(Mark.BIG, key, value);
-    else this.number[this.add(Mark.NUMBER, key, undefined)] = value;
+    else this.addNumber(Mark.NUMBER, key, value);
   }
 
   /** A single-precision float: written in its shortest form. */
   single(key: Key | undefined, value: number): void {
-    this.number[this.add(Mark.SINGLE, key, undefined)] = value;
+    this.addNumber(Mark.SINGLE, key, value);
   }
 
   text(key: Key | undefined, bytes: Uint8Array, start: number, length: number, encoding: TextEncoding): void {
