@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { Builder } from "flatbuffers";
-import type { EcuData, SDG } from "../../../src/mdd/generated/description.ts";
+import type { EcuData, NormalDOP, SDG } from "../../../src/mdd/generated/description.ts";
 import { verifyEcuData } from "../../../src/mdd/verify/verify.ts";
 import { writeEcuData } from "../../../src/mdd/writer/write.ts";
 import { databaseOf, NO_SHARED, REAL_FILES, sharedFile } from "../../fixtures/mdd.ts";
@@ -97,7 +97,60 @@ const named = writeEcuData(NAMED);
 const unterminated = new Uint8Array(named);
 unterminated[placeOf(named, "LAYER_A") + 4 + 7] = 1;
 
+/** The root table's vtable: its size, then the table's size, as two 16-bit words. */
+function rootVtable(size: number, tableBytes: number): Uint8Array {
+  const view = new DataView(named.buffer, named.byteOffset, named.length);
+  const root = view.getUint32(0, true);
+  return broken(named, root - view.getInt32(root, true), size + tableBytes * 0x1_0000);
+}
+
+const maskType = { specific_data_type: "StandardLengthType", specific_data: { bit_mask: [0xaa, 0xbb, 0xcc] } } as const;
+const masked = databaseOfType({ diag_coded_type: maskType });
+const maskPlace = Buffer.from(masked).indexOf(Uint8Array.of(3, 0, 0, 0, 0xaa, 0xbb, 0xcc));
+
+/** A database whose only content is a normal DOP. */
+function databaseOfType(dop: NormalDOP): Uint8Array {
+  const data = { key_dop: { specific_data_type: "NormalDOP", specific_data: dop } } as const;
+  return writeEcuData({ variants: [{ parent_refs: [{ ref_type: "TableDop", ref: data }] }] });
+}
+
+/** The same database four bytes later: what was aligned to eight no longer is. */
+function shifted(bytes: Uint8Array): Uint8Array {
+  const moved = new Uint8Array(bytes.length + 4);
+  moved.set(bytes, 4);
+  new DataView(moved.buffer).setUint32(0, new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true) + 4, true);
+  return moved;
+}
+
+const scales = [{ rational_co_effs: { numerator: [0.5] } }];
+const coefficients = databaseOfType({ compu_method: { internal_to_phys: { compu_scales: scales } } });
+
+const DOP_PATH = "EcuData.variants[0].parent_refs[0].ref.key_dop.specific_data";
+
 const PROBLEMS = [
+  { name: "vtable too long", bytes: rootVtable(0x7ffe, 8), problem: /vtable of 32766 bytes/, path: "EcuData" },
+  { name: "vtable too short", bytes: rootVtable(2, 8), problem: /vtable of 2 bytes/, path: "EcuData" },
+  { name: "vtable of odd size", bytes: rootVtable(21, 8), problem: /vtable of 21 bytes/, path: "EcuData" },
+  { name: "table too long", bytes: rootVtable(4, 0x7ffc), problem: /table of 32764 bytes/, path: "EcuData" },
+  { name: "table too short", bytes: rootVtable(4, 2), problem: /table of 2 bytes/, path: "EcuData" },
+  {
+    name: "list too long",
+    bytes: broken(masked, maskPlace, 0xffff),
+    problem: /list leads outside/,
+    path: `${DOP_PATH}.diag_coded_type.specific_data.bit_mask`,
+  },
+  {
+    name: "list of doubles not aligned",
+    bytes: shifted(coefficients),
+    problem: /list is not aligned/,
+    path: `${DOP_PATH}.compu_method.internal_to_phys.compu_scales[0].rational_co_effs.numerator`,
+  },
+  {
+    name: "double not aligned",
+    bytes: shifted(databaseOfType({ unit_ref: { factorsitounit: 2 } })),
+    problem: /field is not aligned/,
+    path: `${DOP_PATH}.unit_ref.factorsitounit`,
+  },
   { name: "empty", bytes: new Uint8Array(), problem: /no 0 bytes/, path: "EcuData" },
   { name: "root outside", bytes: broken(named, 0, 0x7fff_ff00), problem: /offset leads outside/, path: "EcuData" },
   { name: "root backwards", bytes: broken(named, 0, 0xffff_fff0), problem: /offset leads outside/, path: "EcuData" },
