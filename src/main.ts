@@ -13,7 +13,9 @@ import { withDocumentation } from "#http/openapi.ts";
 import { type HttpServer, startHttpServer } from "#http/server.ts";
 import { createAuthenticator } from "#security/authenticator.ts";
 import type { SovdContext } from "#sovd/context.ts";
+import { createEmbeddedFiles } from "#sovd/embedded-files.ts";
 import { createFlashFiles } from "#sovd/flash-files.ts";
+import { metricsRoutes } from "#sovd/metrics.ts";
 import { sovdOptionsOf } from "#sovd/options.ts";
 import { sovdRoutes } from "#sovd/routes.ts";
 import { createSovdContext } from "#sovd/wiring.ts";
@@ -23,9 +25,11 @@ import { createLmdbStorage } from "#store/lmdb-storage.ts";
 import type { Persistence } from "#store/persistence.ts";
 import { createHealth, type Health } from "#telemetry/health.ts";
 import { createLogger, type Log } from "#telemetry/logger.ts";
-import { createEmbeddedFiles } from "#update/embedded-files.ts";
+import { createMetrics, type Metrics } from "#telemetry/metrics.ts";
+import { startNotifier } from "#telemetry/systemd.ts";
 import type { JobTable } from "#update/jobs.ts";
 import type { LoadResult } from "#update/load.ts";
+import { observeFleet, requestObserver } from "./observe.ts";
 
 /** Bytes of the key that signs tokens of mode `development`. */
 const TOKEN_KEY_BYTES = 32;
@@ -57,9 +61,11 @@ export async function startServer(config: Config, log: Log = createLogger(config
     idleTimeoutMs: config.jobs.idle_timeout_ms,
     maxHeapMb: config.jobs.max_heap_mib,
   });
-  const { fleet, communication } = createFleet(config, health, log);
+  const metrics = createMetrics(config.limits.metric_series);
+  const { fleet, communication } = createFleet(config, health, log, metrics);
   const context = await createContext({ config, store, persistence, fleet, health, log });
-  const server = await listen(config, context, log);
+  const server = await listen(config, context, log, metrics);
+  const notifier = await startNotifier(health, { onProblem: (problem) => log.scope("systemd").warn(problem) });
   const ready = bringUp({ config, jobs, fleet, communication, health, log });
   return {
     port: server.port,
@@ -71,6 +77,7 @@ export async function startServer(config: Config, log: Log = createLogger(config
     log,
     ready,
     close: once(async () => {
+      notifier?.stopping();
       await server.close();
       context.close();
       await ready.catch(() => {});
@@ -79,12 +86,13 @@ export async function startServer(config: Config, log: Log = createLogger(config
       await jobs.stop();
       await persistence.flush();
       await store.close();
+      notifier?.close();
       await log.close();
     }),
   };
 }
 
-function createFleet(config: Config, health: Health, log: Log) {
+function createFleet(config: Config, health: Health, log: Log, metrics: Metrics) {
   const fleet: VehicleFleet = new VehicleFleet({
     shards: shardCount(config),
     entry: workerEntry("gateway"),
@@ -100,9 +108,11 @@ function createFleet(config: Config, health: Health, log: Log) {
     gate: (deadlineMs) => communication.gate(deadlineMs),
     onLog: (message) => log.record(message),
     onShardDied: (index, deaths) => {
+      observed.shardDied(index);
       if (deaths >= HOPELESS_DEATHS) health.set("main", "Failed", { shard: index, deathsInAMinute: deaths });
     },
   });
+  const observed = observeFleet(fleet, metrics);
   const communication = new Communication({
     mode: config.communication.init_mode,
     clock: systemClock,
@@ -159,13 +169,13 @@ async function tokenKey(persistence: Persistence): Promise<Uint8Array> {
   return Buffer.from(persistence.get("security", "token-key"), "base64");
 }
 
-function listen(config: Config, context: SovdContext, log: Log): Promise<HttpServer> {
+function listen(config: Config, context: SovdContext, log: Log, metrics: Metrics): Promise<HttpServer> {
   const { http, server, limits } = config;
   const options = context.options;
   return startHttpServer({
     address: server.address,
     port: server.port,
-    routes: withDocumentation(sovdRoutes(options), options),
+    routes: withDocumentation([...sovdRoutes(options), ...metricsRoutes(metrics)], options),
     context,
     clock: systemClock,
     ...(http.tls_certificate === undefined || http.tls_key === undefined
@@ -186,6 +196,7 @@ function listen(config: Config, context: SovdContext, log: Log): Promise<HttpSer
     trustForwarded: http.trust_forwarded,
     corsOrigins: http.cors_origins,
     closeTimeoutMs: config.process.shutdown_timeout_ms,
+    observe: requestObserver(metrics),
   }).then((running) => {
     log.scope("http").info({ address: server.address, port: running.port }, "listening");
     return running;

@@ -20,6 +20,8 @@ export function register(program: Command): void {
     for (const risk of risks(config)) logger.warn(risk);
     const server = await startServer(config, log);
     const end = endOnSignals(() => server.close());
+    // After logrotate: without a handler the signal would end the process.
+    process.on("SIGHUP", () => log.reopen());
     try {
       await server.ready;
       if (config.database.exit_no_database_loaded && server.fleet.ecus.length === 0) {

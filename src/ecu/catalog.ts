@@ -3,8 +3,7 @@
 import { ecuConfig } from "#config/derived.ts";
 import type { Config } from "#config/types.ts";
 import { toFaultData } from "#core/errors.ts";
-import type { BrokenDatabase, CatalogEntry } from "#fleet/catalog.ts";
-import type { DatabaseReference } from "#fleet/messages.ts";
+import type { BrokenDatabase, CatalogEntry, DatabaseReference } from "#fleet/messages.ts";
 import { type ComParamSettings, type ResolvedComParams, resolveComParams } from "#mdd/query/com-param-resolution.ts";
 import { type Database, openDatabase } from "#mdd/query/database.ts";
 import { chooseProtocol } from "#mdd/query/protocols.ts";

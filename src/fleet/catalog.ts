@@ -1,34 +1,6 @@
 /** From what the databases say to the ECUs of the vehicle: which database speaks for which name. Pure. */
 import { compareRevisions } from "#store/databases.ts";
-import type { ComParams } from "#uds/com-params.ts";
-import type { DatabaseReference } from "./messages.ts";
-
-/** One diagnostic database of the current set, as the jobs thread read it with the configuration in force. */
-export interface CatalogEntry extends DatabaseReference {
-  readonly name: string;
-  readonly revision: string;
-  /** A database without variants describes functional groups, not an ECU. */
-  readonly functional: boolean;
-  readonly gatewayAddress: number | undefined;
-  readonly ecuAddress: number | undefined;
-  readonly comParams: ComParams;
-  readonly protocol: string | undefined;
-  /** Functional groups (lower case): for an ECU those it belongs to, for a functional description those it defines. */
-  readonly groups: readonly string[];
-  /** Configured additional component fields that this ECU is listed in. */
-  readonly fields: readonly string[];
-}
-
-export interface BrokenDatabase {
-  readonly file: string;
-  readonly problem: string;
-}
-
-export interface Catalog {
-  readonly generation: number;
-  readonly entries: readonly CatalogEntry[];
-  readonly broken: readonly BrokenDatabase[];
-}
+import type { BrokenDatabase, CatalogEntry, DatabaseReference } from "./messages.ts";
 
 /**
  * One entry per ECU name. Of several with one name and one address the highest revision stands; with different addresses none can

@@ -1,9 +1,12 @@
 import { Fault, toFaultData } from "#core/errors.ts";
 import type { Clock } from "#core/time.ts";
 import type { CallOptions, EcuView, Fleet, GatewayView } from "./api.ts";
-import { type BrokenDatabase, type Catalog, type CatalogEntry, selectEcus, selectGroups } from "./catalog.ts";
+import { selectEcus, selectGroups } from "./catalog.ts";
 import { mergeOutcomes, type ShardAnswer } from "./group.ts";
 import type {
+  BrokenDatabase,
+  Catalog,
+  CatalogEntry,
   DatabaseReference,
   EcuAssignment,
   EcuCallName,

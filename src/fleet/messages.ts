@@ -256,6 +256,35 @@ export interface EcuAssignment extends DatabaseReference {
   readonly groups: readonly string[];
 }
 
+// ---- jobs thread → main ----------------------------------------------------------------------------------------------
+
+/** One diagnostic database of the current set, as the jobs thread read it with the configuration in force. */
+export interface CatalogEntry extends DatabaseReference {
+  readonly name: string;
+  readonly revision: string;
+  /** A database without variants describes functional groups, not an ECU. */
+  readonly functional: boolean;
+  readonly gatewayAddress: number | undefined;
+  readonly ecuAddress: number | undefined;
+  readonly comParams: ComParams;
+  readonly protocol: string | undefined;
+  /** Functional groups (lower case): for an ECU those it belongs to, for a functional description those it defines. */
+  readonly groups: readonly string[];
+  /** Configured additional component fields that this ECU is listed in. */
+  readonly fields: readonly string[];
+}
+
+export interface BrokenDatabase {
+  readonly file: string;
+  readonly problem: string;
+}
+
+export interface Catalog {
+  readonly generation: number;
+  readonly entries: readonly CatalogEntry[];
+  readonly broken: readonly BrokenDatabase[];
+}
+
 // ---- shard → main ----------------------------------------------------------------------------------------------------
 
 export type EcuStateWord = "Online" | "Offline" | "NotTested" | "Duplicate" | "Disconnected" | "NoVariantDetected";

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { type CatalogEntry, selectEcus, selectGroups } from "#fleet/catalog.ts";
+import { selectEcus, selectGroups } from "#fleet/catalog.ts";
+import type { CatalogEntry } from "#fleet/messages.ts";
 
 const entry = (over: Partial<CatalogEntry>): CatalogEntry => ({
   database: "a.mdd",

@@ -1,9 +1,9 @@
 /** Files that diagnostic databases carry, read from the store. */
 import { createHash } from "node:crypto";
 import type { EcuView } from "#fleet/api.ts";
-import type { EmbeddedFile, EmbeddedFiles } from "#sovd/context.ts";
 import { type ChunkProperties, CURRENT, databaseProperties } from "#store/databases.ts";
 import type { Storage } from "#store/storage.ts";
+import type { EmbeddedFile, EmbeddedFiles } from "./context.ts";
 
 const DEFAULT_TYPE = "application/octet-stream";
 const ID_LENGTH = 32;

@@ -1,0 +1,45 @@
+/** What the running parts report, as metrics. Labels are bounded by the registry; hot series are held. */
+
+import { formatAddress } from "#core/bytes.ts";
+import type { VehicleFleet } from "#fleet/fleet.ts";
+import type { RequestRecord } from "#http/server.ts";
+import type { Metrics, Series } from "#telemetry/metrics.ts";
+
+interface RouteSeries {
+  readonly seconds: Series;
+  readonly byStatus: Map<number, Series>;
+}
+
+/** Takes each finished request. No allocation for a route and status seen before. */
+export function requestObserver(metrics: Metrics): (record: RequestRecord) => void {
+  const known = new Map<string, RouteSeries>();
+  return ({ method, route = "unknown", status, durationMs }) => {
+    const key = `${method} ${route}`;
+    let series = known.get(key);
+    if (series === undefined) {
+      series = { seconds: metrics.series("sovd_http_request_seconds", { method, route }), byStatus: new Map() };
+      known.set(key, series);
+    }
+    let count = series.byStatus.get(status);
+    if (count === undefined) {
+      count = metrics.series("sovd_http_requests_total", { method, route, status: String(status) });
+      series.byStatus.set(status, count);
+    }
+    count.inc();
+    series.seconds.observe(durationMs / 1_000);
+  };
+}
+
+/** Follows ECUs, gateways and shards; returns what to call when a shard died. */
+export function observeFleet(fleet: VehicleFleet, metrics: Metrics): { shardDied(index: number): void } {
+  fleet.onEcu((ecu) => metrics.series("sovd_ecu_online", { ecu: ecu.id }).set(ecu.state === "Online" ? 1 : 0));
+  fleet.onChange(() => {
+    for (const { logicalAddress, connected } of fleet.gateways) {
+      metrics.series("sovd_gateway_connected", { gateway: formatAddress(logicalAddress) }).set(connected ? 1 : 0);
+    }
+    for (const shard of fleet.shards) {
+      metrics.series("sovd_shard_in_flight", { shard: String(shard.index) }).set(shard.inFlight);
+    }
+  });
+  return { shardDied: (index) => metrics.series("sovd_shard_restarts_total", { shard: String(index) }).inc() };
+}
