@@ -81,7 +81,9 @@ function operationOf(one: Route, options: SovdOptions): Json {
 /** Method and path segments in one word: unique because method and path are. */
 function operationId(one: Route): string {
   const words = one.path.split(/[^A-Za-z0-9]+/).filter((word) => word !== "");
-  return one.method + words.map((word) => word[0]!.toUpperCase() + word.slice(1)).join("");
+  return (
+    one.method + (words.length === 0 ? ["root"] : words).map((word) => word[0]!.toUpperCase() + word.slice(1)).join("")
+  );
 }
 
 function parametersOf(one: Route): Json[] {

@@ -39,6 +39,8 @@ interface Mount<T> {
 /** Longer paths match nothing. */
 const MAX_SEGMENTS = 32;
 const MAX_CACHED_PATHS = 4096;
+/** Longer paths are looked up each time, so that the memory stays small whatever is asked. */
+const MAX_CACHED_LENGTH = 256;
 
 function createNode<T>(): Node<T> {
   return { fixed: new Map(), parameter: undefined, leaves: new Map() };
@@ -76,6 +78,7 @@ export class Router<T> {
   }
 
   #remember(method: string, path: string, match: Match<T>): Match<T> {
+    if (path.length > MAX_CACHED_LENGTH) return match;
     let cache = this.#cache.get(method);
     if (cache === undefined || cache.size >= MAX_CACHED_PATHS) {
       cache = new Map();

@@ -171,6 +171,12 @@ export const DEVIATIONS: readonly Deviation[] = [
     ours: "`data` and `operations` too, with indexes of their own",
     where: "sovd/apps.ts",
   },
+  {
+    subject: "GET of a base path",
+    cda: "404",
+    ours: "links to the vehicle's collections",
+    where: "sovd/vehicle.ts",
+  },
   { subject: "`/version-info`", cda: "absent", ours: "served at the root", where: "sovd/version.ts" },
   {
     subject: "flash files",

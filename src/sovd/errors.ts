@@ -22,6 +22,9 @@ type ErrorOptions = Pick<SovdOptions, "truncatedAnswerStatus" | "retryAfterS">;
 /** The CDA writes the plural, ISO 17978-3 the singular. */
 const ISO_PRECONDITION = "precondition-not-fulfilled";
 
+/** What a caller learns of a mistake of ours; the log tells the rest. */
+const UNEXPECTED: FaultData = { kind: "internal", message: "Internal Server Error" };
+
 /** Base paths of the CDA keep its spelling of error codes. */
 export function usesCdaSpelling(base: string): boolean {
   return base.startsWith("/vehicle/");
@@ -29,7 +32,7 @@ export function usesCdaSpelling(base: string): boolean {
 
 /** Status, headers and error object of whatever was thrown. `base` decides the spelling of `error_code`. */
 export function toErrorAnswer(error: unknown, base: string, options: ErrorOptions): ErrorAnswer {
-  const fault = toFaultData(error);
+  const fault = error instanceof Fault ? toFaultData(error) : UNEXPECTED;
   const spec: FaultSpec = FAULTS[fault.kind];
   const json = toErrorObject(fault);
   if (json.error_code === "preconditions-not-fulfilled" && !usesCdaSpelling(base)) json.error_code = ISO_PRECONDITION;

@@ -18,9 +18,11 @@ import { modeRoutes } from "./modes.ts";
 import { operationRoutes } from "./operations.ts";
 import { resetRoutes } from "./reset.ts";
 import type { Route } from "./route.ts";
+import { vehicleRoutes } from "./vehicle.ts";
 import { versionRoutes } from "./version.ts";
 
 const ALWAYS: readonly Route[] = [
+  ...vehicleRoutes,
   ...versionRoutes,
   ...authorizeRoutes,
   ...lockRoutes,

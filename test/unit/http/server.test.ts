@@ -1,10 +1,15 @@
 /** The front end over real sockets: limits, slow and vanishing clients, HEAD, shutting down. */
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
 import { request as httpRequest } from "node:http";
 import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { request, type Dispatcher as UndiciDispatcher } from "undici";
+import { promisify } from "node:util";
+import { Agent, request, type Dispatcher as UndiciDispatcher } from "undici";
 import { systemClock } from "#core/time.ts";
 import { withDocumentation } from "#http/openapi.ts";
 import { type HttpServerOptions, type RequestRecord, startHttpServer } from "#http/server.ts";
@@ -242,6 +247,24 @@ test("connections beyond the limit are closed", async (t) => {
   first.write("GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
   await once(first, "data");
   assert.equal(await raw(port, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n"), "");
+});
+
+test("TLS: links say https", async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), "tls-"));
+  t.after(() => rm(folder, { recursive: true }));
+  const [key, cert] = [join(folder, "key.pem"), join(folder, "cert.pem")];
+  const args = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1"];
+  try {
+    await promisify(execFile)("openssl", [...args, "-subj", "/CN=localhost", "-keyout", key, "-out", cert]);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    return t.skip("openssl is not installed");
+  }
+  const { port } = await serve(t, { tls: { key_file_name: key, cert_file_name: cert } });
+  const dispatcher = new Agent({ connect: { rejectUnauthorized: false } });
+  t.after(() => dispatcher.close());
+  const answer = await request(`https://127.0.0.1:${port}${V}/components`, { dispatcher });
+  assert.equal((await bodyOf(answer)).items[0].href, `https://127.0.0.1:${port}${E}`);
 });
 
 test("browsers from other origins only as configured", async (t) => {

@@ -65,10 +65,18 @@ test("a truncated answer is 400, or 502 by choice", () => {
   );
 });
 
-test("what is no fault is 500 and gives nothing of the server away but its message", () => {
-  const { status, json } = answer(new TypeError("boom"));
-  assert.equal(status, 500);
-  assert.deepEqual(Object.keys(json), ["message", "error_code"]);
+test("what is no fault is 500, tells the caller nothing and the log everything", async () => {
+  const boom = new TypeError("/secret/path");
+  assert.deepEqual(answer(boom), {
+    status: 500,
+    json: { message: "Internal Server Error", error_code: "sovd-server-failure" },
+  });
+  const car = vehicle();
+  car.fleet.script = () => {
+    throw boom;
+  };
+  assert.equal((await car.request("GET", `${V}/components/flxc1000/data/vin`)).status, 500);
+  assert.deepEqual(car.problems, [boom]);
 });
 
 test("an ECU's failure among others: codes of their own", () => {

@@ -30,6 +30,17 @@ async function groupLocked(outcome: GroupOutcome, options = {}): Promise<Vehicle
   return car;
 }
 
+test("a base path alone shows where to go", async () => {
+  const { json } = await vehicle().request("GET", "/SOVD/v1/", { as: null });
+  const root = "http://car:20002/sovd/v1";
+  assert.deepEqual(json, {
+    components: `${root}/components`,
+    apps: `${root}/apps`,
+    functions: `${root}/functions`,
+    locks: `${root}/locks`,
+  });
+});
+
 test("components: links by the request's host, additional fields", async () => {
   const car = vehicle({ componentFields: ["x-can", "x-lin"] });
   car.fleet.ecus = car.fleet.ecus.map((one, i) => (i === 0 ? { ...one, fields: ["x-can"] } : one));
