@@ -115,4 +115,5 @@ const addons = nativeAddons();
 if (addons.length > 0) {
   console.error(`native addons loaded: ${addons.join(", ")}`);
   process.exitCode = 1;
-} else console.log(`no native addon loaded${sink === undefined ? "?" : ""}`);
+} else console.log("no native addon loaded");
+if (sink === undefined) throw new Error("nothing was measured");

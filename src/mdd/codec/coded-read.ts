@@ -47,6 +47,7 @@ export function readCoded(
   cell: Cell,
 ): number {
   cell.problem = "";
+  cell.kind = CellKind.EMPTY;
   switch (coded.lengthKind) {
     case LengthKind.STANDARD:
       return readStandard(coded, payload, end, byte, bit, cell);

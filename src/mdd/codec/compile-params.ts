@@ -11,17 +11,14 @@ import {
   Reserved,
   SpecificDOPData,
   System,
-  TableDop,
   TableKey,
-  TableKeyReference,
-  type TableRow,
-  TableRow as TableRowTable,
   TableStruct,
   Value,
 } from "#mdd/generated/dataformat.ts";
 import { codedOf, compileDop } from "./compile-dop.ts";
-import { elements } from "./compile-scalar.ts";
-import { addScalar, type Compiler, keyOf, linkKeys } from "./compiler.ts";
+import { elements, MAX_VALUE_BITS } from "./compile-scalar.ts";
+import { compileTable } from "./compile-table.ts";
+import { addScalar, type Compiler, keyOf } from "./compiler.ts";
 import { Category, type Failing } from "./compu.ts";
 import { codecFault } from "./errors.ts";
 import { internalOf } from "./input.ts";
@@ -32,11 +29,9 @@ import {
   type Internal,
   LengthKind,
   type ParamList,
-  type RowPlan,
   type Scalar,
   type Step,
   StepKind,
-  type TablePlan,
   TargetKind,
 } from "./plan.ts";
 import { type PositionFacts, processingOrder, resolvePosition } from "./positions.ts";
@@ -105,6 +100,10 @@ const EMPTY: Omit<Step, "key" | "bytePosition" | "bitPosition"> = {
   problem: "",
 };
 
+function reservedStep(bits: number): Content {
+  return bits > MAX_VALUE_BITS ? brokenStep(`RESERVED of ${bits} bits`) : { kind: StepKind.RESERVED, bits };
+}
+
 function brokenStep(problem: string): Content {
   return { kind: StepKind.BROKEN, problem };
 }
@@ -131,7 +130,7 @@ function compileContent(c: Compiler, param: Param, context: ListContext): Conten
     case ParamSpecificData.System:
       return valued(c, StepKind.SYSTEM, param.specificData(new System())?.dop() ?? null, null);
     case ParamSpecificData.Reserved:
-      return { kind: StepKind.RESERVED, bits: param.specificData(new Reserved())?.bitLength() ?? 0 };
+      return reservedStep(param.specificData(new Reserved())?.bitLength() ?? 0);
     case ParamSpecificData.MatchingRequestParam:
       return matching(c, param, param.specificData(new MatchingRequestParam()), context.request);
     case ParamSpecificData.TableKey:
@@ -261,7 +260,8 @@ function matching(
 ): Content {
   const position = match?.requestBytePos() ?? 0;
   const bytes = match?.byteLength() ?? 0;
-  if (match === null || position < 0) return brokenStep(`MATCHING-REQUEST-PARAM of request byte ${position}`);
+  if (match === null || position < 0 || bytes === 0)
+    return brokenStep(`MATCHING-REQUEST-PARAM of ${bytes} bytes at request byte ${position}`);
   const content = { kind: StepKind.MATCHING_REQUEST, requestPosition: position, requestBytes: bytes };
   const source = request?.steps.find((step) => step.bytePosition === position && step.bitPosition === 0);
   if (source === undefined || source.targetKind !== TargetKind.SCALAR) return content;
@@ -282,56 +282,6 @@ function matching(
 function tableStep(c: Compiler, kind: StepKind, key: TableKey | null, keyName: string): Content {
   const table = key === null ? undefined : compileTable(c, key, keyName);
   return typeof table === "number" ? { kind, target: table } : brokenStep(table ?? "TABLE-KEY without content");
-}
-
-function compileTable(c: Compiler, key: TableKey, keyName: string): number | string {
-  if (key.tableKeyReferenceType() === TableKeyReference.TableRow) {
-    const row = key.tableKeyReference(new TableRowTable());
-    if (row === null) return "TABLE-KEY without TABLE-ROW";
-    return addTable(c, `row ${row.bb_pos} ${keyName}`, () => ({ keyName, rows: [], fixed: row, keyScalar: -1 }));
-  }
-  const table =
-    key.tableKeyReferenceType() === TableKeyReference.TableDop ? key.tableKeyReference(new TableDop()) : null;
-  if (table === null) return "TABLE-KEY without TABLE";
-  const scalar = compileDop(c, table.keyDop());
-  if (scalar.kind !== TargetKind.SCALAR) return "a table key needs a simple DOP";
-  return addTable(c, `table ${table.bb_pos} ${keyName}`, () => ({
-    keyName,
-    rows: elements(table.rowsLength(), (i) => table.rows(i)),
-    fixed: undefined,
-    keyScalar: scalar.index,
-  }));
-}
-
-interface TableSource {
-  readonly keyName: string;
-  readonly rows: readonly TableRow[];
-  readonly fixed: TableRow | undefined;
-  readonly keyScalar: number;
-}
-
-function addTable(c: Compiler, memo: string, source: () => TableSource): number {
-  const known = c.targets.get(memo);
-  if (known !== undefined) return known.index;
-  const { keyName, rows, fixed, keyScalar } = source();
-  const plans = rows.map((row) => compileRow(c, row));
-  const byText = new Map<string, RowPlan>();
-  for (const row of plans) for (const text of [row.key.name, row.keyText]) if (!byText.has(text)) byText.set(text, row);
-  const fixedRow = fixed === undefined ? undefined : compileRow(c, fixed);
-  const plan: TablePlan = { keyScalar, rows: plans, byText, keyRegister: -1, keyName, fixedRow };
-  linkKeys(c, plan);
-  const index = c.pool.tables.push(plan) - 1;
-  c.targets.set(memo, { kind: TargetKind.BROKEN, index });
-  return index;
-}
-
-function compileRow(c: Compiler, row: TableRow): RowPlan {
-  const dop = row.structure() ?? row.dop();
-  return {
-    key: keyOf(c, row.shortName() ?? ""),
-    keyText: row.key() ?? "",
-    target: dop === null ? undefined : compileDop(c, dop),
-  };
 }
 
 function factsOf(c: Compiler, param: Param, content: Content): PositionFacts {

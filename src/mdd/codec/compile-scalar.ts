@@ -30,7 +30,7 @@ export const MAX_ELEMENTS = 1 << 16;
 const MAX_INTEGER_BITS = 64;
 
 /** Longest value of fixed length; a message cannot be longer. */
-const MAX_VALUE_BITS = 8 * (16 << 20);
+export const MAX_VALUE_BITS = 8 * (16 << 20);
 
 const BASES: Readonly<Record<DataType, Base>> = {
   [DataType.A_INT_32]: Base.INT,

@@ -7,6 +7,9 @@ import { Base, type CodedType, type Internal, type Key, type Scalar, type Step }
 import { formatBytes } from "./render.ts";
 import { decodeText } from "./text.ts";
 
+/** Bytes of an unreadable value that a problem shows. */
+const MAX_SHOWN_BYTES = 64;
+
 /** Decodes a simple DOP onto the tape. */
 export function decodeScalar(
   s: DecodeState,
@@ -28,7 +31,12 @@ export function decodeScalar(
 export function showScalar(s: DecodeState, scalar: Scalar, key: Key, register: number, at: number, next: number): void {
   const { cell, phys, tape } = s;
   if (cell.problem !== "") {
-    noteError(s, key.name, cell.problem, formatBytes(s.payload.subarray(at, next), "hex"));
+    noteError(
+      s,
+      key.name,
+      cell.problem,
+      formatBytes(s.payload.subarray(at, Math.min(next, at + MAX_SHOWN_BYTES)), "hex"),
+    );
     return;
   }
   if (scalar.compu.category === Category.IDENTICAL || cell.kind === CellKind.EMPTY) {

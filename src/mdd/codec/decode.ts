@@ -2,9 +2,9 @@
  * Runs a plan over the bytes of a message, onto the tape (ISO 22901-1 §7.3.6.10, §7.4.8, §7.4.9). Never throws and never reads outside;
  * failures are data. One file, because parameters hold DOPs that hold parameters.
  */
-import { readBig, readNumber, spannedBytes } from "./bits.ts";
-import { CellKind, numberBytes } from "./coded-read.ts";
-import { decodeScalar, internalValue, matches, showInternal, showScalar } from "./decode-scalar.ts";
+import { CellKind } from "./coded-read.ts";
+import { decodeConstant, decodeMatching, decodePhysConst, decodeReserved } from "./decode-param.ts";
+import { decodeScalar } from "./decode-scalar.ts";
 import { type DecodeState, FAILED, fail, failShort, noteError, readValue } from "./decode-state.ts";
 import { jsonBytes } from "./json-bytes.ts";
 import type { Comparable } from "./limits.ts";
@@ -43,10 +43,14 @@ export function decodeList(s: DecodeState, list: ParamList, origin: number, end:
 /** A hidden parameter only moves the cursor and fills its register; when it is not there, nothing moves. */
 function decodeHidden(s: DecodeState, step: Step, at: number, end: number): number {
   const first = s.tape.count;
-  const errors = s.errors.length;
+  const { length: errors } = s.errors;
+  const { length: notes } = s.notes;
+  const { length: depth } = s.path;
   const next = decodeStep(s, step, at, end);
   s.tape.count = first;
   s.errors.length = errors;
+  s.notes.length = notes;
+  s.path.length = depth;
   if (next !== FAILED) return next;
   s.failure = undefined;
   s.isShort = false;
@@ -56,27 +60,18 @@ function decodeHidden(s: DecodeState, step: Step, at: number, end: number): numb
 function decodeStep(s: DecodeState, step: Step, at: number, end: number): number {
   if (!s.tape.hasRoom()) return fail(s, "BadPayload", "the answer holds too many values");
   switch (step.kind) {
+    case StepKind.PHYS_CONST:
+      if (step.targetKind === TargetKind.SCALAR) return decodePhysConst(s, step, at, end);
+      return decodeStepTarget(s, step, at, end);
     case StepKind.VALUE:
     case StepKind.LENGTH_KEY:
     case StepKind.SYSTEM:
       if (step.targetKind === TargetKind.SCALAR)
         return decodeScalar(s, step.target, step.key, at, step.bitPosition, end, step.register);
-      return decodeTarget(
-        s,
-        step.targetKind,
-        step.target,
-        step.key,
-        at,
-        step.bitPosition,
-        end,
-        step.isFlat,
-        step.register,
-      );
+      return decodeStepTarget(s, step, at, end);
     case StepKind.CODED_CONST:
     case StepKind.NRC_CONST:
       return decodeConstant(s, step, at, end);
-    case StepKind.PHYS_CONST:
-      return decodePhysConst(s, step, at, end);
     case StepKind.RESERVED:
       return decodeReserved(s, step, at, end);
     case StepKind.MATCHING_REQUEST:
@@ -93,79 +88,9 @@ function decodeStep(s: DecodeState, step: Step, at: number, end: number): number
   }
 }
 
-function decodeConstant(s: DecodeState, step: Step, at: number, end: number): number {
-  const coded = s.pool.scalars[step.target]!.coded;
-  const next = readValue(s, coded, step.key.name, at, step.bitPosition, end);
-  if (next === FAILED || !matches(s, step, coded)) return FAILED;
-  showInternal(s, coded, step.key);
-  if (step.register >= 0) s.registers[step.register] = internalValue(coded, s.cell);
-  return next;
-}
-
-function decodePhysConst(s: DecodeState, step: Step, at: number, end: number): number {
-  if (step.targetKind !== TargetKind.SCALAR)
-    return decodeTarget(
-      s,
-      step.targetKind,
-      step.target,
-      step.key,
-      at,
-      step.bitPosition,
-      end,
-      step.isFlat,
-      step.register,
-    );
-  const scalar = s.pool.scalars[step.target]!;
-  const next = readValue(s, scalar.coded, step.key.name, at, step.bitPosition, end);
-  if (next === FAILED || !matches(s, step, scalar.coded)) return FAILED;
-  showScalar(s, scalar, step.key, step.register, at, next);
-  return next;
-}
-
-/** Bits that a number of RESERVED has at most; more are shown as bytes. */
-const MAX_RESERVED_NUMBER_BITS = 32;
-
-function decodeReserved(s: DecodeState, step: Step, at: number, end: number): number {
-  const next = at + spannedBytes(step.bitPosition, step.bits);
-  if (next > end) return failShort(s, next, end, step.key.name);
-  if (step.bits === 0) return at;
-  if (step.bits <= MAX_RESERVED_NUMBER_BITS)
-    s.tape.numeric(step.key, readNumber(s.payload, at, step.bitPosition, step.bits, false));
-  else if (step.bitPosition === 0 && step.bits % 8 === 0) s.tape.bytes(step.key, s.payload, at, next - at);
-  else {
-    const bytes = Uint8Array.from(numberBytes(readBig(s.payload, at, step.bitPosition, step.bits, false), step.bits));
-    s.tape.bytes(step.key, bytes, 0, bytes.length);
-  }
-  return next;
-}
-
-/** Bytes that repeat a part of the request: they must equal it, and mean what the request's parameter there means. */
-function decodeMatching(s: DecodeState, step: Step, at: number, end: number): number {
-  const next = at + step.requestBytes;
-  if (next > end) return failShort(s, next, end, step.key.name);
-  if (!step.isHidden && !echoes(s, step, at)) return FAILED;
-  if (step.targetKind === TargetKind.SCALAR && step.constants.length === 0) {
-    if (decodeScalar(s, step.target, step.key, at, step.bitPosition, end, step.register) === FAILED) return FAILED;
-  } else if (step.constants.length > 0) {
-    if (decodeConstant(s, step, at, end) === FAILED) return FAILED;
-  } else if (step.requestBytes <= 4)
-    s.tape.numeric(step.key, readNumber(s.payload, at, 0, 8 * step.requestBytes, false));
-  else s.tape.bytes(step.key, s.payload, at, step.requestBytes);
-  return next;
-}
-
-function echoes(s: DecodeState, step: Step, at: number): boolean {
-  const { payload, request } = s;
-  if (request === undefined) return true;
-  const end = step.requestPosition + step.requestBytes;
-  for (let i = 0; i < step.requestBytes; i++)
-    if (request[step.requestPosition + i] !== payload[at + i]) {
-      const expected = [...request.subarray(step.requestPosition, end)].join(", ");
-      const got = [...payload.subarray(at, at + step.requestBytes)].join(", ");
-      fail(s, "BadPayload", `${step.requestName}: Expected [${expected}], got [${got}]`, step.key.name);
-      return false;
-    }
-  return true;
+function decodeStepTarget(s: DecodeState, step: Step, at: number, end: number): number {
+  const { targetKind, target, key, bitPosition, isFlat, register } = step;
+  return decodeTarget(s, targetKind, target, key, at, bitPosition, end, isFlat, register);
 }
 
 /** Depth of nested DOPs; databases of real ECUs need about ten. */

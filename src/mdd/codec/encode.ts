@@ -3,86 +3,34 @@
  * kind and text and name the parameter.
  */
 import { spannedBytes } from "./bits.ts";
-import { naturalBytes, type Output, writeCoded } from "./coded-write.ts";
-import { Category, type Phys, PhysKind, toPhysical } from "./compu.ts";
-import { type CodecErrorKind, codecFault, pointer } from "./errors.ts";
+import { writeCoded } from "./coded-write.ts";
+import { Category } from "./compu.ts";
+import {
+  deferLengthKey,
+  encodeConstant,
+  encodeDtc,
+  encodeLengthKey,
+  encodeScalar,
+  physicalOf,
+  refuseOverride,
+} from "./encode-scalar.ts";
+import { type Encoder, listed, type Members, memberOf, membersOf, refuseUnknown } from "./encoder.ts";
 import { internalOf } from "./input.ts";
 import type { Comparable } from "./limits.ts";
 import {
   AT_CURSOR,
   FieldKind,
   type FieldPlan,
-  type Internal,
   type MuxPlan,
   type ParamList,
-  type Pool,
-  type Scalar,
   type Step,
   StepKind,
   TargetKind,
 } from "./plan.ts";
-import type { ByteFormat } from "./render.ts";
 import { rowOf, selectCase } from "./select.ts";
 
-/** Longest request; UDS over DoIP could carry 4 GiB, no ECU does. */
-const MAX_REQUEST_BYTES = 16 << 20;
-
-/** A scratch buffer that grew beyond this is given back. */
-const KEPT_BYTES = 1 << 20;
-
+/** Nested structures; databases of real ECUs need about ten. */
 const MAX_DEPTH = 64;
-
-type Members = Readonly<Record<string, unknown>>;
-
-/** A length key that the caller left out: written when the length is known. */
-interface PendingKey {
-  readonly step: Step;
-  readonly at: number;
-}
-
-/** A request under construction; one is used again and again. */
-export class Encoder implements Output {
-  bytes = new Uint8Array(256);
-  length = 0;
-  pool!: Pool;
-  isStrict = false;
-  byteFormat: ByteFormat = "hex";
-  readonly path: (string | number)[] = [];
-  /** Physical values of keys, by register. */
-  registers: unknown[] = [];
-  pending: (PendingKey | undefined)[] = [];
-
-  begin(pool: Pool, isStrict: boolean, byteFormat: ByteFormat): void {
-    if (this.bytes.length > KEPT_BYTES) this.bytes = new Uint8Array(256);
-    else this.bytes.fill(0, 0, this.length);
-    this.length = 0;
-    this.pool = pool;
-    this.isStrict = isStrict;
-    this.byteFormat = byteFormat;
-    this.path.length = 0;
-    this.registers = pool.registers.length === 0 ? this.registers : [];
-    this.pending = pool.registers.length === 0 ? this.pending : [];
-  }
-
-  extend(end: number): void {
-    if (end <= this.length) return;
-    if (end > MAX_REQUEST_BYTES) this.fail("BadPayload", `the request would be longer than ${MAX_REQUEST_BYTES} bytes`);
-    if (end > this.bytes.length) {
-      const grown = new Uint8Array(Math.max(end, 2 * this.bytes.length));
-      grown.set(this.bytes.subarray(0, this.length));
-      this.bytes = grown;
-    }
-    this.length = end;
-  }
-
-  fail(kind: CodecErrorKind, text: string): never {
-    throw codecFault(kind, text, pointer(this.path));
-  }
-
-  take(): Uint8Array {
-    return this.bytes.slice(0, this.length);
-  }
-}
 
 /** Writes the parameters of a list that starts at `origin`. @returns where the last of them ends */
 export function encodeList(e: Encoder, list: ParamList, origin: number, members: Members): number {
@@ -99,19 +47,6 @@ export function encodeList(e: Encoder, list: ParamList, origin: number, members:
     if (step.register >= 0 && e.pending[step.register]?.step === step)
       e.fail("InvalidRequest", `Required LengthKey parameter '${step.key.name}' missing`);
   return last;
-}
-
-function refuseUnknown(e: Encoder, names: ReadonlySet<string>, members: Members): void {
-  const unknown = Object.keys(members).filter((name) => !names.has(name));
-  if (unknown.length > 0) e.fail("BadPayload", `Unexpected parameters in request: ${listed(unknown)}`);
-}
-
-function listed(names: readonly string[]): string {
-  return `[${names.map((name) => JSON.stringify(name)).join(", ")}]`;
-}
-
-function memberOf(members: Members, name: string): unknown {
-  return Object.hasOwn(members, name) ? members[name] : undefined;
 }
 
 function encodeStep(e: Encoder, step: Step, at: number, members: Members): number {
@@ -152,21 +87,6 @@ const KIND_NAMES: Partial<Record<StepKind, string>> = {
   [StepKind.TABLE_ENTRY]: "TableEntry",
 };
 
-function encodeConstant(e: Encoder, step: Step, at: number): number {
-  return writeCoded(e.pool.scalars[step.target]!.coded, e, at, step.bitPosition, step.constants[0]!, undefined);
-}
-
-function refuseOverride(e: Encoder, step: Step, value: unknown): void {
-  const given = internalOf(e.pool.scalars[step.target]!, value, e.byteFormat, e);
-  if (!isSame(given, step.constants[0]!))
-    e.fail("InvalidRequest", `Parameter '${step.key.name}' is a constant and cannot be changed`);
-}
-
-function isSame(a: Internal, b: Internal): boolean {
-  if (typeof a !== "object" || typeof b !== "object") return a === b;
-  return a.length === b.length && a.every((byte, i) => byte === b[i]);
-}
-
 function encodeValue(e: Encoder, step: Step, at: number, value: unknown): number {
   const given = value === undefined && step.targetKind === TargetKind.SCALAR ? step.fallback : value;
   if (given === undefined) {
@@ -205,93 +125,6 @@ function encodeTarget(
     default:
       return e.fail("InvalidDatabase", e.pool.problems[index]!);
   }
-}
-
-function encodeScalar(e: Encoder, scalar: Scalar, at: number, bit: number, value: unknown, register: number): number {
-  const { coded } = scalar;
-  const isLeftOut = value === "" && coded.lengthRegister >= 0 && e.registers[coded.lengthRegister] === 0;
-  const internal = isLeftOut ? EMPTY : internalOf(scalar, value, e.byteFormat, e);
-  const bytes = coded.lengthRegister < 0 ? undefined : settleLength(e, scalar, internal);
-  if (register >= 0) e.registers[register] = physicalOf(scalar, internal, value);
-  return writeCoded(coded, e, at, bit, internal, bytes);
-}
-
-const EMPTY = new Uint8Array(0);
-
-const phys: Phys = { kind: PhysKind.NONE, number: 0, text: undefined, problem: "" };
-
-/** Physical value that decoding will find for an internal one. */
-function physicalOf(scalar: Scalar, internal: Internal, given: unknown): unknown {
-  if (typeof internal === "object") return given;
-  if (scalar.compu.category === Category.IDENTICAL) return internal;
-  toPhysical(scalar.compu, internal, scalar.physical, phys);
-  return phys.kind === PhysKind.NUMBER ? phys.number : phys.kind === PhysKind.TEXT ? phys.text!.text : internal;
-}
-
-/** Length in bytes of a value under a length key: what the key says, or what it is then made to say. */
-function settleLength(e: Encoder, scalar: Scalar, internal: Internal): number {
-  const { lengthRegister, lengthKeyName, lengthUnitBits } = scalar.coded;
-  const said = e.registers[lengthRegister];
-  if (said === undefined) {
-    const pending = e.pending[lengthRegister];
-    const bytes = naturalBytes(scalar.coded, internal);
-    if (pending === undefined)
-      return e.fail("InvalidRequest", `Required LengthKey parameter '${lengthKeyName}' missing`);
-    e.pending[lengthRegister] = undefined;
-    encodeLengthKey(e, pending.step, pending.at, (bytes * 8) / lengthUnitBits);
-    if (e.registers[lengthRegister] !== (bytes * 8) / lengthUnitBits) contradicts(e, lengthKeyName, bytes);
-    return bytes;
-  }
-  const bytes = typeof said === "number" ? (said * lengthUnitBits) / 8 : Number.NaN;
-  const isWrong = typeof internal === "object" ? bytes !== internal.length : !Number.isInteger(bytes) || bytes < 0;
-  if (isWrong) contradicts(e, lengthKeyName, naturalBytes(scalar.coded, internal));
-  return bytes;
-}
-
-function contradicts(e: Encoder, keyName: string, bytes: number): never {
-  return e.fail("InvalidRequest", `LengthKey parameter '${keyName}' contradicts a value of ${bytes} bytes`);
-}
-
-function encodeLengthKey(e: Encoder, step: Step, at: number, value: unknown): number {
-  if (step.targetKind !== TargetKind.SCALAR) return e.fail("InvalidDatabase", "a length key needs a simple DOP");
-  return encodeScalar(e, e.pool.scalars[step.target]!, at, step.bitPosition, value, step.register);
-}
-
-/** Leaves room for the key; `settleLength` fills it. */
-function deferLengthKey(e: Encoder, step: Step, at: number): number {
-  if (step.fallback !== undefined) return encodeLengthKey(e, step, at, step.fallback);
-  const scalar = e.pool.scalars[step.target];
-  if (step.register < 0 || step.targetKind !== TargetKind.SCALAR || scalar === undefined || scalar.coded.bits === 0)
-    return e.fail("InvalidRequest", `Required LengthKey parameter '${step.key.name}' missing`);
-  e.pending[step.register] = { step, at };
-  e.registers[step.register] = undefined;
-  const next = at + spannedBytes(step.bitPosition, scalar.coded.bits);
-  e.extend(next);
-  return next;
-}
-
-function encodeDtc(e: Encoder, index: number, at: number, bit: number, value: unknown): number {
-  const code = isMembers(value) ? memberOf(value, "code") : value;
-  if (typeof code !== "number" && typeof code !== "bigint")
-    return e.fail("InvalidDatabase", "a trouble code must be given as a number");
-  return writeCoded(e.pool.dtcs[index]!.coded, e, at, bit, code, undefined);
-}
-
-function isMembers(value: unknown): value is Members {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-/** A JSON value as the CDA's messages show it. */
-function described(value: unknown): string {
-  if (value === null) return "Null";
-  if (typeof value === "string") return `String(${JSON.stringify(value)})`;
-  if (typeof value === "boolean") return `Bool(${value})`;
-  return Array.isArray(value) ? `Array ${JSON.stringify(value)}` : `Number(${String(value)})`;
-}
-
-function membersOf(e: Encoder, value: unknown): Members {
-  if (isMembers(value)) return value;
-  return e.fail("InvalidRequest", `Expected value to be object type, but it was: ${described(value)}`);
 }
 
 function encodeStructure(e: Encoder, index: number, at: number, value: unknown): number {

@@ -85,6 +85,9 @@ function physicalNumber(scalar: Scalar, value: unknown, failing: Failing): numbe
   return finite(Number(numeric(scalar, value, failing)), failing);
 }
 
+/** Longest text read as a number: 64 binary digits and their prefix fit, and reading takes no time to speak of. */
+const MAX_NUMBER_TEXT = 128;
+
 /** A number, or a string read by the physical type. */
 function numeric(scalar: Scalar, value: unknown, failing: Failing): number | bigint {
   if (typeof value === "number" || typeof value === "bigint") return value;
@@ -93,6 +96,7 @@ function numeric(scalar: Scalar, value: unknown, failing: Failing): number | big
       "ParameterConversionError",
       `Non-numeric JSON value ${JSON.stringify(value)} could not be converted to string`,
     );
+  if (value.length > MAX_NUMBER_TEXT) return invalid(scalar.physical, `${value.length} characters`, failing);
   switch (scalar.physical) {
     case Base.UINT:
       return parseUnsigned(value, failing);
