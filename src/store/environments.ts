@@ -3,8 +3,9 @@ import { join } from "node:path";
 import { storageFault } from "./faults.ts";
 import { syncFolder } from "./folders.ts";
 import { FORMAT_VERSION, MIGRATIONS, migrate } from "./format.ts";
+import { sweepStaged } from "./lmdb-blobs.ts";
 import { type Environment, openEnvironment } from "./lmdb-env.ts";
-import { STORAGE_TABLES, sweepStaged } from "./lmdb-storage.ts";
+import { STORAGE_TABLES } from "./lmdb-storage.ts";
 import { lockFolder, type ProcessLock } from "./process-lock.ts";
 
 /**

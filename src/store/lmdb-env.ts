@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { type Database, open, type RootDatabase } from "lmdb";
+import { type Database, open, type RootDatabase, type RootDatabaseOptions } from "lmdb";
 import { Fault } from "#core/errors.ts";
 import { storageFault } from "./faults.ts";
 import { decodeRecord, encodeRecord, type Json } from "./record.ts";
@@ -23,17 +23,30 @@ export interface Environment {
   readonly file: string;
   readonly root: RootDatabase<Uint8Array, Key>;
   table(name: string): Table;
+  /** A table as it is now: the library's own snapshot may be as old as the event turn, and another thread may have written. */
+  current(name: string): Table;
   /**
-   * Runs `change` as one transaction, undone whole when it throws; resolves when it is on the disk. `change` is synchronous, so the
-   * write lock is held no longer than it runs.
+   * Collects the writes of `change` and makes them in one transaction; resolves when they are on the disk. `change` is synchronous and
+   * sees what is committed, not its own writes; when it throws, nothing is written. One after the other, in the order of the calls.
    */
-  commit<T>(doing: string, change: () => T): Promise<T>;
+  commit<T>(doing: string, change: (write: Writes) => T): Promise<T>;
+  /** The same for changes that do not depend on what others write: many in one turn share a transaction. */
+  commitBeside<T>(doing: string, change: (write: Writes) => T): Promise<T>;
   /** Puts a value outside a transaction; resolves when it is on the disk. */
   put(table: string, key: Key, value: Uint8Array): Promise<void>;
   /** Throws `noSpaceLeft` when `bytes` more would not fit. */
   reserve(bytes: number): void;
   space(): Space;
   close(): Promise<void>;
+}
+
+/** Collects what one transaction writes. */
+export interface Writes {
+  put(table: Table, key: Key, value: Uint8Array): void;
+  /** A small record, with its hash. */
+  record(table: Table, key: Key, value: Json): void;
+  /** Removes a key, if it is there. */
+  remove(table: Table, key: Key): void;
 }
 
 export interface Space {
@@ -52,22 +65,25 @@ const FILE_GROWTH = 2;
 /**
  * Opens an environment. Without overlapping syncs a commit is durable when its promise resolves: there is one writer, so nothing
  * is gained by letting go of the write lock before the sync, and recovery needs no second meta page of its own. Batching by event
- * turn is off as well: it leaves a promise nobody holds, which would end the process when a commit fails on a full disk.
+ * turn is off as well: it leaves a promise nobody holds, which would end the process when a commit fails on a full disk. A batch starts only
+ * when it is complete.
  */
 export async function openEnvironment(options: EnvironmentOptions): Promise<Environment> {
   const { file, maxBytes, readOnly = false } = options;
   if (readOnly && !existsSync(file)) throw new Fault("storageIo", `No store at ${file}`);
   const common = { encoding: "binary" } as const;
   try {
-    const root = open<Uint8Array, Key>(file, {
+    const settings: RootDatabaseOptions & { batchStartThreshold: number } = {
       ...common,
       noSubdir: true,
       overlappingSync: false,
       eventTurnBatching: false,
+      batchStartThreshold: Number.MAX_SAFE_INTEGER,
       maxDbs: MAX_TABLES,
       maxReaders: MAX_READERS,
       readOnly,
-    });
+    };
+    const root = open<Uint8Array, Key>(file, settings);
     const tables = new Map<string, Table>();
     for (const name of options.tables) {
       const table = root.openDB<Uint8Array, Key>(name, common) as Table | undefined;
@@ -90,6 +106,24 @@ function environmentOf(
     return { ...pagesOf(root, tables.values()), maxBytes };
   }
 
+  let last: Promise<unknown> = Promise.resolve();
+
+  /**
+   * The writes go to the library's write thread as one batch: it needs no JavaScript while the transaction is open, so a thread that is
+   * terminated at any moment has written all or nothing. A transaction callback cut short would leave a part committed.
+   */
+  async function commitBeside<T>(doing: string, change: (write: Writes) => T): Promise<T> {
+    root.resetReadTxn();
+    const writes: (() => unknown)[] = [];
+    const result = change(collector(writes));
+    try {
+      if (writes.length > 0) await root.batch(() => writes.forEach((write) => void write()));
+      return result;
+    } catch (error) {
+      throw await storageFault(doing, error, file);
+    }
+  }
+
   function table(name: string): Table {
     return tables.get(name) ?? missing(name);
   }
@@ -98,14 +132,16 @@ function environmentOf(
     file,
     root,
     table,
-    async commit(doing, change) {
-      try {
-        // A plain transaction would commit what a throwing callback had put; a child transaction is undone.
-        return await root.childTransaction(change);
-      } catch (error) {
-        throw await storageFault(doing, error, file);
-      }
+    current(name) {
+      root.resetReadTxn();
+      return table(name);
     },
+    commit(doing, change) {
+      const turn = last.then(() => commitBeside(doing, change));
+      last = turn.catch(() => undefined);
+      return turn;
+    },
+    commitBeside,
     async put(name, key, value) {
       try {
         await table(name).put(key, value);
@@ -132,6 +168,15 @@ function environmentOf(
     async close() {
       await root.close();
     },
+  };
+}
+
+function collector(writes: (() => unknown)[]): Writes {
+  const put = (table: Table, key: Key, value: Uint8Array) => void writes.push(() => table.put(key, value));
+  return {
+    put,
+    record: (table, key, value) => put(table, key, encodeRecord(labelOf(key), value)),
+    remove: (table, key) => void writes.push(() => table.remove(key)),
   };
 }
 
@@ -171,16 +216,6 @@ function pageCount(stats: PageStats): number {
 export function getRecord<T>(table: Table, key: Key): T | undefined {
   const stored = table.getBinary(key);
   return stored === undefined ? undefined : decodeRecord<T>(labelOf(key), stored);
-}
-
-/** Inside a transaction: puts a small record. */
-export function putRecord(table: Table, key: Key, value: Json): void {
-  void table.put(key, encodeRecord(labelOf(key), value));
-}
-
-/** Inside a transaction: removes a key, if it is there. */
-export function removeKey(table: Table, key: Key): void {
-  void table.remove(key);
 }
 
 function labelOf(key: Key): string {

@@ -1,5 +1,5 @@
 import { createPersistence, type PersistenceOptions } from "./create-persistence.ts";
-import { type Environment, getRecord, keysUnder, putRecord, removeKey } from "./lmdb-env.ts";
+import { type Environment, getRecord, keysUnder } from "./lmdb-env.ts";
 import type { Persistence, PersistenceBackend } from "./persistence.ts";
 
 /** Room a small record takes beside its text: hash, key, and the pages copied on its way. */
@@ -11,20 +11,19 @@ export function createLmdbPersistence(env: Environment, options?: PersistenceOpt
 }
 
 function createBackend(env: Environment): PersistenceBackend {
-  const buckets = env.table("buckets");
-  const values = env.table("values");
+  const [buckets, values] = [env.table("buckets"), env.table("values")];
   return {
-    hasBucket: (bucket) => buckets.doesExist(bucket),
-    get: (bucket, key) => getRecord<string>(values, [bucket, key]),
-    keys: (bucket) => [...keysUnder(values, bucket)].map(String),
+    hasBucket: (bucket) => env.current("buckets").doesExist(bucket),
+    get: (bucket, key) => getRecord<string>(env.current("values"), [bucket, key]),
+    keys: (bucket) => [...keysUnder(env.current("values"), bucket)].map(String),
     async write(changes) {
       const grows = changes.reduce((sum, { value }) => sum + (value?.length ?? 0), 0);
       if (grows > 0) env.reserve(grows + RECORD_OVERHEAD_BYTES);
-      await env.commit("Persisting", () => {
+      await env.commitBeside("Persisting", (write) => {
         for (const { bucket, key, value } of changes) {
-          if (!buckets.doesExist(bucket)) putRecord(buckets, bucket, {});
-          if (value === undefined) removeKey(values, [bucket, key]);
-          else putRecord(values, [bucket, key], value);
+          if (!buckets.doesExist(bucket)) write.record(buckets, bucket, {});
+          if (value === undefined) write.remove(values, [bucket, key]);
+          else write.record(values, [bucket, key], value);
         }
       });
     },

@@ -19,8 +19,8 @@ import {
 import { storageFault } from "./faults.ts";
 import { syncFolder } from "./folders.ts";
 import { FORMAT_VERSION } from "./format.ts";
-import { type Environment, getRecord, openEnvironment, putRecord, removeKey } from "./lmdb-env.ts";
-import { type BlobRecord, removeBlob } from "./lmdb-storage.ts";
+import { type BlobRecord, removeBlob } from "./lmdb-blobs.ts";
+import { type Environment, getRecord, openEnvironment } from "./lmdb-env.ts";
 
 export { type CheckReport, checkEnvironment, checkStore, type Problem } from "./check.ts";
 
@@ -42,6 +42,7 @@ export async function backupStore(store: Store, target: string, now = Date.now()
   if (existsSync(target)) throw new Fault("conflict", `${target} exists already`);
   const partial = `${target}.partial`;
   try {
+    rmSync(partial, { recursive: true, force: true });
     const files = await copyEnvironments(store, partial, false);
     const manifest: BackupManifest = { format: FORMAT_VERSION, createdAt: now, files };
     await writeFile(join(partial, MANIFEST), `${JSON.stringify(manifest, null, 2)}\n`);
@@ -91,6 +92,8 @@ export async function compactStore(folder: string, maxBytes: StoreLimits): Promi
         environments[name] = await openStoreEnvironment(folder, name, { maxBytes: maxBytes[name] });
       rmSync(incoming, { recursive: true, force: true });
       await copyEnvironments(environments, incoming, true);
+    } catch (error) {
+      throw await storageFault(`Compacting ${folder}`, error);
     } finally {
       for (const env of Object.values(environments)) await env.close();
     }
@@ -105,19 +108,19 @@ export async function compactStore(folder: string, maxBytes: StoreLimits): Promi
  * values went. For the thread that writes the environment, while no transaction is open.
  */
 export async function sweepOrphans(env: Environment): Promise<number> {
-  return env.commit("Sweeping orphans", () => {
+  return env.commit("Sweeping orphans", (write) => {
     const references = countReferences(undefined, env);
     let removed = 0;
     for (const id of new Set([...contentIds(undefined, env), ...[...env.table("blobs").getKeys()].map(String)])) {
       const count = references.get(id) ?? 0;
       const blob = getRecord<BlobRecord>(env.table("blobs"), id);
       if (count === 0) {
-        removeBlob(env, id);
+        removeBlob(env, write, id);
         removed++;
       } else if (blob !== undefined && blob.references !== count)
-        putRecord(env.table("blobs"), id, { ...blob, references: count });
+        write.record(env.table("blobs"), id, { ...blob, references: count });
     }
-    for (const id of [...env.table("staged").getKeys()]) removeKey(env.table("staged"), id);
+    for (const id of [...env.table("staged").getKeys()]) write.remove(env.table("staged"), id);
     return removed;
   });
 }

@@ -5,9 +5,10 @@ import { test } from "node:test";
 import { CURRENT } from "#store/databases.ts";
 import { environmentFolder, incomingFolder, openStore } from "#store/environments.ts";
 import { migrate } from "#store/format.ts";
-import { getRecord, putRecord } from "#store/lmdb-env.ts";
+import type { BlobRecord } from "#store/lmdb-blobs.ts";
+import { getRecord } from "#store/lmdb-env.ts";
 import { createLmdbPersistence } from "#store/lmdb-persistence.ts";
-import { type BlobRecord, createLmdbStorage } from "#store/lmdb-storage.ts";
+import { createLmdbStorage } from "#store/lmdb-storage.ts";
 import { backupStore, checkStore, compactStore, restoreStore, sweepOrphans } from "#store/maintenance.ts";
 import { contentOf, faultOf, MIB, someBytes, storageEnvironment, temporaryFolder } from "./support.ts";
 
@@ -46,13 +47,16 @@ test("formats: a new one is current, an old one goes step by step, a future or u
   await migrate(env, 2, {});
   assert.equal(getRecord(env.table("meta"), "format"), 2);
   await migrate(env, 4, {
-    2: () => putRecord(records, "steps", "2"),
-    3: () => putRecord(records, "steps", `${getRecord(records, "steps")}3`),
+    2: (_env, write) => write.record(records, "steps", "2"),
+    3: (_env, write) => write.record(records, "steps", `${getRecord(records, "steps")}3`),
   });
   assert.equal(getRecord(records, "steps"), "23");
   assert.equal(getRecord(env.table("meta"), "format"), 4);
   await assert.rejects(migrate(env, 3, {}), /format 4; this version knows up to 3/);
-  await assert.rejects(migrate(env, 6, { 4: () => putRecord(records, "steps", "lost") }), /no way from format 5 on/);
+  await assert.rejects(
+    migrate(env, 6, { 4: (_env, write) => write.record(records, "steps", "lost") }),
+    /no way from format 5 on/,
+  );
   assert.equal(getRecord(records, "steps"), "23");
   assert.equal(getRecord(env.table("meta"), "format"), 4);
 });
@@ -135,8 +139,8 @@ test("orphans and wrong counts are found, named and put right", async (t) => {
   const [id] = [...store.bulk.table("blobs").getKeys()].map(String);
   assert.ok(id);
   const blobs = store.bulk.table("blobs");
-  await store.bulk.commit("Miscounting", () =>
-    putRecord(blobs, id, { ...getRecord<BlobRecord>(blobs, id), references: 5 }),
+  await store.bulk.commit("Miscounting", (write) =>
+    write.record(blobs, id, { ...getRecord<BlobRecord>(blobs, id), references: 5 }),
   );
   const problems = checkStore(store).problems.map(({ where, problem }) => `${where} ${problem}`);
   assert.equal(problems.length, 2, problems.join("; "));

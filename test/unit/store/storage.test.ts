@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { describe, test } from "node:test";
 import { Fault } from "#core/errors.ts";
 import { checkEnvironment } from "#store/check.ts";
-import { getRecord, putRecord } from "#store/lmdb-env.ts";
+import { getRecord } from "#store/lmdb-env.ts";
 import { createLmdbStorage } from "#store/lmdb-storage.ts";
 import { COLLECTIONS } from "#store/names.ts";
 import { CHUNK_BYTES, type Storage } from "#store/storage.ts";
@@ -278,8 +278,8 @@ test("two storages on one environment do not overwrite each other", async (t) =>
 test("a commit that fails halfway undoes what it had put", async (t) => {
   const env = await storageEnvironment(t);
   await assert.rejects(
-    env.commit("Trying", () => {
-      putRecord(env.table("records"), "half", 1);
+    env.commit("Trying", (write) => {
+      write.record(env.table("records"), "half", 1);
       throw new Fault("corruption", "stop");
     }),
     faultOf("corruption"),
