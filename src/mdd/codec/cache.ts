@@ -5,7 +5,7 @@ import type { ServicePlan } from "./plan.ts";
 const DEFAULT_MAX_BYTES = 32 << 20;
 
 /** Rough sizes of what plans consist of, measured as heap growth over the plans of the sample databases. */
-const BYTES = { plan: 600, step: 250, scalar: 350, scale: 300, dtc: 150, row: 150, other: 250 } as const;
+const BYTES = { plan: 3000, step: 800, scalar: 700, scale: 800, dtc: 200, row: 300, other: 500 } as const;
 
 /** Approximate heap bytes of a plan. */
 export function planBytes({ pool, responses, request }: ServicePlan): number {

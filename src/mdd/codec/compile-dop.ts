@@ -88,8 +88,8 @@ function compileScalar(c: Compiler, dop: NormalDOP | null): Target {
     coded,
     compu,
     physical: physical === null ? Base.NONE : baseOf(physical.baseDataType()),
-    internalConstraint: compileConstraint(dop.internalConstr()),
-    physicalConstraint: compileConstraint(dop.physConstr()),
+    internalConstraint: compileConstraint(dop.internalConstr(), coded.base),
+    physicalConstraint: compileConstraint(dop.physConstr(), coded.base),
   });
   return { kind: TargetKind.SCALAR, index };
 }
@@ -179,6 +179,7 @@ function compileMux(c: Compiler, mux: MUXDOP | null): Target {
   if (mux === null || key === null) return broken(c, "MUX without SWITCH-KEY");
   const scalar = compileDop(c, key.dop());
   if (scalar.kind !== TargetKind.SCALAR) return broken(c, "a switch key needs a simple DOP");
+  const { base } = c.pool.scalars[scalar.index]!.coded;
   const defaultCase = mux.defaultCase();
   const index =
     c.pool.muxes.push({
@@ -188,7 +189,7 @@ function compileMux(c: Compiler, mux: MUXDOP | null): Target {
       switchScalar: scalar.index,
       cases: elements(mux.casesLength(), (i) => mux.cases(i)).map((one) => ({
         ...compileCase(c, one),
-        limits: compileInterval(one.lowerLimit(), one.upperLimit()),
+        limits: compileInterval(one.lowerLimit(), one.upperLimit(), base),
       })),
       defaultCase: defaultCase === null ? undefined : { ...compileCase(c, defaultCase), limits: UNBOUNDED },
     }) - 1;

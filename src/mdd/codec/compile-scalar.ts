@@ -158,27 +158,27 @@ function minMax(common: CodedType, type: MinMaxLengthType | null): CodedType | s
 }
 
 /** A limit; undefined: unbounded. */
-function compileBound(limit: Limit | null): Bound | undefined {
+function compileBound(limit: Limit | null, base: Base): Bound | undefined {
   if (limit === null || limit.intervalType() === IntervalType.INFINITE) return undefined;
-  return boundOf(limit.value() ?? "", limit.intervalType() === IntervalType.OPEN);
+  return boundOf(limit.value() ?? "", limit.intervalType() === IntervalType.OPEN, base === Base.BYTES);
 }
 
-/** An interval of two limits. */
-export function compileInterval(lower: Limit | null, upper: Limit | null): Interval {
-  return { lower: compileBound(lower), upper: compileBound(upper) };
+/** An interval of two limits of values of `base`. */
+export function compileInterval(lower: Limit | null, upper: Limit | null, base: Base): Interval {
+  return { lower: compileBound(lower, base), upper: compileBound(upper, base) };
 }
 
 /** INTERNAL-CONSTR or PHYS-CONSTR; undefined when it forbids nothing. */
-export function compileConstraint(constraint: InternalConstr | null): Constraint | undefined {
+export function compileConstraint(constraint: InternalConstr | null, base: Base): Constraint | undefined {
   if (constraint === null) return undefined;
   const scales = elements(constraint.scaleConstrLength(), (i) => constraint.scaleConstr(i)).map(
     (scale: ScaleConstr) => ({
-      ...compileInterval(scale.lowerLimit(), scale.upperLimit()),
+      ...compileInterval(scale.lowerLimit(), scale.upperLimit(), base),
       isValid: scale.validity() === ValidType.VALID,
       label: scale.shortLabel()?.value() ?? "",
     }),
   );
-  const interval = compileInterval(constraint.lowerLimit(), constraint.upperLimit());
+  const interval = compileInterval(constraint.lowerLimit(), constraint.upperLimit(), base);
   if (interval.lower === undefined && interval.upper === undefined && scales.every((s) => s.isValid)) return undefined;
   return { ...interval, scales };
 }
@@ -210,10 +210,10 @@ export function compileCompu(method: CompuMethod | null, base: Base): Compu | st
   const forward = method.internalToPhys();
   const inverse = method.physToInternal();
   const scales = elements(forward?.compuScalesLength() ?? 0, (i) => forward!.compuScales(i)).map((s) =>
-    compileScale(s, category),
+    compileScale(s, category, base),
   );
   const inverseScales = elements(inverse?.compuScalesLength() ?? 0, (i) => inverse!.compuScales(i)).map((s) =>
-    compileScale(s, category),
+    compileScale(s, category, base),
   );
   const problem = compuProblem(category, scales);
   if (problem !== "") return problem;
@@ -242,11 +242,11 @@ function compuProblem(category: Category, scales: readonly Scale[]): string {
   return "";
 }
 
-function compileScale(scale: CompuScale, category: Category): Scale {
+function compileScale(scale: CompuScale, category: Category, base: Base): Scale {
   const coefficients = scale.rationalCoEffs();
   const numerator = elements(coefficients?.numeratorLength() ?? 0, (i) => coefficients!.numerator(i));
   const denominator = elements(coefficients?.denominatorLength() ?? 0, (i) => coefficients!.denominator(i));
-  const given = compileInterval(scale.lowerLimit(), scale.upperLimit());
+  const given = compileInterval(scale.lowerLimit(), scale.upperLimit(), base);
   // ISO 22901-1 §7.3.6.6.4: a TEXTTABLE scale with LOWER-LIMIT alone is a point
   const isPoint = category === Category.TEXT_TABLE && scale.upperLimit() === null && given.lower !== undefined;
   const limits = isPoint ? { lower: given.lower, upper: given.lower } : given;

@@ -8,7 +8,7 @@ export interface Bound {
   /** NaN: not a number, so it holds for none. */
   readonly number: number | bigint;
   readonly text: string;
-  /** Undefined: not a byte field. */
+  /** Undefined: not the limit of a byte field. */
   readonly bytes: Uint8Array | undefined;
   readonly isOpen: boolean;
 }
@@ -25,9 +25,9 @@ export interface Constraint extends Interval {
 
 export const UNBOUNDED: Interval = { lower: undefined, upper: undefined };
 
-/** The bound of a limit's text; empty text reads as 0. */
-export function boundOf(text: string, isOpen: boolean): Bound {
-  return { number: numberOf(text), text, bytes: limitBytes(text), isOpen };
+/** The bound of a limit's text, for values that are byte fields or not; empty text reads as 0. */
+export function boundOf(text: string, isOpen: boolean, isByteField: boolean): Bound {
+  return { number: numberOf(text), text, bytes: isByteField ? limitBytes(text) : undefined, isOpen };
 }
 
 /** A bound at a number. */
