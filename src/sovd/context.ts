@@ -37,9 +37,16 @@ export interface EmbeddedFiles {
 
 export type HealthStatus = "Up" | "Starting" | "Pending" | "Failed";
 
+export interface HealthComponent {
+  readonly name: string;
+  readonly status: HealthStatus;
+  /** More members of the component, named `x-…`. */
+  readonly details?: Readonly<Record<string, unknown>>;
+}
+
 export interface HealthSnapshot {
   readonly status: HealthStatus;
-  readonly components: readonly { readonly name: string; readonly status: HealthStatus }[];
+  readonly components: readonly HealthComponent[];
 }
 
 export interface VersionInfo {

@@ -25,6 +25,8 @@ const ISO_PRECONDITION = "precondition-not-fulfilled";
 /** What a caller learns of a mistake of ours; the log tells the rest. */
 const UNEXPECTED: FaultData = { kind: "internal", message: "Internal Server Error" };
 
+const NOT_ALLOWED = "The parameter value is not valid";
+
 /** Base paths of the CDA keep its spelling of error codes. */
 export function usesCdaSpelling(base: string): boolean {
   return base.startsWith("/vehicle/");
@@ -61,11 +63,17 @@ function headersOf(fault: FaultData, spec: FaultSpec, options: ErrorOptions): Re
 export function toErrorObject(fault: FaultData): SovdError {
   if (fault.kind === "ecuRefused") return refusal(fault);
   const spec: FaultSpec = FAULTS[fault.kind];
-  const json: SovdError = { message: fault.message, error_code: spec.code };
+  const json: SovdError = { message: messageOf(fault), error_code: spec.code };
   if (spec.vendorCode !== undefined) json.vendor_code = spec.vendorCode;
   const parameters = parametersOf(fault);
   if (parameters !== undefined) json.parameters = parameters;
   return json;
+}
+
+/** A value outside the allowed ones has one text for all; which are allowed stands in `parameters`. */
+function messageOf(fault: FaultData): string {
+  const isChoice = fault.kind === "invalidParameter" && fault.details?.possibleValues !== undefined;
+  return isChoice ? NOT_ALLOWED : fault.message;
 }
 
 function parametersOf(fault: FaultData): Record<string, unknown> | undefined {
@@ -115,5 +123,5 @@ export function toDataError(fault: FaultData): SovdError {
 
 /** A `Fault` for an allowed-values failure, e.g. of a mode or scope. */
 export function invalidValue(possibleValues: readonly string[]): Fault {
-  return new Fault("invalidParameter", "The parameter value is not valid", { possibleValues });
+  return new Fault("invalidParameter", NOT_ALLOWED, { possibleValues });
 }

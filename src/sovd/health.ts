@@ -21,7 +21,8 @@ export const healthRoutes: readonly Route[] = [
     responses: { 200: ok(Health) },
     handle: (_request, context) => {
       const { status, components } = context.health();
-      return { status: 200, json: { status, version: context.version.version, components } };
+      const shown = components.map(({ name, status, details }) => ({ name, status, ...details }));
+      return { status: 200, json: { status, version: context.version.version, components: shown } };
     },
   }),
   route({

@@ -24,7 +24,13 @@ type ResetRequest = SovdRequest<unknown, { "include-schema"?: boolean }, unknown
 async function reset(request: ResetRequest, context: SovdContext, value: string): Promise<Answer> {
   await permitSid(request, context, value, ECU_RESET_SID);
   const schema = request.query["include-schema"] === true;
-  return context.fleet.call(request.ecu.name, "reset", { value, schema }, request);
+  try {
+    return await context.fleet.call(request.ecu.name, "reset", { value, schema }, request);
+  } catch (error) {
+    // the text names the allowed values here, as clients of this operation know it
+    const isChoice = error instanceof Fault && error.kind === "invalidParameter";
+    throw isChoice ? new Fault("badRequest", error.message) : error;
+  }
 }
 
 /** Name of the reset service in an execution's body. */

@@ -36,7 +36,9 @@ test("a refusal keeps NRC and SID, with the standard's text or the database's", 
 });
 
 test("a value outside the allowed ones names them in lower case", () => {
+  const own = answer(new Fault("invalidParameter", "Invalid value 'x'", { possibleValues: ["EnableRx", "DISABLE"] }));
   const { status, json } = answer(invalidValue(["EnableRx", "DISABLE"]));
+  assert.deepEqual(own.json, json);
   assert.equal(status, 400);
   assert.equal(json.message, "The parameter value is not valid");
   assert.deepEqual(json.parameters, { details: "value", possiblevalues: ["enablerx", "disable"] });

@@ -184,7 +184,7 @@ export function vehicle(
       read: async (_ecu, id) => (id === "f1" ? { contentType: "text/plain", bytes: Buffer.from("abc") } : undefined),
     },
     version: { name: "test", version: "1.2.3", commit: "abc", buildDate: "2026-01-01" },
-    health: () => ({ status: "Up", components: [{ name: "main", status: "Up" }] }),
+    health: () => ({ status: "Up", components: [{ name: "main", status: "Up", details: { "x-note": 1 } }] }),
     switching: () => state.switching,
     onProblem: (problem) => problems.push(problem),
   });

@@ -30,6 +30,15 @@ async function groupLocked(outcome: GroupOutcome, options = {}): Promise<Vehicle
   return car;
 }
 
+test("health: details stand beside a component's status", async () => {
+  const { json } = await vehicle().request("GET", "/health", { as: null });
+  assert.deepEqual(json, {
+    status: "Up",
+    version: "1.2.3",
+    components: [{ name: "main", status: "Up", "x-note": 1 }],
+  });
+});
+
 test("a base path alone shows where to go", async () => {
   const { json } = await vehicle().request("GET", "/SOVD/v1/", { as: null });
   const root = "http://car:20002/sovd/v1";
@@ -215,6 +224,12 @@ test("reset goes by four names", async () => {
     const bad = await car.request("POST", `${E}/operations/reset/executions`, { json: body });
     assert.deepEqual([bad.status, bad.json.message], [400, message]);
   }
+  const text = "Invalid value for reset service: x. Allowed values: [HardReset]";
+  car.fleet.script = () => {
+    throw new Fault("invalidParameter", text, { possibleValues: ["HardReset"] });
+  };
+  const foreign = await car.request("POST", `${E}/operations/reset/executions`, { json });
+  assert.deepEqual(foreign.json, { message: text, error_code: "vendor-specific", vendor_code: "bad-request" });
   const status = await car.request("GET", `${E}/status`);
   assert.deepEqual(status.json, {
     status: "ready",
