@@ -1,8 +1,8 @@
 /** Start-up and shutdown order of the server, nothing else. */
 import { randomBytes } from "node:crypto";
-import { shardCount, storePath } from "#config/derived.ts";
+import { shardCount, storePath, strictness } from "#config/derived.ts";
 import type { Config } from "#config/types.ts";
-import { fromFaultData, toFaultData } from "#core/errors.ts";
+import { Fault, fromFaultData, toFaultData } from "#core/errors.ts";
 import { systemClock } from "#core/time.ts";
 import { PRODUCT, VERSION } from "#core/version.ts";
 import { Communication } from "#fleet/communication.ts";
@@ -33,8 +33,6 @@ import { observeFleet, requestObserver } from "./observe.ts";
 
 /** Bytes of the key that signs tokens of mode `development`. */
 const TOKEN_KEY_BYTES = 32;
-/** Deaths of one shard in a minute after which it will not get well by itself. */
-const HOPELESS_DEATHS = 5;
 const FLASH_FILES = { maxFiles: 10_000, maxDepth: 16 } as const;
 
 export interface RunningServer {
@@ -105,11 +103,13 @@ function createFleet(config: Config, health: Health, log: Log, metrics: Metrics)
       maxOldGenerationSizeMb: config.shards.max_heap_mib,
       maxYoungGenerationSizeMb: config.shards.max_young_heap_mib,
     },
+    restartDelayMs: config.shards.restart_delay_ms,
     gate: (deadlineMs) => communication.gate(deadlineMs),
     onLog: (message) => log.record(message),
     onShardDied: (index, deaths) => {
       observed.shardDied(index);
-      if (deaths >= HOPELESS_DEATHS) health.set("main", "Failed", { shard: index, deathsInAMinute: deaths });
+      if (deaths >= config.shards.max_restarts_per_minute)
+        health.set("main", "Failed", { shard: index, deathsInAMinute: deaths });
     },
   });
   const observed = observeFleet(fleet, metrics);
@@ -217,12 +217,17 @@ async function bringUp({ config, jobs, fleet, communication, health, log }: Brin
   if (config.doip.enabled) health.set("doip", "Starting");
   try {
     fleet.start();
+    // Gateways are asked for while databases load; what they answer is told to the fleet as soon as it knows whose they are.
+    const begun = communication.begin();
+    begun.catch(() => {});
     const loaded = await load(jobs, config);
     report(loaded, log);
+    requireSound(loaded, config, log);
     await fleet.load({ ...loaded, broken: [...loaded.imported.broken, ...loaded.broken] });
     setDatabaseHealth(fleet, health);
     fleet.setReady();
-    await communication.begin();
+    communication.replay();
+    await begun;
     health.set("main", "Up");
   } catch (error) {
     const { message } = toFaultData(error);
@@ -246,6 +251,20 @@ function report({ imported, broken, warnings }: LoadResult, log: Log): void {
   );
   for (const { file, problem } of [...imported.broken, ...broken]) logger.error({ file, problem }, "database skipped");
   for (const warning of warnings) logger.warn(warning);
+}
+
+/** What the operator wants to be fatal. @throws Fault misconfigured, invalidDatabase */
+function requireSound({ entries, imported, broken }: LoadResult, config: Config, log: Log): void {
+  const bad = [...imported.broken, ...broken][0];
+  if (bad !== undefined && !config.database.ignore_invalid_mdd) {
+    throw new Fault("invalidDatabase", `Invalid database: ${bad.file}: ${bad.problem}`);
+  }
+  const known = new Set(entries.map(({ name }) => name.toLowerCase()));
+  const strangers = Object.keys(config.ecu).filter((name) => !known.has(name.toLowerCase()));
+  for (const name of strangers) {
+    if (strictness(config).ecuConfig) throw new Fault("misconfigured", `[ecu.${name}]: no database describes this ECU`);
+    log.scope("config").warn(`[ecu.${name}]: no database describes this ECU`);
+  }
 }
 
 /** No database at all is a failure; broken files beside good ones are named. */

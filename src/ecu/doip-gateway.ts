@@ -26,7 +26,7 @@ export function connectGateway(
     params,
     gatewayAddress: logicalAddress,
     ip: message.ip,
-    version: message.version,
+    version: doip.protocol_version ?? message.version,
     port: doip.gateway_port,
     tlsPort: doip.tls_port,
     testerIp: doip.tester_address,
@@ -36,6 +36,7 @@ export function connectGateway(
     acknowledge: doip.send_diagnostic_message_ack,
     aliveIntervalMs: doip.alive_check_interval_secs * 1_000,
     maxPayloadBytes: limits.doip_message_bytes,
+    maxQueuedBytes: limits.gateway_queue_bytes,
     events: {
       onConnectivity: (connected, { ip, tls }) =>
         options.onState({ type: "gatewayState", logicalAddress, connected, ip, tls }),
@@ -44,7 +45,7 @@ export function connectGateway(
   });
   return {
     open: (target, handler) => transport.open(target, handler),
-    announce: (ip, version) => transport.announce(ip, version),
+    announce: (ip, version) => transport.announce(ip, doip.protocol_version ?? version),
     close: () => transport.close(),
   };
 }

@@ -9,6 +9,9 @@ import type { LogMessage } from "./messages.ts";
 export type InitMode = "always" | "on-demand" | "plugin";
 export type CommunicationState = "pending" | "starting" | "up" | "failed";
 
+/** Entities remembered while databases load; logical addresses of gateways are far fewer. */
+const MAX_EARLY = 1_024;
+
 export interface CommunicationOptions {
   readonly mode: InitMode;
   readonly clock: Clock;
@@ -26,6 +29,8 @@ export interface CommunicationOptions {
 export class Communication {
   readonly #options: CommunicationOptions;
   readonly #unknown = new Set<number>();
+  /** The newest announcement of each entity that no shard was told of, because databases were still loading. */
+  readonly #early = new Map<number, Announcement>();
   #discovery: Discovery | undefined;
   #starting: Promise<void> | undefined;
   state: CommunicationState = "pending";
@@ -59,6 +64,13 @@ export class Communication {
       return Promise.reject(new Fault("notReady", "Communication with the vehicle has not been initialised yet"));
     }
     return this.trigger().then(() => this.#firstDetection(deadlineMs));
+  }
+
+  /** Databases are loaded: tells the fleet which entities have spoken meanwhile. */
+  replay(): void {
+    const early = [...this.#early.values()];
+    this.#early.clear();
+    for (const announcement of early) this.#announced(announcement);
   }
 
   /** Asks again, e.g. after the set of databases changed. */
@@ -110,8 +122,14 @@ export class Communication {
     });
   }
 
-  #announced({ logicalAddress, ip, version }: Announcement): void {
-    if (this.#options.fleet.announce({ type: "gateway", logicalAddress, ip, version })) return;
+  #announced(announcement: Announcement): void {
+    const { logicalAddress, ip, version } = announcement;
+    const { fleet } = this.#options;
+    if (!fleet.ready) {
+      if (this.#early.size < MAX_EARLY) this.#early.set(logicalAddress, announcement);
+      return;
+    }
+    if (fleet.announce({ type: "gateway", logicalAddress, ip, version })) return;
     if (this.#unknown.has(logicalAddress)) return;
     this.#unknown.add(logicalAddress);
     const address = formatAddress(logicalAddress);

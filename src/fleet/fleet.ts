@@ -58,6 +58,7 @@ export interface FleetOptions {
   readonly enabledGroups: readonly string[] | undefined;
   readonly resourceLimits?: { readonly maxOldGenerationSizeMb?: number; readonly maxYoungGenerationSizeMb?: number };
   readonly maxInFlightPerShard?: number;
+  readonly restartDelayMs: number;
   /** What a call that speaks to an ECU has to wait for; undefined: nothing. */
   readonly gate?: (deadlineMs: number) => Promise<void> | undefined;
   readonly onLog: (message: LogMessage) => void;
@@ -107,6 +108,7 @@ export class VehicleFleet implements Fleet {
           entry: options.entry,
           config: options.shardConfig,
           clock: options.clock,
+          restartDelayMs: options.restartDelayMs,
           ...(options.resourceLimits === undefined ? {} : { resourceLimits: options.resourceLimits }),
           ...(options.maxInFlightPerShard === undefined ? {} : { maxInFlight: options.maxInFlightPerShard }),
           onEvent: (shard, message) => this.#event(shard, message),

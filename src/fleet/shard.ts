@@ -6,9 +6,9 @@ import type { FromShard, Reply, ToShard } from "./messages.ts";
 
 /** Calls in flight per shard; also the number of slots in the shared "frame was sent" table. */
 export const MAX_IN_FLIGHT = 4096;
-/** Pauses before a dead thread is started anew, by how often it died within the last minute. */
-const RESTART_DELAYS_MS = [0, 100, 500, 2_000, 5_000] as const;
 const RESTART_WINDOW_MS = 60_000;
+/** Longest pause before a thread that dies again and again is started anew. */
+const MAX_RESTART_DELAY_MS = 30_000;
 
 export interface ShardOptions {
   readonly index: number;
@@ -19,6 +19,8 @@ export interface ShardOptions {
   readonly clock: Clock;
   readonly resourceLimits?: { readonly maxOldGenerationSizeMb?: number; readonly maxYoungGenerationSizeMb?: number };
   readonly maxInFlight?: number;
+  /** Pause before the second start within a minute; each further one doubles it. The first has none. */
+  readonly restartDelayMs: number;
   /** Everything but replies. */
   readonly onEvent: (shard: Shard, message: FromShard) => void;
   /** The thread runs (again): send it what it must know. */
@@ -166,7 +168,8 @@ export class Shard {
     const now = this.#options.clock.now();
     this.#deaths = [...this.#deaths.filter((at) => now - at < RESTART_WINDOW_MS), now];
     this.#options.onDied(this, { error, calls, deathsInAMinute: this.#deaths.length });
-    const delayMs = RESTART_DELAYS_MS[Math.min(this.#deaths.length, RESTART_DELAYS_MS.length) - 1]!;
+    const doubled = this.#options.restartDelayMs * 2 ** (this.#deaths.length - 2);
+    const delayMs = this.#deaths.length === 1 ? 0 : Math.min(doubled, MAX_RESTART_DELAY_MS);
     this.#restart = this.#options.clock.setTimeout(() => this.start(), delayMs);
   }
 }

@@ -34,6 +34,8 @@ export function loadDatabases(config: Config): Promise<LoadResult> {
     const parse = createMddParser({
       maxDepth: config.flat_buf.max_depth,
       maxTables: config.flat_buf.max_tables,
+      maxApparentBytes: config.flat_buf.max_apparent_size,
+      ignoreMissingNullTerminator: config.flat_buf.ignore_missing_null_terminator,
     });
     await importFolderStore(storage, config.runtime_update_config.storage_dir, { parse });
     const imported = await importDatabases(storage, config.database.path, {

@@ -22,7 +22,10 @@ export const SHARDS = section("Worker threads that talk to the vehicle.", {
   workers: u32(0, "Number of shards; 0: one per core, at most 2."),
   max_heap_mib: atLeast(16, 64, "Heap of one shard; beyond it the shard is restarted."),
   max_young_heap_mib: atLeast(1, 4, "Part of the heap for short-lived objects; more is faster and takes more memory."),
-  restart_delay_ms: atLeast(1, 1_000, "Pause before a dead shard is started again; doubles each time, up to 30 s."),
+  restart_delay_ms: u64(
+    100,
+    "Pause before a shard that died again is started; the first death has none, each further one doubles it.",
+  ),
   max_restarts_per_minute: u32(5, "Restarts in a minute after which health is Failed."),
 });
 

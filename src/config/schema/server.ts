@@ -22,7 +22,6 @@ export const HTTP = section("The HTTP server beyond address and port.", {
   max_body_bytes: atLeast(1, 2 * MIB, "Largest body of a request outside uploads, then 413."),
   max_header_bytes: atLeast(1_024, 16_384, "Largest head of a request, then 431."),
   max_connections: atLeast(1, 1_024, "Open connections; more are closed at once."),
-  idle_timeout_secs: u16(60, "A connection without traffic is closed after this time; 0 never."),
   trust_forwarded: bool(true, "Take the host of links from `Forwarded` and `X-Forwarded-Host`."),
   cors_origins: textList([], "Origins that browsers may call from; none by default."),
   tls_certificate: optional(
@@ -41,13 +40,12 @@ export const LIMITS = section("Bounds of memory and work. Each refusal is counte
   in_flight_requests: atLeast(1, 1_024, "Requests being worked on; more get 503 with Retry-After."),
   ecu_queue_length: atLeast(1, 32, "Requests waiting for one ECU; more get 503 with Retry-After."),
   ecu_queue_wait_ms: atLeast(1, 10_000, "Longest wait of a request for its turn at the ECU, then 504."),
-  gateway_queue_length: atLeast(1, 50, "Messages waiting for one gateway's socket."),
+  gateway_queue_bytes: atLeast(4_096, MIB, "Bytes waiting for one gateway's socket; more fail the request."),
   doip_message_bytes: atLeast(
     4_096,
     4 * MIB,
     "Largest DoIP message that is accepted; a larger one closes the connection.",
   ),
-  functional_targets: atLeast(1, 256, "ECUs one functional request may address."),
   json_depth: atLeast(1, 64, "Deepest nesting of a JSON body."),
   ended_executions: atLeast(1, 16, "Ended executions kept per operation; the oldest goes first."),
   event_subscribers: atLeast(1, 64, "Open event streams."),

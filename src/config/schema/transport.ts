@@ -35,10 +35,13 @@ export const DOIP = section("DoIP (ISO 13400-2).", {
     "Protocol of the databases whose communication parameters are used, in any case; `auto-can` takes the first CAN protocol.",
     { flag: "--protocol-name <name>" },
   ),
-  protocol_version: choice(
-    [1, 2, 3, 4],
-    2,
-    "Protocol version in DoIP headers: 1 = 2010, 2 = 2012, 3 = 2019, 4 = 2025.",
+  protocol_version: optional(
+    choice(
+      [1, 2, 3, 4],
+      2,
+      "Protocol version in DoIP headers, 1 = 2010, 2 = 2012, 3 = 2019, 4 = 2025; absent: the one the entity announces.",
+      { example: 2 },
+    ),
   ),
   tls,
 });
