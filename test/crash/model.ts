@@ -42,7 +42,7 @@ export interface OpenedStore {
 }
 
 const KEYS = ["fcm.mdd", "rear.mdd", "gateway.mdd"] as const;
-const SIZES = [20, 5_000, 70_000, 1_100_000, 2_500_000] as const;
+const SIZES = [20, 5_000, 70_000, 1_100_000, 4_800_000] as const;
 
 /** Content of a seed: a container and its description, of sizes that fill one page or several chunks. */
 export function contentOf(seed: number): { container: Buffer; flatbuffer: Buffer } {
