@@ -20,6 +20,7 @@ import {
   endOfPduField,
   envData,
   envDataDesc,
+  lengthKey,
   limit,
   matchingRequest,
   mux,
@@ -27,12 +28,17 @@ import {
   negativeResponse,
   normalDop,
   nrcConst,
+  paramLength,
   physicalType,
   readService,
   service,
   standardLength,
   structure,
   system,
+  tableDop,
+  tableKey,
+  tableRow,
+  tableStruct,
   textDop,
   textTable,
   unsigned,
@@ -320,6 +326,33 @@ test("SYSTEM is shown, DYNAMIC passed over, neither can be sent", () => {
   );
   assert.deepEqual(dataOf(plan, "6E F00D 01 02 03"), { sy: 1, v: 3 });
   assert.throws(() => encodeRequest(plan, { sy: 1, v: 3 }), /Mapping System DoP to UDS payload not implemented/);
+});
+
+test("a key that stands behind what needs it is still read and written first", () => {
+  const rows = tableDop("T", u8, [tableRow("Wide", "1", { dop: u16 }), tableRow("Slim", "2", { dop: u8 })]);
+  const key = tableKey("key", rows, { byte: 5 });
+  const plan = compile(symmetric([tableStruct("row", key, { byte: 3 }), key]), SEQUENTIAL);
+  assert.deepEqual(dataOf(plan, "6E F00D 0102 01"), { key: 1, row: { Wide: 0x0102 } });
+  assert.equal(toHex(encodeRequest(plan, { key: "Slim", row: { Slim: 7 } })), "2EF00D070002");
+});
+
+test("a length key counts bits when asked", () => {
+  const key = lengthKey("len", u8, { byte: 3 });
+  const bytes = normalDop("b", { coded: paramLength("A_BYTEFIELD", key), physical: physicalType("A_BYTEFIELD") });
+  const plan = compile(symmetric([key, value("b", bytes, { byte: 4 })]), { ...SEQUENTIAL, lengthKeyUnit: "bits" });
+  assert.deepEqual(dataOf(plan, "6E F00D 10 BEEF"), { len: 16, b: "0xBE 0xEF" });
+  assert.equal(toHex(encodeRequest(plan, { b: "BEEF" })), "2EF00D10BEEF");
+});
+
+test("an inner length key does not outlive its structure", () => {
+  const key = lengthKey("len", u8, { byte: 0 });
+  const bytes = normalDop("b", { coded: paramLength("A_BYTEFIELD", key), physical: physicalType("A_BYTEFIELD") });
+  const inner = structure("s", [key, value("b", bytes, { byte: 1 })]);
+  const params = [lengthKey("len", u8, { byte: 3 }), value("s", inner, { byte: 4 }), value("tail", bytes)];
+  const plan = compile(symmetric(params), { ...SEQUENTIAL, shape: "iso" });
+  const data = { len: 2, s: { len: 1, b: "0xAA" }, tail: "0xBE 0xEF" };
+  assert.deepEqual(dataOf(plan, "6E F00D 02 01AA BEEF"), data);
+  assert.equal(toHex(encodeRequest(plan, data)), "2EF00D0201AABEEF");
 });
 
 test("a nested multiplexer keeps its own selector, and no list runs without bytes", () => {
