@@ -1,6 +1,5 @@
 /** Components: the list of ECUs, one ECU, and its variant detection. */
 import { Type } from "typebox";
-import { formatAddress } from "#core/bytes.ts";
 import type { EcuView } from "#fleet/api.ts";
 import { objectText, textOf } from "./json-text.ts";
 import { type Route, route } from "./route.ts";
@@ -35,13 +34,13 @@ const Component = Type.Object({
 
 const Components = items(ResourceItem, {});
 
-/** The variant as the API shows it. */
-export function variantOf(ecu: EcuView): Record<string, unknown> {
+/** The variant as the API shows it; its address has at least two digits, where other places show four. */
+function variantOf(ecu: EcuView): Record<string, unknown> {
   return {
     name: ecu.variant ?? "Unknown",
     is_base_variant: ecu.isBaseVariant,
     state: ecu.state,
-    logical_address: formatAddress(ecu.logicalAddress),
+    logical_address: `0x${ecu.logicalAddress.toString(16).padStart(2, "0")}`,
   };
 }
 

@@ -28,7 +28,7 @@ const UNEXPECTED: FaultData = { kind: "internal", message: "Internal Server Erro
 const NOT_ALLOWED = "The parameter value is not valid";
 
 /** Base paths of the CDA keep its spelling of error codes. */
-export function usesCdaSpelling(base: string): boolean {
+function usesCdaSpelling(base: string): boolean {
   return base.startsWith("/vehicle/");
 }
 

@@ -63,7 +63,7 @@ const FaultDetail = Type.Object({
 });
 
 /** Status mask of the query: bits OR-ed, with `status[mask]` too; undefined when no bit is asked for. */
-export function statusMaskOf(query: Readonly<Record<string, unknown>>): number | undefined {
+function statusMaskOf(query: Readonly<Record<string, unknown>>): number | undefined {
   const text = query["status[mask]"];
   let mask = typeof text === "string" ? Number.parseInt(text.replace(/^0[xX]/, ""), 16) : 0;
   for (const [bit, name] of STATUS_BITS.entries()) {
@@ -74,7 +74,7 @@ export function statusMaskOf(query: Readonly<Record<string, unknown>>): number |
 }
 
 /** A scope name in any case as the configuration spells it; `invalidParameter` for a foreign one. */
-export function scopeOf(scope: string | undefined, { options }: SovdContext): string | undefined {
+function scopeOf(scope: string | undefined, { options }: SovdContext): string | undefined {
   if (scope === undefined) return undefined;
   const { default: fallback, userMemory } = options.faultScopes;
   const wanted = scope.toLowerCase();
@@ -93,10 +93,13 @@ function codeOf(id: string): string {
   throw new Fault("badRequest", `Invalid DTC code: ${id}`);
 }
 
-/** A well-formed code that the database does not know is 400 with the CDA, 404 by choice. */
+/**
+ * A shard refuses a code that its database does not know as the CDA does, with `badRequest`; by choice that is `notFound`. The form of
+ * the code has been checked before, so nothing else arrives here as `badRequest`.
+ */
 function unknownCode(error: unknown, { options }: SovdContext): unknown {
-  const unknown = error instanceof Fault && error.kind === "notFound" && options.unknownFaultStatus === 400;
-  return unknown ? new Fault("badRequest", error.message, error.details) : error;
+  const unknown = error instanceof Fault && error.kind === "badRequest" && options.unknownFaultStatus === 404;
+  return unknown ? new Fault("notFound", error.message, error.details) : error;
 }
 
 const tag = "faults";
@@ -154,9 +157,10 @@ export const faultRoutes: readonly Route[] = [
     handle: async (request, context) => {
       const { query } = request;
       const memorySelection = query["memory-selection"] ?? query.memorySelection;
+      const code = codeOf(request.params.code);
       await permitSid(request, context, "faults", READ_DTC_SID);
       const args = {
-        code: codeOf(request.params.code),
+        code,
         schema: query["include-schema"] === true,
         extendedData: query["include-extended-data"] ?? true,
         snapshotData: query["include-snapshot-data"] ?? query["include-snapshot"] ?? true,

@@ -1,26 +1,15 @@
 /** Lists of links: what stands below a path. */
-import { type Answer, type ResponseSpec, type Route, route } from "./route.ts";
+import { type Route, route } from "./route.ts";
 import { items, LinkItem, ok, SchemaQuery } from "./schemas.ts";
 
-export const LINK_LIST: Readonly<Record<number, ResponseSpec>> = { 200: ok(items(LinkItem)) };
-
-/** `{"items":[{"href","name"}]}` for entries below `path`; `segment` when an entry's path differs from its name. */
-export function linkList(
-  request: { readonly origin: string; readonly path: string },
-  entries: readonly { readonly name: string; readonly segment?: string }[],
-): Answer {
-  const here = `${request.origin}${request.path}`;
-  const items = entries.map(({ name, segment = name }) => ({ href: `${here}/${segment}`, name }));
-  return { status: 200, json: { items } };
+/** An entry of a list; `segment` when its path differs from its name. */
+interface LinkEntry {
+  readonly name: string;
+  readonly segment?: string;
 }
 
-/** An open route whose answer is a fixed list of links. */
-export function indexRoute(
-  path: string,
-  summary: string,
-  tag: string,
-  entries: readonly { readonly name: string; readonly segment?: string }[],
-): Route {
+/** An open route whose answer is a fixed list of links, `{"items":[{"href","name"}]}`. */
+export function indexRoute(path: string, summary: string, tag: string, entries: readonly LinkEntry[]): Route {
   return route({
     method: "get",
     path,
@@ -29,7 +18,11 @@ export function indexRoute(
     open: true,
     links: true,
     query: SchemaQuery,
-    responses: LINK_LIST,
-    handle: (request) => linkList(request, entries),
+    responses: { 200: ok(items(LinkItem)) },
+    handle: (request) => {
+      const here = `${request.origin}${request.path}`;
+      const links = entries.map(({ name, segment = name }) => ({ href: `${here}/${segment}`, name }));
+      return { status: 200, json: { items: links } };
+    },
   });
 }

@@ -48,7 +48,7 @@ export const ExecutionState = Type.Object({
   parameters: Type.Optional(Values),
   error: Type.Optional(DataErrors),
 });
-export const Suppress = { "x-sovd2uds-suppressService": Type.Optional(Type.Boolean()) };
+const Suppress = { "x-sovd2uds-suppressService": Type.Optional(Type.Boolean()) };
 export const Force = { "x-sovd2uds-force": Type.Optional(Type.Boolean()) };
 
 const RunQuery = Type.Object({ ...IncludeSchema, ...Suppress, ...ByteFormatQuery });
@@ -62,7 +62,7 @@ type RunFlags = { "include-schema"?: boolean; "x-sovd2uds-suppressService"?: boo
 type StartRequest = SovdRequest<RunParams, RunFlags, ServiceCall, EcuView, undefined>;
 
 /** Where the registry keeps executions of a component. */
-export function componentKey(ecu: EcuView): string {
+function componentKey(ecu: EcuView): string {
   return `components/${ecu.id}`;
 }
 
@@ -132,7 +132,7 @@ async function startSilently(request: StartRequest, context: SovdContext, reserv
 }
 
 /** The stored state of an execution as the API shows it. */
-export function executionText(execution: Execution): string {
+function executionText(execution: Execution): string {
   const status = execution.state === "completed" ? "completed" : "running";
   return mergeObjects(objectText({ status: `"${status}"`, capability: '"execute"' }), execution.result);
 }

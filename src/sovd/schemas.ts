@@ -2,7 +2,7 @@
 import { type TObject, type TProperties, type TSchema, Type } from "typebox";
 import type { ResponseSpec } from "./route.ts";
 
-export const Uuid = Type.String({
+const Uuid = Type.String({
   pattern: "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$",
 });
 export const IdParams = Type.Object({ id: Uuid });

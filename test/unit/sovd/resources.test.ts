@@ -72,6 +72,8 @@ test("a component: members in the CDA's order, special data on demand", async ()
     logical_address: "0x1000",
   });
   assert.equal(json.data, `http://car:20002${E}/data`);
+  car.fleet.ecus = [{ ...car.fleet.ecus[0]!, logicalAddress: 0x1 }];
+  assert.equal((await car.request("GET", E)).json.variant.logical_address, "0x01");
   assert.deepEqual(json.sdgs, [{ caption: "c" }]);
 });
 
@@ -271,13 +273,14 @@ test("one fault: forms of its code, flags, unknown ones", async () => {
   }
   assert.equal((await car.request("GET", `${E}/faults/xyz`)).status, 400);
   const script = (): never => {
-    throw new Fault("notFound", "unknown DTC");
+    throw new Fault("badRequest", "unknown DTC");
   };
   car.fleet.script = script;
   assert.equal((await car.request("GET", `${E}/faults/01e240`)).status, 400);
   const iso = vehicle({ unknownFaultStatus: 404 });
   iso.fleet.script = script;
   assert.equal((await iso.request("GET", `${E}/faults/01e240`)).status, 404);
+  assert.equal((await iso.request("GET", `${E}/faults/xyz`)).status, 400);
 });
 
 test("clearing faults: by memory, one, never both", async () => {
