@@ -237,6 +237,23 @@ const VECTORS: readonly Vector[] = [
     refuses: [[{ v: 100 }, /exceeds maximum 255/]],
   },
   {
+    name: "limits of a scale hold for the internal value; outside them decoding gives the raw one",
+    params: one(
+      unsigned("c", 8, {
+        compu: compuMethod("LINEAR", {
+          scales: [compuScale({ lower: limit(10), upper: limit(100), numerator: [0, 2] })],
+        }),
+      }),
+    ),
+    both: [["14", { v: 40 }]],
+    encodes: [[{ v: 201 }, "64"]],
+    decodes: [["05", { v: 5 }]],
+    refuses: [
+      [{ v: 2 }, /Value 2 is out of range/],
+      [{ v: 202 }, /Value 202 is out of range/],
+    ],
+  },
+  {
     name: "a step is not lost to binary rounding, other values are cut",
     params: one(unsigned("c", 16, { compu: linear(0, 0.1), physical: double })),
     encodes: [
