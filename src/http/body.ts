@@ -1,9 +1,9 @@
 /** Request bodies by the family a route names; every refusal is a `Fault`, so one JSON error object goes out whatever the family. */
 import { Fault, type FaultKind } from "#core/errors.ts";
 import type { ServiceBody } from "#fleet/messages.ts";
-import type { BodySpec, JsonBody, JsonFamily, NegotiatedBody, ServiceCall } from "#sovd/route.ts";
+import type { JsonBody, JsonFamily, NegotiatedBody, RawBody, ServiceCall, UploadBody } from "#sovd/route.ts";
 import { problemsOf } from "#sovd/validate.ts";
-import { BYTES_TYPE, JSON_TYPE, mediaType, requireBytes } from "./negotiate.ts";
+import { BYTES_TYPE, JSON_TYPE, MULTIPART_TYPE, mediaType, requireBytes } from "./negotiate.ts";
 
 /** What the server read of a request with a body. */
 export interface RawRequestBody {
@@ -33,12 +33,21 @@ const NO_PARAMETERS: ServiceBody = { type: "none" };
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
 /** The checked body a handler gets. */
-export function readBody(spec: BodySpec, raw: RawRequestBody): unknown {
+export function readBody(spec: JsonBody | NegotiatedBody | RawBody, raw: RawRequestBody): unknown {
   if (spec.kind === "json") return readJson(spec, raw);
   if (spec.kind === "service") return readService(spec, raw);
   requireBytes(raw.accept, raw.contentType);
   requireLength(raw);
   return raw.bytes;
+}
+
+/** The type of an upload is known, and says where its parts end. */
+export function requireUploadType(spec: UploadBody, contentType: string): void {
+  const type = mediaType(contentType);
+  if (!spec.types.includes(type)) throw new Fault("badRequest", `Unsupported mime-type: ${contentType}`);
+  if (type === MULTIPART_TYPE && !/;\s*boundary=("[^"]+"|[^\s;"]+)/i.test(contentType)) {
+    throw new Fault("badRequest", "Invalid `boundary` for `multipart/form-data` request");
+  }
 }
 
 function readJson(spec: JsonBody, raw: RawRequestBody): unknown {

@@ -5,14 +5,15 @@ import type { SovdContext } from "#sovd/context.ts";
 import { toErrorAnswer } from "#sovd/errors.ts";
 import { checkLock, checkReady, checkSwitch, ecuOf, groupOf, isOpen, resourceNotFound } from "#sovd/guard.ts";
 import { withMember } from "#sovd/json-text.ts";
-import { type Answer, paramNames, type Route } from "#sovd/route.ts";
+import { type Answer, type BodySpec, paramNames, type Route } from "#sovd/route.ts";
 import { SovdErrorSchema, schemaText } from "#sovd/schemas.ts";
 import { problemsOf } from "#sovd/validate.ts";
-import { readBody } from "./body.ts";
+import { readBody, requireUploadType } from "./body.ts";
 import { type Entry, Exchange, type HeaderReader } from "./exchange.ts";
 import { acceptedForm, JSON_TYPE } from "./negotiate.ts";
 import { parseQuery, querySpec } from "./query.ts";
 import { Router, shownPath } from "./router.ts";
+import { UploadStream } from "./upload-stream.ts";
 
 /** What goes out. */
 export interface Outgoing {
@@ -22,6 +23,9 @@ export interface Outgoing {
   readonly body?: string | Uint8Array;
 }
 
+/** A body in memory, or on its way. */
+export type IncomingBody = Promise<Uint8Array> | UploadStream;
+
 export interface DispatchOptions {
   readonly routes: readonly Route[];
   readonly context: SovdContext;
@@ -29,6 +33,8 @@ export interface DispatchOptions {
   /** `http`, or `https` behind TLS; for links. */
   readonly scheme: "http" | "https";
   readonly requestTimeoutMs: number;
+  /** The same for uploads, transfer included; default: no longer. */
+  readonly uploadTimeoutMs?: number;
   /** Deepest nesting of a JSON body. */
   readonly maxJsonDepth: number;
   /** Links take the host of `Forwarded` and `X-Forwarded-Host`. */
@@ -50,16 +56,19 @@ export class Dispatcher {
     const match = this.#router.match(method, path);
     if (match === undefined) throw resourceNotFound({ shownPath: shownPath(path, query) });
     if ("allow" in match) throw new Fault("methodNotAllowed", "Method not allowed", { allow: match.allow });
-    const { clock, requestTimeoutMs, scheme, trustForwarded } = this.#options;
-    const target = { path, query, scheme, trustForwarded, deadlineMs: clock.now() + requestTimeoutMs };
+    const { clock, requestTimeoutMs, uploadTimeoutMs = requestTimeoutMs, scheme, trustForwarded } = this.#options;
+    const patienceMs = match.value.route.body?.kind === "upload" ? uploadTimeoutMs : requestTimeoutMs;
+    const target = { path, query, scheme, trustForwarded, deadlineMs: clock.now() + patienceMs };
     return new Exchange(match.value, match.params, match.base, target, header);
   }
 
-  /** Runs checks and handler. `bytes` is the body of routes that have one. Never rejects. */
-  async run(exchange: Exchange, bytes?: Promise<Uint8Array>): Promise<Outgoing> {
+  /** Runs checks and handler. `body` is that of routes that have one. Never rejects. */
+  async run(exchange: Exchange, body?: IncomingBody): Promise<Outgoing> {
     try {
-      return outgoingOf(await this.#handle(exchange, bytes), exchange);
+      return outgoingOf(await this.#handle(exchange, body), exchange);
     } catch (error) {
+      // a client that still sends would not see the answer
+      if (body instanceof UploadStream) await body.discard();
       return this.failure(error, exchange.base, exchange.query["include-schema"] === true);
     }
   }
@@ -81,7 +90,7 @@ export class Dispatcher {
     return basePaths.find((base) => lower.startsWith(base)) ?? basePaths[0] ?? "";
   }
 
-  async #handle(exchange: Exchange, bytes: Promise<Uint8Array> | undefined): Promise<Answer> {
+  async #handle(exchange: Exchange, body: IncomingBody | undefined): Promise<Answer> {
     const { context } = this.#options;
     const { entry } = exchange;
     const { route } = entry;
@@ -95,18 +104,31 @@ export class Dispatcher {
     if (route.params !== undefined) checkParams(route, exchange);
     exchange.query = parseQuery(entry.query, exchange.rawQuery);
     checkSwitch(route, context);
-    checkLock(route, context, exchange.ecu?.id ?? exchange.group ?? "", exchange.owner);
+    if (route.lock !== "vehicle") this.#checkLock(exchange);
     if (route.negotiated) negotiate(exchange);
-    if (route.body !== undefined) {
-      exchange.body = readBody(route.body, {
-        contentType: exchange.contentType,
-        contentLength: exchange.contentLength,
-        accept: exchange.acceptHeader,
-        maxJsonDepth: this.#options.maxJsonDepth,
-        bytes: bytes === undefined ? NO_BYTES : await bytes,
-      });
-    }
+    if (route.body !== undefined) exchange.body = await this.#readBody(exchange, route.body, body);
+    if (route.lock === "vehicle") this.#checkLock(exchange);
     return route.handle(exchange, context);
+  }
+
+  #checkLock(exchange: Exchange): void {
+    const { entry, ecu, group, owner } = exchange;
+    checkLock(entry.route, this.#options.context, ecu?.id ?? group ?? "", owner);
+  }
+
+  async #readBody(exchange: Exchange, spec: BodySpec, body: IncomingBody | undefined): Promise<unknown> {
+    const { contentType, contentLength, contentDisposition, acceptHeader } = exchange;
+    if (spec.kind === "upload") {
+      requireUploadType(spec, contentType);
+      return { contentType, contentDisposition, chunks: body };
+    }
+    return readBody(spec, {
+      contentType,
+      contentLength,
+      accept: acceptHeader,
+      maxJsonDepth: this.#options.maxJsonDepth,
+      bytes: body === undefined || body instanceof UploadStream ? NO_BYTES : await body,
+    });
   }
 
   #checkEntity(exchange: Exchange, { route, hasEcu, hasGroup }: Entry): void {

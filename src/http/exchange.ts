@@ -43,6 +43,7 @@ export class Exchange implements AnyRequest {
   readonly acceptHeader: string;
   readonly contentType: string;
   readonly contentLength: string;
+  readonly contentDisposition: string;
   readonly #forwarded: string;
   readonly #forwardedHost: string;
   readonly #host: string;
@@ -78,6 +79,7 @@ export class Exchange implements AnyRequest {
     this.acceptHeader = forms ? header("accept") : NO_HEADER;
     this.contentType = forms ? header("content-type") : NO_HEADER;
     this.contentLength = hasBody ? header("content-length") : NO_HEADER;
+    this.contentDisposition = route.body?.kind === "upload" ? header("content-disposition") : NO_HEADER;
     const forwarded = route.links && target.trustForwarded;
     this.#forwarded = forwarded ? header("forwarded") : NO_HEADER;
     this.#forwardedHost = forwarded ? header("x-forwarded-host") : NO_HEADER;

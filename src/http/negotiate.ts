@@ -4,6 +4,7 @@ import type { Accept } from "#fleet/messages.ts";
 
 export const JSON_TYPE = "application/json";
 export const BYTES_TYPE = "application/octet-stream";
+export const MULTIPART_TYPE = "multipart/form-data";
 
 /** Media type without parameters, lower case. */
 export function mediaType(header: string): string {

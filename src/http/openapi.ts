@@ -104,6 +104,9 @@ function parametersOf(one: Route): Json[] {
 
 function requestBodyOf(body: BodySpec): Json {
   if (body.kind === "raw") return { required: true, content: { [BYTES_TYPE]: ANY_BYTES } };
+  if (body.kind === "upload") {
+    return { required: true, content: Object.fromEntries(body.types.map((type) => [type, ANY_BYTES])) };
+  }
   const json = { [JSON_TYPE]: { schema: body.schema } };
   if (body.kind === "json") return { required: body.optional !== true, content: json };
   const content = body.jsonOnly === true ? json : { ...json, [BYTES_TYPE]: ANY_BYTES };

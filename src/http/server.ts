@@ -9,9 +9,10 @@ import type { SovdContext } from "#sovd/context.ts";
 import type { Route } from "#sovd/route.ts";
 import { collectBody } from "./collect.ts";
 import { corsHeaders, preflight, withCors } from "./cors.ts";
-import { Dispatcher, type Outgoing } from "./dispatch.ts";
+import { Dispatcher, type IncomingBody, type Outgoing } from "./dispatch.ts";
 import type { Exchange } from "./exchange.ts";
 import { writeAnswer } from "./respond.ts";
+import { UploadStream } from "./upload-stream.ts";
 import {
   type AppOptions,
   type HttpRequest,
@@ -43,6 +44,10 @@ export interface HttpServerOptions {
   readonly tls?: AppOptions;
   readonly requestTimeoutMs?: number;
   readonly maxBodyBytes?: number;
+  /** Largest upload. */
+  readonly maxUploadBytes?: number;
+  /** Longest upload, transfer included. */
+  readonly uploadTimeoutMs?: number;
   readonly maxHeaderBytes?: number;
   /** Requests under way; more are refused with 503. */
   readonly maxInFlight?: number;
@@ -62,6 +67,8 @@ export interface HttpServerOptions {
 const DEFAULTS = {
   requestTimeoutMs: 30_000,
   maxBodyBytes: 2 * 1024 * 1024,
+  maxUploadBytes: 50 * 1024 * 1024,
+  uploadTimeoutMs: 300_000,
   maxHeaderBytes: 16 * 1024,
   maxInFlight: 1024,
   maxConnections: 1024,
@@ -87,6 +94,7 @@ interface Pending {
   readonly path: string;
   readonly cors: Readonly<Record<string, string>> | undefined;
   readonly startedMs: number;
+  upload: UploadStream | undefined;
   done: boolean;
 }
 
@@ -184,7 +192,16 @@ class UwsServer implements HttpServer {
         throw new Fault("overloaded", "Too many requests at once");
       const query = req.getQuery() ?? "";
       const exchange = this.#dispatcher.open(head ? "get" : sent, path, query, (name) => req.getHeader(name));
-      const pending: Pending = { res, exchange, head, path, cors, startedMs: clock.now(), done: false };
+      const pending: Pending = {
+        res,
+        exchange,
+        head,
+        path,
+        cors,
+        startedMs: clock.now(),
+        upload: undefined,
+        done: false,
+      };
       this.#pending.add(pending);
       res.onAborted(() => this.#abandon(pending));
       this.#start(pending);
@@ -204,19 +221,28 @@ class UwsServer implements HttpServer {
   }
 
   #start(pending: Pending): void {
-    const { res, exchange } = pending;
-    const hasBody = exchange.entry.route.body !== undefined;
-    const { maxBodyBytes, context } = this.#options;
-    const body = hasBody ? collectBody(res, exchange.contentLength, maxBodyBytes) : undefined;
+    const { exchange } = pending;
+    const body = this.#bodyOf(pending);
+    if (body instanceof UploadStream) pending.upload = body;
     this.#dispatcher
       .run(exchange, body)
       .then((answer) => this.#finish(pending, answer))
-      .catch((problem) => context.onProblem(problem, "answer"));
+      .catch((problem) => this.#options.context.onProblem(problem, "answer"));
+  }
+
+  /** In the socket's turn: what is not listened to now is lost. */
+  #bodyOf({ res, exchange }: Pending): IncomingBody | undefined {
+    const kind = exchange.entry.route.body?.kind;
+    const { maxBodyBytes, maxUploadBytes } = this.#options;
+    if (kind === undefined) return undefined;
+    if (kind === "upload") return new UploadStream(res, exchange.contentLength, maxUploadBytes);
+    return collectBody(res, exchange.contentLength, maxBodyBytes);
   }
 
   #finish(pending: Pending, answer: Outgoing): void {
     if (pending.done) return;
     const { res, exchange, head, path, cors, startedMs } = pending;
+    pending.upload?.detach();
     this.#leave(pending);
     // 408 and 413 leave a body half read: the connection cannot be used again
     const closeConnection = this.#closing || answer.status === 408 || answer.status === 413;
@@ -240,6 +266,7 @@ class UwsServer implements HttpServer {
   /** The client is gone: nothing may be written any more. */
   #abandon(pending: Pending): void {
     if (pending.done) return;
+    pending.upload?.fail(new Fault("badRequest", "The client went away before its body was whole"));
     this.#leave(pending);
     pending.exchange.abort();
   }
@@ -256,6 +283,7 @@ class UwsServer implements HttpServer {
     for (const pending of this.#pending) {
       if (pending.exchange.deadlineMs > now) continue;
       const fault = new Fault("requestTimeout", "Request timed out");
+      pending.upload?.fail(fault);
       this.#finish(pending, this.#dispatcher.failure(fault, pending.exchange.base));
       pending.exchange.abort();
     }

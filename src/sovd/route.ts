@@ -11,7 +11,7 @@ export type Method = "get" | "put" | "post" | "delete" | "patch";
 
 /**
  * What a caller must hold. `dataWrite`, `download` and `comParam` are `ecu` or `none` as the options say; `vehicle` is the caller's
- * own vehicle lock.
+ * own vehicle lock, asked for after the body was found to be in order.
  */
 export type LockRule = "none" | "ecu" | "group" | "vehicle" | "dataWrite" | "download" | "comParam";
 
@@ -46,7 +46,25 @@ export interface RawBody {
   readonly kind: "raw";
 }
 
-export type BodySpec = JsonBody | NegotiatedBody | RawBody;
+/** Taken as it comes, in one of these media types: uploads, however large. */
+export interface UploadBody {
+  readonly kind: "upload";
+  readonly types: readonly string[];
+}
+
+export type BodySpec = JsonBody | NegotiatedBody | RawBody | UploadBody;
+
+/** A body on its way in. Whoever iterates slowly slows the client down; nothing is gathered in memory. */
+export interface Upload {
+  /** As sent. */
+  readonly contentType: string;
+  readonly contentDisposition: string;
+  /**
+   * Chunks, each in a buffer of its own. Throws `payloadTooLarge`, `requestTimeout`, or `badRequest` when the client is gone before
+   * its body was whole.
+   */
+  readonly chunks: AsyncIterable<Uint8Array>;
+}
 
 export interface ServiceCall {
   readonly service: ServiceBody;
@@ -63,7 +81,9 @@ type BodyOf<B> =
       ? ServiceCall
       : B extends RawBody
         ? Uint8Array
-        : undefined;
+        : B extends UploadBody
+          ? Upload
+          : undefined;
 
 type ParamNames<P extends string> = P extends `${string}{${infer Name}}${infer Rest}` ? Name | ParamNames<Rest> : never;
 
