@@ -2,7 +2,9 @@
 import { join } from "node:path";
 import { type DestinationStream, destination, type Level, type Logger, multistream, pino } from "pino";
 import type { Config } from "#config/types.ts";
+import { openDlt } from "./dlt.ts";
 import { type LogFile, openLogFile } from "./log-file.ts";
+import { openOtlp } from "./otlp.ts";
 import { textLine } from "./text-lines.ts";
 
 /** A record of a worker. */
@@ -25,7 +27,7 @@ export interface Log {
   setLevel(level: string): void;
   /** Opens the log file anew (SIGHUP after logrotate). */
   reopen(): void;
-  close(): void;
+  close(): Promise<void>;
 }
 
 export interface LogTargets {
@@ -45,6 +47,13 @@ export function createLogger(config: Config["logging"], targets: LogTargets = {}
   const file = openFile(config, (error) => stdout.write(`log file: ${error.message}\n`));
   const streams: DestinationStream[] = [stdoutStream(config, stdout)];
   if (file !== undefined) streams.push(fileStream(config, file));
+  const { dlt_tracing, otel: otlp } = config;
+  const dlt = dlt_tracing.enabled
+    ? openDlt({ application: dlt_tracing.app_id, description: dlt_tracing.app_description })
+    : undefined;
+  if (dlt !== undefined) streams.push(dlt);
+  const collector = otlp.enabled ? openOtlp({ endpoint: otlp.endpoint }) : undefined;
+  if (collector !== undefined) streams.push(collector);
   const all = multistream(streams.map((stream) => ({ stream, level: "trace" as Level })));
   const logger = pino(
     { level: pinoLevel(config.level), base: null, serializers: { error: pino.stdSerializers.err } },
@@ -61,7 +70,9 @@ export function createLogger(config: Config["logging"], targets: LogTargets = {}
       logger.level = pinoLevel(level);
     },
     reopen: () => file?.reopen(),
-    close: () => {
+    close: async () => {
+      await collector?.close();
+      dlt?.close();
       file?.close();
       pipe?.flushSync();
     },

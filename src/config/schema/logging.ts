@@ -2,8 +2,6 @@
 import { atLeast, bool, optional, path, pattern, text, u32, word } from "../leaf.ts";
 import { section } from "../node.ts";
 
-const OTEL = "traces come from the OpenTelemetry SDK when the process is started with it (--import)";
-const DLT = "logs go to stdout and to a file; DLT is not among the outputs";
 const TOKIO = "it belongs to another run-time";
 
 const logFile = section("Log file.", {
@@ -17,19 +15,18 @@ const logFile = section("Log file.", {
 });
 
 const otel = section("OpenTelemetry.", {
-  enabled: bool(false, "Export traces.", { dead: OTEL }),
-  endpoint: text("http://localhost:4317", "OTLP endpoint.", { dead: OTEL }),
+  enabled: bool(false, "Export logs to a collector: OTLP over HTTP with JSON."),
+  endpoint: text("http://localhost:4317", "OTLP endpoint; port 4317 (gRPC) is taken as 4318 (HTTP)."),
 });
 
 const dlt = section("DLT (AUTOSAR diagnostic log and trace).", {
-  enabled: bool(true, "Log to the DLT daemon.", { dead: DLT }),
-  app_id: pattern("text of up to 4 characters", /^.{1,4}$/su, "CDA", "DLT application id.", { dead: DLT }),
+  enabled: bool(true, "Log to the DLT daemon when there is one."),
+  app_id: pattern("text of up to 4 ASCII characters", /^[\x20-\x7e]{1,4}$/u, "CDA", "DLT application id."),
   app_description: pattern(
     "text of up to 256 characters",
     /^.{0,256}$/su,
     "Bridges SOVD to UDS for ECU communication.",
     "DLT application description.",
-    { dead: DLT },
   ),
 });
 

@@ -105,7 +105,7 @@ test("errors are written with message and stack", () => {
   assert.match(stdout.lines[0] ?? "", /"error":\{"type":"Error","message":"why","stack":"/);
 });
 
-test("the log file gets text with its own time format, besides stdout", (t) => {
+test("the log file gets text with its own time format, besides stdout", async (t) => {
   const path = folder(t);
   const stdout = sink(false);
   const file = {
@@ -117,14 +117,14 @@ test("the log file gets text with its own time format, besides stdout", (t) => {
   };
   const log = createLogger(logging({ log_file_config: file }), { stdout });
   log.scope("main").warn("careful");
-  log.close();
+  await log.close();
   assert.match(readFileSync(join(path, "new", "a.log"), "utf8"), /^<20\d\d> WARN {2}main: careful\n$/);
   assert.equal(stdout.lines.length, 1);
 });
 
 test("into a pipe the process writes JSON, the last line too", () => {
   const script = `import { createLogger } from "#telemetry/logger.ts"; import { defaultConfig } from "#config/load.ts";
-    const log = createLogger(defaultConfig().logging); log.logger.info("first"); log.logger.info("last"); log.close();`;
+    const log = createLogger(defaultConfig().logging); log.logger.info("first"); log.logger.info("last"); await log.close();`;
   const { stdout } = spawnSync(process.execPath, ["--import", "tsx", "--input-type=module", "-e", script], {
     encoding: "utf8",
   });
