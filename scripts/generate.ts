@@ -17,6 +17,8 @@ interface Generator {
 const GENERATORS: readonly Generator[] = [
   { path: "config/sample.toml", from: "src/config/render.ts", make: "sampleToml" },
   { path: "docs/config.md", from: "src/config/docs.ts", make: "configMarkdown" },
+  { path: "docs/compatibility.md", from: "src/sovd/compatibility.ts", make: "renderCompatibility" },
+  { path: "docs/openapi.json", from: "scripts/openapi.ts", make: "openApiJson" },
   { from: "scripts/generate-mdd.ts", make: "mddFiles" },
 ];
 
