@@ -24,6 +24,6 @@ export function preflight(cors: Readonly<Record<string, string>>, requested: str
 }
 
 /** `answer` with the headers of cross-origin calls. */
-export function withCors(answer: Outgoing, cors: Readonly<Record<string, string>> | undefined): Outgoing {
+export function withCors<T extends Outgoing>(answer: T, cors: Readonly<Record<string, string>> | undefined): T {
   return cors === undefined ? answer : { ...answer, headers: { ...answer.headers, ...cors } };
 }

@@ -5,7 +5,7 @@ import type { SovdContext } from "#sovd/context.ts";
 import { toErrorAnswer } from "#sovd/errors.ts";
 import { checkLock, checkReady, checkSwitch, ecuOf, groupOf, isOpen, resourceNotFound } from "#sovd/guard.ts";
 import { withMember } from "#sovd/json-text.ts";
-import { type Answer, type BodySpec, paramNames, type Route } from "#sovd/route.ts";
+import { type Answer, type AnswerStream, type BodySpec, paramNames, type Route } from "#sovd/route.ts";
 import { SovdErrorSchema, schemaText } from "#sovd/schemas.ts";
 import { problemsOf } from "#sovd/validate.ts";
 import { readBody, requireUploadType } from "./body.ts";
@@ -21,6 +21,8 @@ export interface Outgoing {
   readonly headers?: Readonly<Record<string, string>>;
   readonly contentType?: string;
   readonly body?: string | Uint8Array;
+  /** In place of a body. */
+  readonly stream?: AnswerStream;
 }
 
 /** A body in memory, or on its way. */
@@ -169,7 +171,8 @@ function negotiate(exchange: Exchange): void {
 
 /** Bytes of an answer. `schema` is added to what main made itself; a worker has done so in its bytes. */
 function outgoingOf(answer: Answer, exchange: Exchange): Outgoing {
-  const { status, headers } = answer;
+  const { status, headers, stream } = answer;
+  if (stream !== undefined) return { ...answer, stream } as Outgoing;
   const body = answer.body ?? textOf(answer, exchange);
   if (body === undefined || (body instanceof Uint8Array && body.byteLength === 0 && status === 204)) {
     return headers === undefined ? { status } : { status, headers };

@@ -24,15 +24,23 @@ const REASONS: Readonly<Record<number, string>> = {
   504: "Gateway Timeout",
 };
 
+/** Status line and headers, but for the length. */
+export function writeHead(
+  res: HttpResponse,
+  { status, headers, contentType }: Pick<Outgoing, "status" | "headers" | "contentType">,
+): void {
+  if (status !== 200) res.writeStatus(`${status} ${REASONS[status] ?? "Status"}`);
+  if (contentType !== undefined) res.writeHeader("Content-Type", contentType);
+  if (headers !== undefined) for (const name in headers) res.writeHeader(name, headers[name]!);
+}
+
 /**
  * Status, headers, body, end; to be called corked. `head`: the headers of GET without its body. `endWithoutBody` is called bare: with
  * any argument it writes a second Content-Length and leaves the response open, so length and closing are said by header.
  */
 export function writeAnswer(res: HttpResponse, answer: Outgoing, head: boolean, closeConnection: boolean): void {
-  const { status, headers, contentType, body } = answer;
-  if (status !== 200) res.writeStatus(`${status} ${REASONS[status] ?? "Status"}`);
-  if (contentType !== undefined) res.writeHeader("Content-Type", contentType);
-  if (headers !== undefined) for (const name in headers) res.writeHeader(name, headers[name]!);
+  const { status, body } = answer;
+  writeHead(res, answer);
   if (body !== undefined && !head) {
     res.end(body, closeConnection);
     return;

@@ -12,6 +12,7 @@ import { corsHeaders, preflight, withCors } from "./cors.ts";
 import { Dispatcher, type IncomingBody, type Outgoing } from "./dispatch.ts";
 import type { Exchange } from "./exchange.ts";
 import { writeAnswer } from "./respond.ts";
+import { type Sending, type StreamedAnswer, writeStream } from "./stream-answer.ts";
 import { UploadStream } from "./upload-stream.ts";
 import {
   type AppOptions,
@@ -95,6 +96,7 @@ interface Pending {
   readonly cors: Readonly<Record<string, string>> | undefined;
   readonly startedMs: number;
   upload: UploadStream | undefined;
+  sending: Sending | undefined;
   done: boolean;
 }
 
@@ -200,6 +202,7 @@ class UwsServer implements HttpServer {
         cors,
         startedMs: clock.now(),
         upload: undefined,
+        sending: undefined,
         done: false,
       };
       this.#pending.add(pending);
@@ -240,16 +243,40 @@ class UwsServer implements HttpServer {
   }
 
   #finish(pending: Pending, answer: Outgoing): void {
-    if (pending.done) return;
-    const { res, exchange, head, path, cors, startedMs } = pending;
+    if (pending.done) {
+      answer.stream?.close();
+      return;
+    }
+    const { res, head, cors } = pending;
     pending.upload?.detach();
+    if (answer.stream !== undefined) {
+      this.#send(pending, { ...answer, stream: answer.stream });
+      return;
+    }
     this.#leave(pending);
     // 408 and 413 leave a body half read: the connection cannot be used again
     const closeConnection = this.#closing || answer.status === 408 || answer.status === 413;
     res.cork(() => writeAnswer(res, withCors(answer, cors), head, closeConnection));
+    this.#answered(pending, answer.status);
+  }
+
+  /** The request is under way until its last byte is. */
+  #send(pending: Pending, answer: StreamedAnswer): void {
+    const { res, head, cors } = pending;
+    res.cork(() => {
+      pending.sending = writeStream(res, withCors(answer, cors), head, (problem) => {
+        if (problem !== undefined) this.#options.context.onProblem(problem, "answer");
+        if (pending.done) return;
+        this.#leave(pending);
+        this.#answered(pending, answer.status);
+      });
+    });
+  }
+
+  #answered({ exchange, path, startedMs }: Pending, status: number): void {
     const { route } = exchange.entry;
     const durationMs = this.#options.clock.now() - startedMs;
-    this.#observe(route.method, route.path, path, answer.status, durationMs, exchange.owner);
+    this.#observe(route.method, route.path, path, status, durationMs, exchange.owner);
   }
 
   #observe(
@@ -268,6 +295,7 @@ class UwsServer implements HttpServer {
     if (pending.done) return;
     pending.upload?.fail(new Fault("badRequest", "The client went away before its body was whole"));
     this.#leave(pending);
+    pending.sending?.stop();
     pending.exchange.abort();
   }
 
@@ -281,7 +309,7 @@ class UwsServer implements HttpServer {
     const { clock, requestTimeoutMs } = this.#options;
     const now = clock.now();
     for (const pending of this.#pending) {
-      if (pending.exchange.deadlineMs > now) continue;
+      if (pending.exchange.deadlineMs > now || pending.sending !== undefined) continue;
       const fault = new Fault("requestTimeout", "Request timed out");
       pending.upload?.fail(fault);
       this.#finish(pending, this.#dispatcher.failure(fault, pending.exchange.base));

@@ -18,7 +18,6 @@ export const appRoutes: readonly Route[] = [
   indexRoute(APP, "Resources of the application", tag, named(["bulk-data", "data", "operations"])),
   indexRoute(`${APP}/bulk-data`, "Categories of bulk data", tag, named(BULK)),
   indexRoute(`${APP}/data`, "Data of the application", tag, named(["networkstructure", "version"])),
-  indexRoute(`${APP}/operations`, "Operations of the application", tag, named(["runtimefilesupdate"])),
   route({
     ...shared,
     path: `${APP}/bulk-data/flashfiles`,

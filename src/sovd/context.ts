@@ -3,6 +3,7 @@ import type { Clock } from "#core/time.ts";
 import type { EcuView, Fleet } from "#fleet/api.ts";
 import type { ServiceFacts } from "#fleet/messages.ts";
 import type { ComParamRegistry } from "./comparam-registry.ts";
+import type { DatabaseUpdate } from "./database-update.ts";
 import type { ExecutionRegistry } from "./executions.ts";
 import type { FlashFiles } from "./flash-files.ts";
 import type { LockRegistry } from "./locks.ts";
@@ -67,6 +68,10 @@ export interface SovdOptions {
   readonly comParamLock: boolean;
   readonly dataLock: boolean;
   readonly downloadLock: boolean;
+  /** A transfer that has ended and was not deleted stands in the way of a database update. */
+  readonly finishedTransfersBlock: boolean;
+  /** Diagnostic databases may be retrieved. */
+  readonly databaseDownload: boolean;
   readonly restoreEcuLocks: boolean;
   readonly maxLockExpirationS: number;
   /** Status of vehicle routes before databases are loaded. */
@@ -97,6 +102,8 @@ export const SOVD_DEFAULTS: SovdOptions = {
   comParamLock: false,
   dataLock: false,
   downloadLock: true,
+  finishedTransfersBlock: true,
+  databaseDownload: false,
   restoreEcuLocks: false,
   maxLockExpirationS: 3_153_600_000,
   notReadyStatus: 503,
@@ -123,6 +130,8 @@ export interface SovdContext {
   readonly transfers: TransferRegistry;
   readonly flashFiles: FlashFiles;
   readonly embeddedFiles: EmbeddedFiles;
+  /** Absent where databases cannot be changed. */
+  readonly databaseUpdate?: DatabaseUpdate;
   readonly version: VersionInfo;
   health(): HealthSnapshot;
   /** True only while a new database set is switched in. */

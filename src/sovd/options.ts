@@ -13,6 +13,8 @@ export function sovdOptionsOf(config: Config): SovdOptions {
     comParamLock: compat.comparam_lock,
     dataLock: compat.write_lock,
     downloadLock: compat.download_lock,
+    finishedTransfersBlock: compat.finished_transfers_block,
+    databaseDownload: config.update.allow_download,
     restoreEcuLocks: locks.restore_ecu_locks,
     maxLockExpirationS: locks.max_expiration_secs,
     notReadyStatus: compat.unready_status,

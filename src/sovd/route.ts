@@ -124,7 +124,15 @@ export interface SovdRequest<Params, Query, Body, Ecu, Group> {
 // biome-ignore lint/suspicious/noExplicitAny: the erased form; `route` checks each handler against its own schemas
 export type AnyRequest = SovdRequest<any, any, any, any, any>;
 
-/** What a handler gives back; a worker's `Reply` fits as it is. Without `json`, `text` and `body` the answer is empty. */
+/** Bytes that are read while they go out. */
+export interface AnswerStream {
+  readonly sizeBytes: number;
+  readonly chunks: Iterator<Uint8Array>;
+  /** Called once, whatever becomes of the answer. */
+  close(): void;
+}
+
+/** What a handler gives back; a worker's `Reply` fits as it is. Without `json`, `text`, `body` and `stream` the answer is empty. */
 export interface Answer {
   readonly status: number;
   readonly headers?: Readonly<Record<string, string>>;
@@ -133,6 +141,8 @@ export interface Answer {
   readonly text?: string;
   /** Finished bytes; `contentType` defaults to JSON. */
   readonly body?: Uint8Array;
+  /** Content that is better not held in memory whole. */
+  readonly stream?: AnswerStream;
   readonly contentType?: string;
 }
 

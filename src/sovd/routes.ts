@@ -18,6 +18,8 @@ import { modeRoutes } from "./modes.ts";
 import { operationRoutes } from "./operations.ts";
 import { resetRoutes } from "./reset.ts";
 import type { Route } from "./route.ts";
+import { runtimeExecutionRoutes } from "./runtime-executions.ts";
+import { runtimeContentRoutes, runtimeFileRoutes } from "./runtime-files.ts";
 import { vehicleRoutes } from "./vehicle.ts";
 import { versionRoutes } from "./version.ts";
 
@@ -27,6 +29,8 @@ const ALWAYS: readonly Route[] = [
   ...authorizeRoutes,
   ...lockRoutes,
   ...appRoutes,
+  ...runtimeFileRoutes,
+  ...runtimeExecutionRoutes,
   ...componentRoutes,
   ...dataRoutes,
   ...genericRoutes,
@@ -43,6 +47,10 @@ const ALWAYS: readonly Route[] = [
 ];
 
 /** Every route these options offer. Order does not matter: a fixed segment wins over a parameter. */
-export function sovdRoutes(options: Pick<SovdOptions, "healthEnabled">): readonly Route[] {
-  return options.healthEnabled ? [...healthRoutes, ...ALWAYS] : ALWAYS;
+export function sovdRoutes(options: Pick<SovdOptions, "healthEnabled" | "databaseDownload">): readonly Route[] {
+  return [
+    ...ALWAYS,
+    ...(options.healthEnabled ? healthRoutes : []),
+    ...(options.databaseDownload ? runtimeContentRoutes : []),
+  ];
 }

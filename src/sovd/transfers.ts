@@ -23,6 +23,13 @@ export class TransferRegistry {
     return this.#byEcu.size;
   }
 
+  /** Transfers that wait or run. */
+  get running(): number {
+    let count = 0;
+    for (const ecu of this.#byEcu.keys()) if (isRunning(this.of(ecu))) count++;
+    return count;
+  }
+
   /** The component's transfer as far as it has come. */
   of(ecu: string): TransferMessage | undefined {
     const owned = this.#byEcu.get(ecu);
@@ -58,9 +65,9 @@ export class TransferRegistry {
 
   /** Deletes an ended transfer; `forbidden` for another caller, `badRequest` while it runs. */
   remove(ecu: string, id: string, owner: string): void {
-    const { status } = this.get(ecu, id);
+    const transfer = this.get(ecu, id);
     if (this.#byEcu.get(ecu)!.owner !== owner) throw new Fault("forbidden", "The transfer belongs to another user");
-    if (status === "queued" || status === "running") throw new Fault("badRequest", "The transfer is still running");
+    if (isRunning(transfer)) throw new Fault("badRequest", "The transfer is still running");
     this.drop(ecu);
   }
 
@@ -78,8 +85,12 @@ export class TransferRegistry {
     for (const [key, owned] of this.#byEcu) {
       if (owned.owner !== owner || (ecu !== undefined && key !== ecu)) continue;
       const transfer = this.of(key)!;
-      if (transfer.status === "queued" || transfer.status === "running") running.push(transfer);
+      if (isRunning(transfer)) running.push(transfer);
     }
     return running;
   }
+}
+
+function isRunning(transfer: TransferMessage | undefined): boolean {
+  return transfer?.status === "queued" || transfer?.status === "running";
 }

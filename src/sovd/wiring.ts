@@ -9,7 +9,7 @@ import { TransferRegistry } from "./transfers.ts";
 
 type Given = Pick<
   SovdContext,
-  "authenticator" | "embeddedFiles" | "flashFiles" | "health" | "onProblem" | "switching" | "version"
+  "authenticator" | "databaseUpdate" | "embeddedFiles" | "flashFiles" | "health" | "onProblem" | "switching" | "version"
 >;
 
 export interface SovdParts extends Given {

@@ -1,0 +1,81 @@
+/** Writes an answer that is read while it goes out: no more is read than the socket takes. */
+import type { AnswerStream } from "#sovd/route.ts";
+import { writeHead } from "./respond.ts";
+import type { HttpResponse } from "./uws.ts";
+
+export interface StreamedAnswer {
+  readonly status: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly contentType?: string;
+  readonly stream: AnswerStream;
+}
+
+/** An answer on its way: `stop` must be called when the client is gone. */
+export interface Sending {
+  stop(): void;
+}
+
+/**
+ * To be called corked. `onDone` is called once, when the last byte was handed over or reading failed; then the connection is closed,
+ * as its length cannot be kept.
+ */
+export function writeStream(
+  res: HttpResponse,
+  answer: StreamedAnswer,
+  head: boolean,
+  onDone: (problem?: unknown) => void,
+): Sending {
+  const { stream } = answer;
+  const { sizeBytes } = stream;
+  let open = true;
+  const end = (problem?: unknown): void => {
+    if (!open) return;
+    open = false;
+    stream.close();
+    onDone(problem);
+  };
+  writeHead(res, answer);
+  if (head || sizeBytes === 0) {
+    res.writeHeader("Content-Length", String(sizeBytes));
+    res.endWithoutBody();
+    end();
+    return { stop: ignore };
+  }
+  let rest: Uint8Array = NO_BYTES;
+  let restAt = 0;
+  /** Returns false when the socket takes no more for now. */
+  const pump = (): boolean => {
+    try {
+      for (;;) {
+        if (rest.byteLength === 0) {
+          const { value, done } = stream.chunks.next();
+          if (done === true) throw new Error(`${restAt} of ${sizeBytes} bytes could be read`);
+          rest = value;
+        }
+        const [taken, finished] = res.tryEnd(rest as Uint8Array<ArrayBuffer>, sizeBytes);
+        if (finished) {
+          end();
+          return true;
+        }
+        if (!taken) return false;
+        restAt += rest.byteLength;
+        rest = NO_BYTES;
+      }
+    } catch (error) {
+      if (open) res.close();
+      end(error);
+      return true;
+    }
+  };
+  res.onWritable((offset) => {
+    if (!open) return true;
+    rest = rest.subarray(offset - restAt);
+    restAt = offset;
+    return pump();
+  });
+  pump();
+  return { stop: () => end() };
+}
+
+const NO_BYTES = new Uint8Array(0);
+const ignore = (): void => undefined;
