@@ -61,7 +61,9 @@ export function buildCatalog(databases: Iterable<StoredDatabase>, config: Config
   for (const one of opened) {
     try {
       entries.push(
-        one.facts.isFunctionalDescription ? functionalEntry(one, groups) : ecuEntry(one, groups, config, warnings),
+        one.facts.isFunctionalDescription
+          ? functionalEntry(one, groups, config)
+          : ecuEntry(one, groups, config, warnings),
       );
     } catch (error) {
       broken.push({ file: one.stored.database, problem: toFaultData(error).message });
@@ -75,7 +77,11 @@ function referenceOf({ stored }: Opened): DatabaseReference {
   return { database, version, converter };
 }
 
-function functionalEntry(one: Opened, groups: readonly FunctionalGroupFacts[]): CatalogEntry {
+function functionalEntry(one: Opened, groups: readonly FunctionalGroupFacts[], config: Config): CatalogEntry {
+  const isOfProtocol = ({ protocols }: FunctionalGroupFacts) =>
+    protocols.some((name) => name.toLowerCase() === config.doip.protocol_name.toLowerCase());
+  // Groups of several protocols may share a short name; then it stands for the one of the configured protocol.
+  const ordered = [...groups].sort((a, b) => Number(isOfProtocol(a)) - Number(isOfProtocol(b)));
   return {
     ...referenceOf(one),
     name: one.facts.ecuName,
@@ -86,6 +92,7 @@ function functionalEntry(one: Opened, groups: readonly FunctionalGroupFacts[]): 
     comParams: DEFAULT_COM_PARAMS,
     protocol: undefined,
     groups: groups.map(({ name }) => name),
+    groupAliases: Object.fromEntries(ordered.map(({ shortId, name }) => [shortId, name])),
     fields: [],
   };
 }

@@ -51,6 +51,8 @@ export interface Fleet {
   readonly gateways: readonly GatewayView[];
   /** Functional groups, lower case. */
   readonly groups: readonly string[];
+  /** The group of this name, or of its short name without the protocol's (lower case); undefined when there is none. */
+  group(name: string): string | undefined;
   /** The latest state of the ECU's flash transfer. */
   transfer(ecu: string): TransferMessage | undefined;
   forgetTransfer(ecu: string): void;

@@ -42,18 +42,29 @@ export function selectEcus(entries: readonly CatalogEntry[]): {
   return { ecus, rejected };
 }
 
-/** The database that describes the functional groups, and the groups in force. `enabled` undefined means all. */
+export interface GroupSelection {
+  readonly description: DatabaseReference | undefined;
+  readonly groups: readonly string[];
+  /** Short name of a group, without the protocol's → the group. */
+  readonly aliases: ReadonlyMap<string, string>;
+}
+
+/**
+ * The database that describes the functional groups, and the groups in force. `enabled` undefined means all; a group may be named
+ * there in full or short.
+ */
 export function selectGroups(
   entries: readonly CatalogEntry[],
   descriptionName: string,
   enabled: readonly string[] | undefined,
-): { readonly description: DatabaseReference | undefined; readonly groups: readonly string[] } {
+): GroupSelection {
   const entry = entries.find((candidate) => candidate.functional && candidate.name === descriptionName);
-  if (entry === undefined) return { description: undefined, groups: [] };
+  if (entry === undefined) return { description: undefined, groups: [], aliases: new Map() };
   const wanted = enabled === undefined ? undefined : new Set(enabled.map((name) => name.toLowerCase()));
   const { database, version, converter } = entry;
-  return {
-    description: { database, version, converter },
-    groups: entry.groups.filter((name) => wanted === undefined || wanted.has(name)),
-  };
+  const aliases = new Map(Object.entries(entry.groupAliases ?? {}));
+  const shortNames = new Map([...aliases].map(([short, name]) => [name, short] as const));
+  const isWanted = (name: string) =>
+    wanted === undefined || wanted.has(name) || wanted.has(shortNames.get(name) ?? name);
+  return { description: { database, version, converter }, groups: entry.groups.filter(isWanted), aliases };
 }

@@ -91,6 +91,7 @@ export class VehicleFleet implements Fleet {
   readonly #ecuListeners = new Set<(ecu: EcuView) => void>();
   #ecus: readonly EcuView[] = [];
   #groups: readonly string[] = [];
+  #aliases: ReadonlyMap<string, string> = new Map();
   #description: DatabaseReference | undefined;
   #catalog: Catalog | undefined;
   #broken: readonly BrokenDatabase[] = [];
@@ -137,6 +138,10 @@ export class VehicleFleet implements Fleet {
   }
   get groups(): readonly string[] {
     return this.#groups;
+  }
+  group(name: string): string | undefined {
+    const full = this.#aliases.get(name) ?? name;
+    return this.#groups.includes(full) ? full : undefined;
   }
   /** Databases that are not in use, with the reason: broken files, rejected duplicates, those a shard could not open. */
   get broken(): readonly BrokenDatabase[] {
@@ -198,7 +203,7 @@ export class VehicleFleet implements Fleet {
    */
   async load(catalog: Catalog): Promise<void> {
     const { ecus, rejected } = selectEcus(catalog.entries);
-    const { description, groups } = selectGroups(
+    const { description, groups, aliases } = selectGroups(
       catalog.entries,
       this.#options.functionalDescription,
       this.#options.enabledGroups,
@@ -206,6 +211,7 @@ export class VehicleFleet implements Fleet {
     this.#catalog = catalog;
     this.#description = description;
     this.#groups = groups;
+    this.#aliases = aliases;
     this.#broken = [...catalog.broken, ...rejected];
     this.#failed = new Map();
     place(ecus, this.#shards.length, this.#placed);
@@ -245,8 +251,8 @@ export class VehicleFleet implements Fleet {
     args: GroupCalls[K],
     options?: CallOptions,
   ): Promise<Reply & { readonly outcome: GroupOutcome }> {
-    const name = group.toLowerCase();
-    if (!this.#groups.includes(name)) throw new Fault("notFound", `Not found: functional group ${group}`);
+    const name = this.group(group.toLowerCase());
+    if (name === undefined) throw new Fault("notFound", `Not found: functional group ${group}`);
     const deadlineMs = this.#deadline(options);
     if (!DESCRIPTION_CALLS.has(call)) await this.#options.gate?.(deadlineMs);
     const asked = DESCRIPTION_CALLS.has(call) ? [this.#anyShard()] : this.#shardsOfGroup(name);
@@ -410,6 +416,6 @@ export class VehicleFleet implements Fleet {
 }
 
 function assignmentOf(entry: CatalogEntry): EcuAssignment {
-  const { functional: _, revision: __, fields: ___, ...assignment } = entry;
+  const { functional: _, revision: __, fields: ___, groupAliases: ____, ...assignment } = entry;
   return assignment;
 }

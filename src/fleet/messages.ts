@@ -270,6 +270,8 @@ export interface CatalogEntry extends DatabaseReference {
   readonly protocol: string | undefined;
   /** Functional groups (lower case): for an ECU those it belongs to, for a functional description those it defines. */
   readonly groups: readonly string[];
+  /** Of a functional description: short name of a group, without the protocol's, → the group. */
+  readonly groupAliases?: Readonly<Record<string, string>>;
   /** Configured additional component fields that this ECU is listed in. */
   readonly fields: readonly string[];
 }

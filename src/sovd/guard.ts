@@ -48,8 +48,9 @@ export function ecuOf(name: string, { fleet }: SovdContext, shown: Shown): EcuVi
 
 /** The functional group of the path; `notFound` when there is none of that name. */
 export function groupOf(name: string, { fleet }: SovdContext, shown: Shown): string {
-  if (!fleet.groups.includes(name)) throw resourceNotFound(shown);
-  return name;
+  const group = fleet.group(name);
+  if (group === undefined) throw resourceNotFound(shown);
+  return group;
 }
 
 /** Refuses what talks to an ECU or changes something while a database set is switched in. */

@@ -40,6 +40,19 @@ test("one name, two addresses: none is used", () => {
   assert.equal(rejected.length, 2);
 });
 
+test("a short name stands for the group it belongs to, also where groups are enabled by name", () => {
+  const described = entry({
+    database: "fg.mdd",
+    name: "functional_groups",
+    functional: true,
+    groups: ["all_doip", "other"],
+    groupAliases: { all: "all_doip" },
+  });
+  const { groups, aliases } = selectGroups([described], "functional_groups", ["All"]);
+  assert.deepEqual(groups, ["all_doip"]);
+  assert.equal(aliases.get("all"), "all_doip");
+});
+
 test("functional groups come from the described database, filtered by what is enabled", () => {
   const entries = [
     entry({}),
@@ -48,7 +61,12 @@ test("functional groups come from the described database, filtered by what is en
   assert.deepEqual(selectGroups(entries, "functional_groups", undefined), {
     description: { database: "fg.mdd", version: "v", converter: undefined },
     groups: ["x", "y"],
+    aliases: new Map(),
   });
   assert.deepEqual(selectGroups(entries, "functional_groups", ["Y"]).groups, ["y"]);
-  assert.deepEqual(selectGroups(entries, "absent", undefined), { description: undefined, groups: [] });
+  assert.deepEqual(selectGroups(entries, "absent", undefined), {
+    description: undefined,
+    groups: [],
+    aliases: new Map(),
+  });
 });

@@ -41,6 +41,9 @@ type GroupScript = (call: Call) => { readonly outcome: GroupOutcome; readonly re
 export class FakeFleet implements Fleet {
   ecus: EcuView[] = [ecu("FLXC1000"), ecu("FLXCNG1000", { logicalAddress: 0x1001, groups: ["all", "some"] })];
   groups: string[] = ["all", "some"];
+  group(name: string): string | undefined {
+    return this.groups.includes(name) ? name : undefined;
+  }
   gateways: GatewayView[] = [{ name: "GW", logicalAddress: 0x1000, ip: "10.2.1.10", connected: true }];
   ready = true;
   readonly calls: Call[] = [];
