@@ -10,7 +10,7 @@ import { SovdErrorSchema, schemaText } from "#sovd/schemas.ts";
 import { problemsOf } from "#sovd/validate.ts";
 import { readBody, requireUploadType } from "./body.ts";
 import { type Entry, Exchange, type HeaderReader } from "./exchange.ts";
-import { acceptedForm, JSON_TYPE } from "./negotiate.ts";
+import { acceptedForm, BYTES_TYPE, JSON_TYPE } from "./negotiate.ts";
 import { parseQuery, querySpec } from "./query.ts";
 import { Router, shownPath } from "./router.ts";
 import { UploadStream } from "./upload-stream.ts";
@@ -172,7 +172,7 @@ function negotiate(exchange: Exchange): void {
 /** Bytes of an answer. `schema` is added to what main made itself; a worker has done so in its bytes. */
 function outgoingOf(answer: Answer, exchange: Exchange): Outgoing {
   const { status, headers, stream } = answer;
-  if (stream !== undefined) return { ...answer, stream } as Outgoing;
+  if (stream !== undefined) return { status, stream, contentType: answer.contentType ?? BYTES_TYPE };
   const body = answer.body ?? textOf(answer, exchange);
   if (body === undefined || (body instanceof Uint8Array && body.byteLength === 0 && status === 204)) {
     return headers === undefined ? { status } : { status, headers };
