@@ -1,0 +1,80 @@
+/**
+ * The audit chain: each record carries the hash of the one before, so that a record changed, left out or put in shows. A chain without
+ * a key cannot show that its tail was cut: each head also goes to the log, and `verifyChain` can be told which head to expect.
+ */
+import { createHash } from "node:crypto";
+import { canonical } from "./canonical.ts";
+import type { CampaignRecord } from "./states.ts";
+
+/** Before the first record. */
+export const GENESIS = "0".repeat(64);
+
+export interface AuditEntry {
+  /** Who caused it: subject of the token, or the part of the program. */
+  readonly actor: string;
+  readonly campaign: string;
+  readonly event: string;
+  readonly component?: string;
+  readonly from?: string;
+  readonly to?: string;
+  /** `ok`, or what went wrong. */
+  readonly result: string;
+  /** Versions and image hash of the component before and after, as far as known. */
+  readonly versionBefore?: string;
+  readonly versionAfter?: string;
+  readonly sha256Before?: string;
+  readonly sha256After?: string;
+  /** State after the event: the record is the write-ahead log of the campaign as well. */
+  readonly state?: CampaignRecord;
+}
+
+export interface AuditRecord extends AuditEntry {
+  readonly seq: number;
+  /** Wall clock, ISO 8601. */
+  readonly at: string;
+  readonly prev: string;
+  /** SHA-256 over the canonical record without this member. */
+  readonly hash: string;
+}
+
+/** Where the kept part of the chain begins. */
+export interface Anchor {
+  /** Of the last record that was pruned; 0 when none was. */
+  readonly seq: number;
+  readonly hash: string;
+}
+
+export const NO_ANCHOR: Anchor = { seq: 0, hash: GENESIS };
+
+export function hashOf(record: Omit<AuditRecord, "hash">): string {
+  return createHash("sha256").update(canonical(record)).digest("hex");
+}
+
+export type ChainVerdict =
+  | { readonly whole: true; readonly records: number; readonly head: Anchor }
+  | { readonly whole: false; readonly seq: number; readonly problem: string };
+
+/** Walks a chain from its anchor. `expected`: a head noted elsewhere, which must be in the chain or before it. */
+export function verifyChain(
+  records: Iterable<AuditRecord>,
+  anchor: Anchor = NO_ANCHOR,
+  expected?: Anchor,
+): ChainVerdict {
+  let head = anchor;
+  let count = 0;
+  let seen = expected === undefined || expected.seq <= anchor.seq;
+  for (const { hash, ...record } of records) {
+    const seq = head.seq + 1;
+    if (record.seq !== seq) return { whole: false, seq, problem: `record ${seq} is missing, ${record.seq} follows` };
+    if (record.prev !== head.hash) return { whole: false, seq, problem: "does not follow the record before" };
+    if (hashOf(record) !== hash) return { whole: false, seq, problem: "does not match its hash" };
+    if (expected?.seq === seq) {
+      if (expected.hash !== hash) return { whole: false, seq, problem: "is not the record that was noted elsewhere" };
+      seen = true;
+    }
+    head = { seq, hash };
+    count++;
+  }
+  if (!seen) return { whole: false, seq: head.seq + 1, problem: `the chain ends before record ${expected!.seq}` };
+  return { whole: true, records: count, head };
+}

@@ -1,0 +1,367 @@
+/**
+ * Runs campaigns: holds each record against the calls under way, starts what is missing, stops what is no longer wanted, and turns each
+ * result into an event. Because all it knows is the record, going on after a crash is the same as going on.
+ */
+import { Fault, toFaultData } from "#core/errors.ts";
+import type { Clock, TimerHandle } from "#core/time.ts";
+import type { AuditEntry } from "./audit.ts";
+import type { Journal } from "./journal.ts";
+import { type Action, accepts, next, plan, startable } from "./next.ts";
+import { type ProviderProgress, UNREACHABLE } from "./provider.ts";
+import {
+  CALL_OF,
+  type CampaignEvent,
+  type CampaignLimits,
+  type CampaignRecord,
+  IDLE_STATES,
+  type Member,
+  type MemberCall,
+  type PreparedFacts,
+} from "./states.ts";
+
+/** Does the calls of members; `calls.ts` makes the real one. All of them may come again. */
+export interface MemberCalls {
+  prepare(record: CampaignRecord, member: Member, run: CallRun): Promise<PreparedFacts>;
+  execute(record: CampaignRecord, member: Member, run: CallRun): Promise<void>;
+  gate(record: CampaignRecord, member: Member, run: CallRun): Promise<void>;
+  commit(record: CampaignRecord, member: Member, run: CallRun): Promise<void>;
+  close(record: CampaignRecord, member: Member, run: CallRun): Promise<void>;
+  rollback(record: CampaignRecord, member: Member, run: CallRun): Promise<void>;
+}
+
+/** What a call gets for its way. */
+export interface CallRun {
+  readonly signal: AbortSignal;
+  progress(progress: ProviderProgress): void;
+}
+
+export interface CampaignsOptions {
+  readonly journal: Journal;
+  readonly calls: MemberCalls;
+  readonly clock: Clock;
+  /** Wall clock, milliseconds. */
+  readonly nowMs: () => number;
+  readonly limits: CampaignLimits;
+  /** Pause before a call to a silent target comes again; doubles up to 32 times as much. */
+  readonly retryMs: number;
+  /** Pause before a target that could not go back is tried again. */
+  readonly serviceRetryMs: number;
+  /** Tries of a rollback that is refused. */
+  readonly rollbackTries: number;
+  /** The record or the progress of a campaign changed. */
+  readonly onChange: (id: string) => void;
+  /** A campaign ended in `needsService`, or left it. */
+  readonly onAlarm: (record: CampaignRecord, stuck: readonly string[]) => void;
+  readonly onProblem: (problem: unknown, where: string) => void;
+}
+
+interface InFlight {
+  readonly call: MemberCall;
+  readonly controller: AbortController;
+  readonly done: Promise<void>;
+}
+
+const SYSTEM = "system";
+const MAX_BACKOFF = 32;
+
+export class Campaigns {
+  readonly #options: CampaignsOptions;
+  readonly #inFlight = new Map<string, InFlight>();
+  readonly #progress = new Map<string, ProviderProgress>();
+  readonly #deadlines = new Map<string, TimerHandle>();
+  readonly #pauses = new Map<string, TimerHandle>();
+  readonly #tries = new Map<string, number>();
+  #turn: Promise<unknown> = Promise.resolve();
+  #stopped = false;
+
+  constructor(options: CampaignsOptions) {
+    this.#options = options;
+  }
+
+  /** Goes on with what a former process left. The journal is open. */
+  async resume(): Promise<void> {
+    for (const { id, state } of this.#options.journal.campaigns()) {
+      if (!IDLE_STATES.has(state) || state === "needsService") await this.apply(id, { type: "restart" }, SYSTEM);
+      else this.#reconcile(id);
+    }
+  }
+
+  get(id: string): CampaignRecord | undefined {
+    return this.#options.journal.campaign(id);
+  }
+
+  /** Puts a new campaign on record, or a new description in the place of one that is idle. */
+  register(record: CampaignRecord, actor: string): Promise<CampaignRecord> {
+    return this.#inTurn(async () => {
+      const { journal } = this.#options;
+      const known = journal.campaign(record.id);
+      if (known !== undefined && (!IDLE_STATES.has(known.state) || known.thenExecute)) {
+        throw new Fault("updateInProgress", `Update ${record.id} is ${known.state}`);
+      }
+      const entry = { actor, campaign: record.id, event: "registered", to: record.state, result: "ok" };
+      const written = await journal.transition(entry, { ...record, attempt: known?.attempt ?? 0 });
+      this.#options.onChange(record.id);
+      return written;
+    });
+  }
+
+  /** One event, durable when it resolves. @throws Fault conflict or updateInProgress, nothing changed */
+  apply(id: string, event: CampaignEvent, actor: string): Promise<CampaignRecord> {
+    return this.#inTurn(async () => {
+      const { journal, nowMs, limits, onChange } = this.#options;
+      const record = journal.campaign(id);
+      if (record === undefined) throw new Fault("notFound", `There is no update ${id}`);
+      if (event.type === "prepare" || event.type === "execute") this.#refuseOverlap(record);
+      const changed = next(record, event, { nowMs: nowMs(), limits });
+      const written = await journal.transition(entryOf(record, changed, event, actor), changed);
+      if (record.state !== "needsService" && written.state === "needsService") this.#alarm(written);
+      if (record.state === "needsService" && written.state !== "needsService") this.#options.onAlarm(written, []);
+      onChange(id);
+      this.#reconcile(id);
+      return written;
+    });
+  }
+
+  /** How far the call of a member is that runs now, or ran last. */
+  progressOf(id: string, component: string): ProviderProgress | undefined {
+    return this.#progress.get(keyOf(id, component));
+  }
+
+  /** Ends calls and timers; records stay as they are. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    const { clock } = this.#options;
+    for (const timer of [...this.#deadlines.values(), ...this.#pauses.values()]) clock.clearTimeout(timer);
+    const running = [...this.#inFlight.values()];
+    for (const { controller } of running) controller.abort(new Fault("notReady", "The program ends"));
+    await Promise.all(running.map(({ done }) => done));
+    await this.#turn;
+  }
+
+  /** One target takes one update at a time. */
+  #refuseOverlap({ id, members }: CampaignRecord): void {
+    const own = new Set(members.map(({ component }) => component));
+    for (const other of this.#options.journal.campaigns()) {
+      if (other.id === id || IDLE_STATES.has(other.state)) continue;
+      const shared = other.members.find(({ component }) => own.has(component));
+      if (shared === undefined) continue;
+      throw new Fault("updateInProgress", `Update ${other.id} is under way on ${shared.component}`);
+    }
+  }
+
+  #reconcile(id: string): void {
+    const record = this.get(id);
+    if (this.#stopped) return;
+    this.#armDeadline(id, record);
+    if (record === undefined) return;
+    for (const { component, state } of record.members) {
+      const running = this.#inFlight.get(keyOf(id, component));
+      const wanted = (CALL_OF as Partial<Record<string, MemberCall>>)[isActive(record) ? state : ""];
+      if (running !== undefined && running.call !== wanted) {
+        running.controller.abort(new Fault("conflict", record.error?.message ?? `The update is ${record.state}`));
+      }
+    }
+    if (!isActive(record)) {
+      this.#idle(record);
+      return;
+    }
+    const { limits } = this.#options;
+    const [first] = startable(record, limits);
+    if (first !== undefined) this.#report(id, { type: "memberStarted", component: first });
+    for (const action of plan(record, limits, this.#late(record))) this.#launch(record, action);
+  }
+
+  /** What an idle record still waits for: to be executed, or for an ECU to come back. */
+  #idle(record: CampaignRecord): void {
+    const { id, state, thenExecute } = record;
+    if (state === "prepared" && thenExecute) this.#report(id, { type: "execute" });
+    if (state === "needsService")
+      this.#pause(id, this.#options.serviceRetryMs, () => this.#report(id, { type: "retry" }));
+  }
+
+  /** Members that did not answer their last call. */
+  #late({ id, members }: CampaignRecord): Set<string> {
+    return new Set(
+      members.map(({ component }) => component).filter((component) => this.#tries.has(keyOf(id, component))),
+    );
+  }
+
+  #launch(record: CampaignRecord, { call, component }: Action): void {
+    const key = keyOf(record.id, component);
+    if (this.#inFlight.has(key) || this.#pauses.has(key)) return;
+    const controller = new AbortController();
+    this.#progress.set(key, { percent: 0, step: call });
+    const done = this.#perform(record, call, component, controller.signal).catch((problem) => {
+      this.#options.onProblem(problem, `${call} ${component}`);
+    });
+    this.#inFlight.set(key, { call, controller, done });
+  }
+
+  async #perform(record: CampaignRecord, call: MemberCall, component: string, signal: AbortSignal): Promise<void> {
+    const key = keyOf(record.id, component);
+    let event: CampaignEvent | undefined;
+    try {
+      const run = { signal, progress: (progress: ProviderProgress) => this.#tell(record.id, component, progress) };
+      const member = record.members.find((each) => each.component === component)!;
+      event = await this.#call(record, call, member, run);
+      this.#tries.delete(key);
+    } catch (error) {
+      event = signal.aborted ? undefined : this.#failed(key, call, component, error);
+    }
+    this.#inFlight.delete(key);
+    if (this.#stopped) return;
+    if (event !== undefined) this.#report(record.id, event);
+    else this.#reconcile(record.id);
+  }
+
+  async #call(record: CampaignRecord, call: MemberCall, member: Member, run: CallRun): Promise<CampaignEvent> {
+    const { calls } = this.#options;
+    const { component } = member;
+    if (call === "prepare") {
+      return { type: "memberPrepared", component, facts: await calls.prepare(record, member, run) };
+    }
+    await calls[call](record, member, run);
+    return { type: SUCCESS[call], component };
+  }
+
+  /** The event of a failed call; undefined when the same call comes again after a pause. */
+  #failed(key: string, call: MemberCall, component: string, error: unknown): CampaignEvent | undefined {
+    const tries = (this.#tries.get(key) ?? 0) + 1;
+    this.#tries.set(key, tries);
+    const silent = error instanceof Fault && UNREACHABLE.has(error.kind);
+    const again = REPEATED.has(call) && (silent || (call === "rollback" && tries < this.#options.rollbackTries));
+    if (again) {
+      const delayMs = this.#options.retryMs * Math.min(2 ** (tries - 1), MAX_BACKOFF);
+      this.#pause(key, delayMs, () => this.#reconcile(idOf(key)));
+      return undefined;
+    }
+    this.#tries.delete(key);
+    if (call === "close") {
+      // the verdict stands: a target that cannot drop its old software keeps it, no more
+      this.#options.onProblem(error, `close ${component}`);
+      return { type: "memberClosed", component };
+    }
+    return { type: FAILURE[call], component, error: toFaultData(error) };
+  }
+
+  #tell(id: string, component: string, progress: ProviderProgress): void {
+    this.#progress.set(keyOf(id, component), progress);
+    this.#options.onChange(id);
+  }
+
+  /** Applies an event of our own, unless the campaign has moved on; a store that cannot write is tried again. */
+  #report(id: string, event: CampaignEvent): void {
+    const record = this.get(id);
+    if (this.#stopped || record === undefined) return;
+    if (!accepts(record, event)) {
+      this.#reconcileSoon(id);
+      return;
+    }
+    this.apply(id, event, SYSTEM).catch((problem) => {
+      if (this.#stopped) return;
+      const moved = problem instanceof Fault && problem.kind === "conflict";
+      if (!moved) this.#options.onProblem(problem, `${event.type} ${id}`);
+      this.#pause(`${id}/`, moved ? 0 : this.#options.retryMs, () => this.#reconcile(id));
+    });
+  }
+
+  #reconcileSoon(id: string): void {
+    this.#pause(`${id}/`, 0, () => this.#reconcile(id));
+  }
+
+  #pause(key: string, delayMs: number, then: () => void): void {
+    if (this.#pauses.has(key)) return;
+    const timer = this.#options.clock.setTimeout(() => {
+      this.#pauses.delete(key);
+      if (!this.#stopped) then();
+    }, delayMs);
+    this.#pauses.set(key, timer);
+  }
+
+  #armDeadline(id: string, record: CampaignRecord | undefined): void {
+    const { clock, nowMs } = this.#options;
+    const armed = this.#deadlines.get(id);
+    if (armed !== undefined) clock.clearTimeout(armed);
+    this.#deadlines.delete(id);
+    if (record?.deadlineMs === undefined) return;
+    const waitMs = Math.min(Math.max(0, record.deadlineMs - nowMs()), MAX_TIMER_MS);
+    this.#deadlines.set(
+      id,
+      clock.setTimeout(() => this.#expire(id), waitMs),
+    );
+  }
+
+  #expire(id: string): void {
+    this.#deadlines.delete(id);
+    const deadlineMs = this.get(id)?.deadlineMs;
+    if (deadlineMs !== undefined && this.#options.nowMs() >= deadlineMs) this.#report(id, { type: "expire" });
+    else this.#reconcile(id);
+  }
+
+  #alarm(record: CampaignRecord): void {
+    const stuck = record.members.filter(({ state }) => state === "stuck").map(({ component }) => component);
+    this.#options.onAlarm(record, stuck);
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#turn.then(() => {
+      if (this.#stopped) throw new Fault("notReady", "The program ends");
+      return work();
+    });
+    this.#turn = turn.catch(() => undefined);
+    return turn;
+  }
+}
+
+/** Longest wait a timer of Node takes. */
+const MAX_TIMER_MS = 2_147_483_647;
+
+const SUCCESS = {
+  execute: "memberExecuted",
+  gate: "memberHealthy",
+  commit: "memberCommitted",
+  close: "memberClosed",
+  rollback: "memberRolledBack",
+} as const;
+const FAILURE = {
+  prepare: "memberPrepareFailed",
+  execute: "memberExecuteFailed",
+  gate: "memberUnhealthy",
+  commit: "memberCommitRefused",
+  rollback: "memberRollbackFailed",
+} as const;
+/** After the verdict a silent target is asked until the state's deadline; before it, silence is a failure. */
+const REPEATED: ReadonlySet<MemberCall> = new Set(["commit", "close", "rollback"]);
+
+function isActive({ state }: CampaignRecord): boolean {
+  return !IDLE_STATES.has(state);
+}
+
+function keyOf(id: string, component: string): string {
+  return `${id}/${component}`;
+}
+
+/** Ids hold no slash. */
+function idOf(key: string): string {
+  return key.slice(0, key.indexOf("/"));
+}
+
+function entryOf(
+  before: CampaignRecord,
+  after: CampaignRecord,
+  event: CampaignEvent,
+  actor: string,
+): Omit<AuditEntry, "state"> {
+  const entry = { actor, campaign: before.id, event: event.type, from: before.state, to: after.state };
+  const result = "error" in event ? event.error.message : "reason" in event ? event.reason : "ok";
+  if (!("component" in event)) return { ...entry, result };
+  const member = after.members.find(({ component }) => component === event.component);
+  return {
+    ...entry,
+    result,
+    component: event.component,
+    ...(member?.fromVersion === undefined ? {} : { versionBefore: member.fromVersion }),
+    ...(member?.toVersion === undefined ? {} : { versionAfter: member.toVersion }),
+    ...(member?.sha256 === undefined ? {} : { sha256After: member.sha256 }),
+  };
+}

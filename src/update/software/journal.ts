@@ -1,0 +1,198 @@
+/**
+ * The durable side of campaigns. A transition is one audit record that holds the state it leads to, then the campaign's own key. When
+ * power fails between the two, the record is the truth and the next start writes the key. Everything else is read from these keys.
+ */
+import { Fault } from "#core/errors.ts";
+import type { Persistence } from "#store/persistence.ts";
+import {
+  type Anchor,
+  type AuditEntry,
+  type AuditRecord,
+  type ChainVerdict,
+  hashOf,
+  NO_ANCHOR,
+  verifyChain,
+} from "./audit.ts";
+import type { CampaignRecord } from "./states.ts";
+
+export const BUCKETS = {
+  campaigns: "update-campaigns",
+  audit: "update-audit",
+  notes: "update-notes",
+  floors: "update-floors",
+} as const;
+const ANCHOR_KEY = "anchor";
+const SEQ_DIGITS = 12;
+/** Pruning goes in steps, so that it is not done at each record. */
+const PRUNE_STEP = 64;
+
+export interface JournalOptions {
+  readonly persistence: Persistence;
+  /** Wall clock, milliseconds. */
+  readonly nowMs: () => number;
+  /** Records kept; older ones leave an anchor. */
+  readonly maxRecords: number;
+  /** Each new head, for the log: a head noted elsewhere is what a cut chain is found by. */
+  readonly onHead?: (head: Anchor) => void;
+}
+
+export class Journal {
+  readonly #options: JournalOptions;
+  readonly #campaigns = new Map<string, CampaignRecord>();
+  #head: Anchor = NO_ANCHOR;
+  #anchor: Anchor = NO_ANCHOR;
+  #turn: Promise<unknown> = Promise.resolve();
+  /** A state whose record is written but whose own key is not, e.g. on a full disk. */
+  #behind: CampaignRecord | undefined;
+
+  constructor(options: JournalOptions) {
+    this.#options = options;
+  }
+
+  /** Reads what is there and finishes a transition that a crash cut in two. */
+  async open(): Promise<void> {
+    const { persistence } = this.#options;
+    for (const key of keysOf(persistence, BUCKETS.campaigns)) {
+      this.#campaigns.set(key, JSON.parse(persistence.get(BUCKETS.campaigns, key)) as CampaignRecord);
+    }
+    this.#anchor = this.#readAnchor();
+    const last = this.#auditKeys().at(-1);
+    if (last === undefined) {
+      this.#head = this.#anchor;
+      return;
+    }
+    const { seq, hash, state } = this.#readRecord(last);
+    this.#head = { seq, hash };
+    if (state === undefined || (this.#campaigns.get(state.id)?.auditSeq ?? 0) >= state.auditSeq) return;
+    await this.#store(state);
+  }
+
+  /** Where the chain ends. */
+  get head(): Anchor {
+    return this.#head;
+  }
+
+  campaigns(): readonly CampaignRecord[] {
+    return [...this.#campaigns.values()];
+  }
+
+  campaign(id: string): CampaignRecord | undefined {
+    return this.#campaigns.get(id);
+  }
+
+  /** Puts a transition on record. Resolves with what was written once it is on the disk. One after the other. */
+  transition(entry: Omit<AuditEntry, "state">, state: CampaignRecord): Promise<CampaignRecord> {
+    return this.#inTurn(async () => {
+      const written: CampaignRecord = { ...state, auditSeq: this.#head.seq + 1 };
+      await this.#append({ ...entry, state: written });
+      await this.#store(written);
+      return written;
+    });
+  }
+
+  /** Puts something on record that changes no state: a refusal, a sample of the health gate. */
+  note(entry: Omit<AuditEntry, "state">): Promise<void> {
+    return this.#inTurn(() => this.#append(entry));
+  }
+
+  /** The chain as it is kept, oldest first. `after`: only records behind this sequence number. */
+  *records(after = 0): Generator<AuditRecord, void, undefined> {
+    for (const key of this.#auditKeys()) if (Number(key) > after) yield this.#readRecord(key);
+  }
+
+  verify(expected?: Anchor): ChainVerdict {
+    return verifyChain(this.records(), this.#anchor, expected);
+  }
+
+  /** Small durable notes beside the chain, by name. */
+  readNote(bucket: "notes" | "floors", name: string): string | undefined {
+    const { persistence } = this.#options;
+    return persistence.contains(BUCKETS[bucket], name) ? persistence.get(BUCKETS[bucket], name) : undefined;
+  }
+
+  writeNote(bucket: "notes" | "floors", name: string, value: string): Promise<void> {
+    return this.#options.persistence.set(BUCKETS[bucket], name, value);
+  }
+
+  async #append(entry: AuditEntry): Promise<void> {
+    if (this.#behind !== undefined) await this.#store(this.#behind);
+    const { persistence, nowMs, onHead } = this.#options;
+    const seq = this.#head.seq + 1;
+    const record = { ...entry, seq, at: new Date(nowMs()).toISOString(), prev: this.#head.hash };
+    const hash = hashOf(record);
+    await persistence.set(BUCKETS.audit, keyOf(seq), JSON.stringify({ ...record, hash }));
+    this.#head = { seq, hash };
+    onHead?.(this.#head);
+    await this.#prune();
+  }
+
+  /** The record on the chain is the truth from here on, also when its own key cannot be written now. */
+  async #store(record: CampaignRecord): Promise<void> {
+    const { persistence } = this.#options;
+    this.#behind = record;
+    if (record.state === "deleted") {
+      this.#campaigns.delete(record.id);
+      await this.#forget(record.id);
+    } else {
+      this.#campaigns.set(record.id, record);
+      await persistence.set(BUCKETS.campaigns, record.id, JSON.stringify(record));
+    }
+    this.#behind = undefined;
+  }
+
+  async #forget(id: string): Promise<void> {
+    const { persistence } = this.#options;
+    for (const key of keysOf(persistence, BUCKETS.notes)) {
+      if (key.startsWith(`${id}/`)) await persistence.delete(BUCKETS.notes, key);
+    }
+    if (persistence.contains(BUCKETS.campaigns, id)) await persistence.delete(BUCKETS.campaigns, id);
+  }
+
+  /** The anchor is on the disk before the records before it go. */
+  async #prune(): Promise<void> {
+    const { persistence, maxRecords } = this.#options;
+    if (this.#head.seq - this.#anchor.seq < maxRecords + PRUNE_STEP) return;
+    const old = this.#auditKeys().filter((key) => Number(key) <= this.#head.seq - maxRecords);
+    const last = old.at(-1);
+    if (last === undefined) return;
+    const { seq, hash } = this.#readRecord(last);
+    await persistence.set(BUCKETS.audit, ANCHOR_KEY, JSON.stringify({ seq, hash }));
+    this.#anchor = { seq, hash };
+    for (const key of old) await persistence.delete(BUCKETS.audit, key);
+  }
+
+  #auditKeys(): string[] {
+    const keys = keysOf(this.#options.persistence, BUCKETS.audit).filter((key) => key !== ANCHOR_KEY);
+    return keys.filter((key) => Number(key) > this.#anchor.seq);
+  }
+
+  #readAnchor(): Anchor {
+    const { persistence } = this.#options;
+    if (!persistence.contains(BUCKETS.audit, ANCHOR_KEY)) return NO_ANCHOR;
+    return JSON.parse(persistence.get(BUCKETS.audit, ANCHOR_KEY)) as Anchor;
+  }
+
+  #readRecord(key: string): AuditRecord {
+    return JSON.parse(this.#options.persistence.get(BUCKETS.audit, key)) as AuditRecord;
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#turn.then(work);
+    this.#turn = turn.catch(() => undefined);
+    return turn;
+  }
+}
+
+function keyOf(seq: number): string {
+  return String(seq).padStart(SEQ_DIGITS, "0");
+}
+
+function keysOf(persistence: Persistence, bucket: string): string[] {
+  try {
+    return persistence.listKeys(bucket);
+  } catch (error) {
+    // a bucket appears with its first value
+    if (error instanceof Fault && error.kind === "bucketNotFound") return [];
+    throw error;
+  }
+}

@@ -1,0 +1,283 @@
+/**
+ * The campaign as tables: states of the whole and of each member, events, and where each may lead. `next.ts` computes the one place
+ * it does lead to; a result that the table does not list is a mistake of ours and throws. A test walks these tables.
+ */
+import type { FaultData } from "#core/errors.ts";
+
+export const CAMPAIGN_STATES = [
+  "registered",
+  "preparing",
+  "prepared",
+  "executing",
+  "trial",
+  "awaitingVerdict",
+  "committing",
+  "committed",
+  "closing",
+  "completed",
+  "partial",
+  "rollingBack",
+  "rolledBack",
+  "failed",
+  "needsService",
+  "deleted",
+] as const;
+export type CampaignState = (typeof CAMPAIGN_STATES)[number];
+
+/** What the caller, the clock and the start of the process tell a campaign, and what its members report. */
+export const EVENTS = [
+  "prepare",
+  "execute",
+  "cancel",
+  "commit",
+  "rollback",
+  "close",
+  "retry",
+  "expire",
+  "restart",
+  "delete",
+  "memberPrepared",
+  "memberPrepareFailed",
+  "memberStarted",
+  "memberExecuted",
+  "memberExecuteFailed",
+  "memberHealthy",
+  "memberUnhealthy",
+  "memberCommitted",
+  "memberCommitRefused",
+  "memberClosed",
+  "memberRolledBack",
+  "memberRollbackFailed",
+] as const;
+export type EventType = (typeof EVENTS)[number];
+
+export const MEMBER_STATES = [
+  "idle",
+  "preparing",
+  "prepared",
+  "executing",
+  "trial",
+  "healthy",
+  "committing",
+  "committed",
+  "closing",
+  "closed",
+  "rollingBack",
+  "rolledBack",
+  "failed",
+  "stuck",
+] as const;
+export type MemberState = (typeof MEMBER_STATES)[number];
+
+type CampaignTable = Readonly<Record<CampaignState, Readonly<Partial<Record<EventType, readonly CampaignState[]>>>>>;
+
+/** Where a coordinated campaign stands while members execute, and where a member's report may take it. */
+const UNDER_WAY = ["executing", "trial"] as const;
+/** Where an independent campaign ends when its last member has. */
+const INDEPENDENT_ENDS = [...UNDER_WAY, "completed", "partial", "rolledBack", "needsService"] as const;
+const BACK = ["rollingBack", "rolledBack"] as const;
+
+const RUNNING: CampaignTable["executing"] = {
+  memberStarted: ["executing"],
+  memberExecuted: UNDER_WAY,
+  memberExecuteFailed: [...UNDER_WAY, "rollingBack"],
+  memberHealthy: [...UNDER_WAY, "awaitingVerdict", "committing"],
+  memberUnhealthy: [...UNDER_WAY, "rollingBack"],
+  memberCommitted: UNDER_WAY,
+  memberCommitRefused: UNDER_WAY,
+  memberClosed: INDEPENDENT_ENDS,
+  memberRolledBack: INDEPENDENT_ENDS,
+  memberRollbackFailed: INDEPENDENT_ENDS,
+  cancel: BACK,
+  rollback: BACK,
+  expire: [...BACK, "partial", "needsService"],
+  restart: [...UNDER_WAY, "rollingBack"],
+};
+
+export const TRANSITIONS: CampaignTable = {
+  registered: { prepare: ["preparing"], delete: ["deleted"] },
+  preparing: {
+    memberPrepared: ["preparing", "prepared"],
+    memberPrepareFailed: ["failed"],
+    cancel: ["failed"],
+    rollback: ["failed"],
+    expire: ["failed"],
+    restart: ["preparing"],
+  },
+  prepared: {
+    prepare: ["preparing"],
+    execute: ["executing"],
+    cancel: ["failed"],
+    rollback: ["failed"],
+    restart: ["prepared"],
+    delete: ["deleted"],
+  },
+  executing: RUNNING,
+  trial: RUNNING,
+  awaitingVerdict: {
+    commit: ["committing"],
+    cancel: BACK,
+    rollback: BACK,
+    expire: BACK,
+    restart: ["awaitingVerdict"],
+  },
+  committing: {
+    memberCommitted: ["committing", "committed", "closing"],
+    memberCommitRefused: ["rollingBack"],
+    rollback: BACK,
+    expire: BACK,
+    restart: ["committing"],
+  },
+  committed: { close: ["closing"], rollback: BACK, restart: ["committed"] },
+  // the verdict stands and all run new software: who cannot be told to drop the old one keeps it, no more
+  closing: { memberClosed: ["closing", "completed"], expire: ["completed"], restart: ["closing"] },
+  completed: { prepare: ["preparing"], delete: ["deleted"] },
+  partial: { prepare: ["preparing"], delete: ["deleted"] },
+  rollingBack: {
+    memberRolledBack: ["rollingBack", "rolledBack", "partial", "needsService"],
+    memberRollbackFailed: ["rollingBack", "needsService"],
+    expire: ["needsService", "rolledBack", "partial"],
+    restart: ["rollingBack"],
+  },
+  rolledBack: { prepare: ["preparing"], delete: ["deleted"] },
+  failed: { prepare: ["preparing"], delete: ["deleted"] },
+  needsService: { retry: ["rollingBack"], rollback: ["rollingBack"], restart: ["needsService"], delete: ["deleted"] },
+  deleted: {},
+};
+
+/** What a member's report makes of it. `memberHealthy` leads on to `committing` at once where each member decides for itself. */
+export const MEMBER_TRANSITIONS: Readonly<
+  Record<MemberState, Readonly<Partial<Record<EventType, readonly MemberState[]>>>>
+> = {
+  idle: {},
+  preparing: { memberPrepared: ["prepared"], memberPrepareFailed: ["failed"] },
+  prepared: { memberStarted: ["executing"] },
+  executing: { memberExecuted: ["trial"], memberExecuteFailed: ["rollingBack"] },
+  trial: { memberHealthy: ["healthy", "committing"], memberUnhealthy: ["rollingBack"] },
+  healthy: {},
+  committing: { memberCommitted: ["committed", "closing"], memberCommitRefused: ["rollingBack"] },
+  committed: {},
+  closing: { memberClosed: ["closed"] },
+  closed: {},
+  rollingBack: { memberRolledBack: ["rolledBack"], memberRollbackFailed: ["stuck"] },
+  rolledBack: {},
+  failed: {},
+  stuck: {},
+};
+
+/** The call of a provider that a member in this state waits for. */
+export const CALL_OF = {
+  preparing: "prepare",
+  executing: "execute",
+  trial: "gate",
+  committing: "commit",
+  closing: "close",
+  rollingBack: "rollback",
+} as const satisfies Partial<Record<MemberState, string>>;
+export type MemberCall = (typeof CALL_OF)[keyof typeof CALL_OF];
+
+/** Members that may run new software, or a part of it, and have not been told to keep it for good. */
+export const TOUCHED: ReadonlySet<MemberState> = new Set(["executing", "trial", "healthy", "committing", "committed"]);
+/** Nothing happens by itself any more. */
+export const IDLE_STATES: ReadonlySet<CampaignState> = new Set([
+  "registered",
+  "prepared",
+  "completed",
+  "partial",
+  "rolledBack",
+  "failed",
+  "needsService",
+  "deleted",
+]);
+export const FINAL_STATES: ReadonlySet<CampaignState> = new Set(["completed", "partial", "rolledBack", "failed"]);
+
+export type RollbackPolicy = "independent" | "coordinated";
+
+export interface Member {
+  /** Component id, lower case. */
+  readonly component: string;
+  readonly state: MemberState;
+  readonly supportsTrial: boolean;
+  readonly fromVersion?: string;
+  readonly toVersion?: string;
+  /** Of the image it gets, lower-case hex, and its length. */
+  readonly sha256?: string;
+  readonly sizeBytes?: number;
+  /** Place in the order of starts; rollback goes the other way. */
+  readonly started?: number;
+  /** How often a start of the process found it executing. */
+  readonly restarts: number;
+  /** Codes of the faults it had before, which the health gate does not count. */
+  readonly baseline: readonly string[];
+  readonly error?: FaultData;
+}
+
+/** All that is durable of a campaign. Times are wall clock, milliseconds since 1970: they outlive the process. */
+export interface CampaignRecord {
+  readonly id: string;
+  readonly policy: RollbackPolicy;
+  readonly state: CampaignState;
+  /** Another node decides: hold the trial until its verdict, at most for so long. */
+  readonly watchdogMs?: number;
+  readonly attempt: number;
+  /** Execute as soon as prepared. */
+  readonly thenExecute: boolean;
+  readonly members: readonly Member[];
+  /** When the present state must be over. */
+  readonly deadlineMs?: number;
+  readonly verdict?: "commit" | "rollback";
+  readonly error?: FaultData & { readonly component?: string };
+  /** Sequence number of the audit record that this state was written with. */
+  readonly auditSeq: number;
+  readonly changedAtMs: number;
+  readonly package: Readonly<Record<string, unknown>>;
+}
+
+/** What `prepare` learned of a member. */
+export interface PreparedFacts {
+  readonly supportsTrial: boolean;
+  readonly fromVersion?: string;
+  readonly toVersion?: string;
+  readonly sha256?: string;
+  readonly sizeBytes?: number;
+  readonly baseline: readonly string[];
+}
+
+export type CampaignEvent =
+  | { readonly type: "prepare"; readonly thenExecute: boolean }
+  | { readonly type: "execute" | "commit" | "close" | "retry" | "expire" | "restart" | "delete" }
+  | { readonly type: "cancel" | "rollback"; readonly reason: string }
+  | { readonly type: "memberPrepared"; readonly component: string; readonly facts: PreparedFacts }
+  | {
+      readonly type:
+        | "memberStarted"
+        | "memberExecuted"
+        | "memberHealthy"
+        | "memberCommitted"
+        | "memberClosed"
+        | "memberRolledBack";
+      readonly component: string;
+    }
+  | {
+      readonly type:
+        | "memberPrepareFailed"
+        | "memberExecuteFailed"
+        | "memberUnhealthy"
+        | "memberCommitRefused"
+        | "memberRollbackFailed";
+      readonly component: string;
+      readonly error: FaultData;
+    };
+
+/** How long a state may last, milliseconds. */
+export interface CampaignLimits {
+  readonly prepareMs: number;
+  /** From execute to the verdict, soak time included. */
+  readonly executeMs: number;
+  readonly commitMs: number;
+  readonly rollbackMs: number;
+  /** Starts of the process that may find a member executing before it is given up. */
+  readonly maxRestarts: number;
+  /** Members that prepare, or execute, at the same time. */
+  readonly maxParallel: number;
+}
