@@ -62,7 +62,7 @@ const CODED: readonly Case[] = [
   one("one's complement", dop("oc8", std("A_INT32", 8, { encoding: "1C" }), { physical: "A_INT32" }), -2, "fd"),
   one("packed BCD", dop("bcdp", uint(16, { encoding: "BCD-P" })), 1234, "1234"),
   one("unpacked BCD", dop("bcdup", uint(16, { encoding: "BCD-UP" })), 12, "0102"),
-  one("float 32", dop("f32", std("A_FLOAT32", 32), float), 1.5, "3fc00000"),
+  one("float 32", dop("f32", std("A_FLOAT32", 32), { physical: "A_FLOAT32" }), 1.5, "3fc00000"),
   one("float 64", dop("f64", std("A_FLOAT64", 64), float), -2, "c000000000000000"),
   one("ASCII", dop("ascii", std("A_ASCIISTRING", 32), word), "ABCD", "41424344"),
   one("UTF-8", dop("utf8", std("A_UTF8STRING", 24), word), "aé", "61c3a9"),
