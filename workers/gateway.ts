@@ -2,6 +2,7 @@
 import type { MessagePort } from "node:worker_threads";
 import { storePath } from "#config/derived.ts";
 import type { Config } from "#config/types.ts";
+import { Fault } from "#core/errors.ts";
 import { systemClock } from "#core/time.ts";
 import { connectGateway } from "#ecu/doip-gateway.ts";
 import { loadDatabase } from "#ecu/loaded-database.ts";
@@ -25,13 +26,19 @@ export interface ShardTask {
 export default async function run({ port, config, sent }: ShardTask): Promise<void> {
   const reader = await openDatabasesReader(storePath(config));
   const naming = namingOf(config);
-  const open = (reference: DatabaseReference) =>
-    loadDatabase(reader.map(reference.database), reference.version, {
+  const open = (reference: DatabaseReference) => {
+    const mapped = reader.map(reference.database);
+    if (mapped.version !== reference.version) {
+      mapped.release();
+      throw new Fault("notReady", `The diagnostic database ${reference.database} is being replaced`);
+    }
+    return loadDatabase(mapped, reference.version, {
       naming,
       codec: codecOptionsOf(config, reference.converter),
       maxPlans: MAX_PLANS_PER_DATABASE,
       maxPlanBytes: config.limits.plan_cache_bytes,
     });
+  };
   const post = (message: FromShard) => {
     const body = message.type === "reply" ? message.reply?.body : undefined;
     if (body === undefined) port.postMessage(message);

@@ -5,6 +5,8 @@ import type { Clock, TimerHandle } from "#core/time.ts";
 import type { Acknowledgement } from "./codec.ts";
 
 export interface ChannelHandler {
+  /** A frame of the open request was handed to the socket. */
+  onSent?(): void;
   onAcknowledged(): void;
   onResponse(response: Uint8Array): void;
   onFailed(fault: Fault): void;
@@ -179,6 +181,7 @@ export class Channel {
     if (this.#host.transmit(this.targetAddress, this.#request)) {
       this.#phase = "awaitingAck";
       this.#sentMs = this.#host.clock.now();
+      this.#handler.onSent?.();
       this.#arm(this.#timing.ackTimeoutMs);
     } else {
       this.#phase = "blocked";

@@ -9,6 +9,7 @@ import {
 } from "#mdd/query/variants.ts";
 import { decodeAnswer, encodeService } from "./codec.ts";
 import type { Ecu } from "./ecu.ts";
+import { holding } from "./held-database.ts";
 import type { Finding } from "./life.ts";
 
 /** A run in the background that ends offline is repeated this often, this far apart. */
@@ -33,6 +34,7 @@ export class Detector {
   readonly #options: DetectorOptions;
   #running: Promise<void> | undefined;
   #next: Promise<void> | undefined;
+  #background: Promise<void> | undefined;
   #stopped = false;
 
   constructor(options: DetectorOptions) {
@@ -58,8 +60,15 @@ export class Detector {
     return this.#running ?? this.#start();
   }
 
-  /** Runs in the background, again after a pause while the address stays silent. */
-  async runInBackground(stillNeeded: () => boolean): Promise<void> {
+  /** Runs in the background, again after a pause while the address stays silent. Further triggers meanwhile change nothing. */
+  runInBackground(stillNeeded: () => boolean): Promise<void> {
+    this.#background ??= this.#repeat(stillNeeded).finally(() => {
+      this.#background = undefined;
+    });
+    return this.#background;
+  }
+
+  async #repeat(stillNeeded: () => boolean): Promise<void> {
     for (let repeat = 0; repeat <= BACKGROUND_REPEATS && !this.#stopped && stillNeeded(); repeat++) {
       await this.join();
       if (this.#options.members.some((ecu) => ecu.life.connectivity === "Online")) return;
@@ -72,7 +81,8 @@ export class Detector {
   }
 
   #start(): Promise<void> {
-    const run = this.#detect().catch((error) => {
+    const held = this.#options.members.map((ecu) => ecu.held);
+    const run = holding(held, () => this.#detect()).catch((error) => {
       for (const ecu of this.#options.members) this.#options.onProblem(ecu.name, error);
     });
     this.#running = run.finally(() => {
@@ -88,6 +98,7 @@ export class Detector {
     const sent = new Map<string, Uint8Array | undefined>();
     const answers = new Map<string, DetectionAnswers>();
     for (const { ecu, plan } of candidates) answers.set(ecu.name, await this.#ask(ecu, plan, sent));
+    if (this.#stopped) return;
     const answered = [...sent.values()].some((response) => response !== undefined);
     if (sent.size > 0 && !answered) {
       for (const ecu of members) ecu.event({ kind: "silent" });
@@ -112,7 +123,8 @@ export class Detector {
         sent.set(
           key,
           await this.#options.request(request).then(
-            (bytes) => bytes.slice(),
+            // The answer is a view into what the socket received.
+            (bytes) => new Uint8Array(bytes),
             () => undefined,
           ),
         );

@@ -46,6 +46,7 @@ export function connectGateway(
   return {
     open: (target, handler) => transport.open(target, handler),
     announce: (ip, version) => transport.announce(ip, doip.protocol_version ?? version),
+    configure: (changed) => transport.configure(changed),
     close: () => transport.close(),
   };
 }

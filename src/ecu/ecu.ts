@@ -9,6 +9,7 @@ import type { ComParams } from "#uds/com-params.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { Expiries } from "./expiry.ts";
 import type { FlashTransfer } from "./flash-transfer.ts";
+import { HeldDatabase, holding } from "./held-database.ts";
 import { BORN, type Life, type LifeEvent, live, wordOf } from "./life.ts";
 import type { LoadedDatabase } from "./loaded-database.ts";
 import { bornStates, type TrackedStates, UNKNOWN_STATES } from "./states.ts";
@@ -27,6 +28,7 @@ export type ExpiringMode = "session" | "security";
 export class Ecu {
   readonly assignment: EcuAssignment;
   readonly expiries: Expiries<ExpiringMode>;
+  readonly held: HeldDatabase;
   endpoint: Endpoint | undefined;
   states: TrackedStates = UNKNOWN_STATES;
   transfer: FlashTransfer | undefined;
@@ -35,14 +37,12 @@ export class Ecu {
   overrides: Readonly<Record<string, ComParamInput>> = {};
   readonly #environment: EcuEnvironment;
   #life: Life = BORN;
-  #loaded: LoadedDatabase | undefined;
-  #users = 0;
-  #retired = false;
 
   constructor(assignment: EcuAssignment, environment: EcuEnvironment) {
     this.assignment = assignment;
     this.params = assignment.comParams;
     this.expiries = new Expiries(environment.clock);
+    this.held = new HeldDatabase(() => environment.open(assignment));
     this.#environment = environment;
   }
 
@@ -58,8 +58,7 @@ export class Ecu {
 
   /** Opened at first use. @throws Fault */
   get loaded(): LoadedDatabase {
-    this.#loaded ??= this.#environment.open(this.assignment);
-    return this.#loaded;
+    return this.held.loaded;
   }
 
   /** The detected variant, else the base variant. @throws Fault invalidDatabase when the file has none */
@@ -111,28 +110,15 @@ export class Ecu {
     if (this.states === UNKNOWN_STATES) this.states = bornStates(this.charts);
   }
 
-  /** Runs `work` with the database held: a replaced one is let go after the last use. */
-  async use<T>(work: () => Promise<T>): Promise<T> {
-    this.#users++;
-    try {
-      return await work();
-    } finally {
-      this.#users--;
-      this.#letGo();
-    }
+  /** Runs `work` with the database held. */
+  use<T>(work: () => Promise<T>): Promise<T> {
+    return holding([this.held], work);
   }
 
   /** The ECU is gone from the set, or another version took its place. */
   retire(): void {
-    this.#retired = true;
     this.expiries.clearAll();
     this.transfer?.abort("the database was replaced");
-    this.#letGo();
-  }
-
-  #letGo(): void {
-    if (!this.#retired || this.#users > 0) return;
-    this.#loaded?.release();
-    this.#loaded = undefined;
+    this.held.retire();
   }
 }

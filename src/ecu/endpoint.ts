@@ -5,7 +5,11 @@ import { Detector } from "./detection.ts";
 import type { Ecu } from "./ecu.ts";
 import { needsDetection } from "./life.ts";
 
-export type SendOptions = RequestOptions;
+/** How a call's requests are sent. */
+export interface SendOptions extends RequestOptions {
+  /** Refuse parameters that a service does not know. */
+  readonly isStrict?: boolean;
+}
 
 export interface EndpointOptions {
   readonly clock: Clock;

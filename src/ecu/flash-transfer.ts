@@ -40,11 +40,15 @@ export class FlashTransfer {
   #error: string | undefined;
   #toldAtMs = Number.NEGATIVE_INFINITY;
 
+  /** @throws Fault badRequest when the block size carries nothing */
   constructor(ecu: string, start: TransferStart, environment: TransferEnvironment) {
     this.#ecu = ecu;
     this.#start = start;
     this.#environment = environment;
     this.#counter = start.blockSequenceCounter;
+    if (start.blockSize <= BLOCK_HEAD_BYTES) {
+      throw new Fault("badRequest", `Invalid request: blocksize must be greater than ${BLOCK_HEAD_BYTES}`);
+    }
   }
 
   get id(): string {
@@ -60,19 +64,22 @@ export class FlashTransfer {
     this.#error ??= reason;
   }
 
-  /** @throws Fault badRequest when the file is shorter than offset and length ask for, or the block size carries nothing */
+  /** Never rejects: it runs by itself, and what goes wrong stands in its last message. */
   async run(): Promise<void> {
-    if (this.#start.blockSize <= BLOCK_HEAD_BYTES) {
-      throw new Fault("badRequest", `Invalid request: blocksize must be greater than ${BLOCK_HEAD_BYTES}`);
-    }
     this.#tell("queued");
-    const file = await open(this.#start.path, "r");
     try {
-      await this.#send(file);
+      await this.#sendFile();
       this.#tell("finished");
     } catch (error) {
       this.#error ??= error instanceof Error ? error.message : String(error);
       this.#tell("aborted");
+    }
+  }
+
+  async #sendFile(): Promise<void> {
+    const file = await open(this.#start.path, "r");
+    try {
+      await this.#send(file);
     } finally {
       await file.close();
     }

@@ -3,6 +3,7 @@ import { Fault, toFaultData } from "#core/errors.ts";
 import type { GroupOutcome, PartialError, ServiceBody } from "#fleet/messages.ts";
 import type { ServiceEntry } from "#mdd/query/service-entry.ts";
 import { functionalRequest } from "#uds/functional.ts";
+import type { Caller } from "#uds/job.ts";
 import { encodeService } from "./codec.ts";
 import type { Ecu } from "./ecu.ts";
 import type { GroupDescription } from "./functional-description.ts";
@@ -12,6 +13,8 @@ import { type Answer, throwRefusal, track } from "./run.ts";
 export interface FunctionalTarget {
   readonly gateways: readonly Gateway[];
   readonly deadlineMs: number;
+  readonly caller: Caller;
+  readonly isStrict: boolean;
   onSkipped(gateway: Gateway, reason: string): void;
 }
 
@@ -37,7 +40,7 @@ export async function runFunctional(
   render: Render,
 ): Promise<GroupOutcome> {
   const plan = description.loaded.plan(service.table);
-  const request = encodeService(plan, body);
+  const request = encodeService(plan, body, target.isStrict);
   const results: Record<string, string> = {};
   const errors: PartialError[] = [];
   await Promise.all(
@@ -45,7 +48,7 @@ export async function runFunctional(
       const members = membersOf(gateway, description.name);
       const asked = askable(gateway, members, target);
       if (asked === undefined) return;
-      for (const [ecu, outcome] of await ask(gateway, asked, request, target.deadlineMs)) {
+      for (const [ecu, outcome] of await ask(gateway, asked, request, target)) {
         try {
           if (outcome instanceof Fault) throw outcome;
           const response = throwRefusal(plan, outcome ?? new Uint8Array(0));
@@ -80,7 +83,7 @@ async function ask(
   gateway: Gateway,
   { own, members }: { own: Ecu; members: readonly Ecu[] },
   request: Uint8Array,
-  deadlineMs: number,
+  { deadlineMs, caller }: FunctionalTarget,
 ): Promise<readonly (readonly [Ecu, Uint8Array | Fault | undefined])[]> {
   try {
     const answers = await functionalRequest({
@@ -89,6 +92,7 @@ async function ask(
       request,
       params: own.params.uds,
       deadlineMs,
+      caller,
     });
     return members.map((ecu, i) => [ecu, answers[i]] as const);
   } catch (error) {

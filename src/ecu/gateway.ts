@@ -10,6 +10,8 @@ import { Endpoint } from "./endpoint.ts";
 export interface GatewayTransport extends Transport {
   /** Connects, or goes on at the new address. */
   announce(ip: string, version: number): void;
+  /** New timings of the connection. */
+  configure(params: ComParams): void;
 }
 
 export interface GatewayEnvironment {
@@ -36,7 +38,10 @@ export class Gateway {
   readonly #environment: GatewayEnvironment;
   #transport: GatewayTransport | undefined;
   #endpoints: Endpoint[] = [];
-  #functional: UdsClient | undefined;
+  #functional: { readonly client: UdsClient; readonly address: number } | undefined;
+  /** Where the gateway last spoke from. */
+  #message: GatewayMessage | undefined;
+  #testerAddress = 0;
 
   constructor(logicalAddress: number, ecus: readonly Ecu[], environment: GatewayEnvironment) {
     this.logicalAddress = logicalAddress;
@@ -56,10 +61,11 @@ export class Gateway {
   }
   /** Requests to the functional address, sent through this gateway. Undefined before it has spoken. */
   get functional(): UdsClient | undefined {
-    return this.#functional;
+    return this.#functional?.client;
   }
 
   announce(message: GatewayMessage): void {
+    this.#message = message;
     if (this.#transport === undefined) this.#connect(message);
     else {
       this.#transport.announce(message.ip, message.version);
@@ -70,35 +76,61 @@ export class Gateway {
   /** Puts other ECUs in the place of those there were; endpoints whose members all stay are not touched. */
   replace(ecus: readonly Ecu[]): void {
     this.#ecus = ecus;
-    if (this.#transport === undefined) return;
+    const speaker = this.#speaker;
+    if (this.#transport === undefined || speaker === undefined) return;
+    // The connection was activated for one tester address.
+    if (speaker.params.doip.logicalTesterAddress !== this.#testerAddress) {
+      void this.close();
+      this.#connect(this.#message!);
+      return;
+    }
+    this.#transport.configure(speaker.params);
     const kept = this.#endpoints.filter(({ members }) => sameMembers(members, ecus));
     for (const endpoint of this.#endpoints) if (!kept.includes(endpoint)) endpoint.close();
     this.#endpoints = kept;
+    this.#openFunctional(this.#transport, speaker);
     this.#openEndpoints(this.#transport);
   }
 
+  /** Members hear that their way is gone before it is taken away. */
   async close(): Promise<void> {
-    this.#functional?.close();
+    const transport = this.#transport;
+    this.#transport = undefined;
+    const closed = transport?.close();
+    this.#functional?.client.close();
+    this.#functional = undefined;
     for (const endpoint of this.#endpoints) endpoint.close();
-    await this.#transport?.close();
+    this.#endpoints = [];
+    await closed;
+  }
+
+  get #speaker(): Ecu | undefined {
+    return this.own ?? this.#ecus[0];
   }
 
   #connect(message: GatewayMessage): void {
-    const speaker = this.own ?? this.#ecus[0];
+    const speaker = this.#speaker;
     if (speaker === undefined) return;
     const transport = this.#environment.connect(message, speaker.params, (state) => this.#environment.onState(state));
     this.#transport = transport;
+    this.#testerAddress = speaker.params.doip.logicalTesterAddress;
+    this.#openFunctional(transport, speaker);
     this.#openEndpoints(transport);
-    if (speaker.params.doip.logicalFunctionalAddress !== 0) {
-      this.#functional = new UdsClient({
-        transport,
-        target: { name: `${speaker.name} (functional)`, addressing: "functional", params: speaker.params },
-        clock: this.#environment.clock,
-        maxQueued: this.#environment.maxQueued,
-        maxWaitMs: this.#environment.maxWaitMs,
-      });
-    }
     transport.announce(message.ip, message.version);
+  }
+
+  #openFunctional(transport: Transport, { name, params }: Ecu): void {
+    const address = params.doip.logicalFunctionalAddress;
+    if (this.#functional?.address === address) {
+      this.#functional.client.configure(params);
+      return;
+    }
+    this.#functional?.client.close();
+    this.#functional = undefined;
+    if (address === 0) return;
+    const { clock, maxQueued, maxWaitMs } = this.#environment;
+    const target = { name: `${name} (functional)`, addressing: "functional", params } as const;
+    this.#functional = { client: new UdsClient({ transport, target, clock, maxQueued, maxWaitMs }), address };
   }
 
   #openEndpoints(transport: Transport): void {

@@ -52,6 +52,11 @@ export function live(life: Life, event: LifeEvent): Life {
   }
 }
 
+/** Whether a request may be sent: the ECU answered, and this database speaks for it. */
+export function canBeAsked({ connectivity, finding }: Life): boolean {
+  return connectivity === "Online" && finding.kind !== "NotTested" && finding.kind !== "Duplicate";
+}
+
 /** Whether a send must be preceded by detection. A duplicate never is: another database speaks for that ECU. */
 export function needsDetection(life: Life): boolean {
   if (life.finding.kind === "Duplicate") return false;

@@ -17,9 +17,9 @@ export function bytesReply(body: Uint8Array, contentType = JSON_TYPE): Reply {
   return { status: 200, contentType, body };
 }
 
-/** Raw parameter bytes as an answer; a copy, because the response is a view. */
+/** Raw bytes as an answer; a copy, because a response is a view. Not `slice`: of a Buffer that is another view. */
 export function rawReply(bytes: Uint8Array): Reply {
-  return bytes.length === 0 ? emptyReply(204) : { status: 200, contentType: OCTETS_TYPE, body: bytes.slice() };
+  return bytes.length === 0 ? emptyReply(204) : { status: 200, contentType: OCTETS_TYPE, body: new Uint8Array(bytes) };
 }
 
 export function emptyReply(status: number, meta?: ReplyMeta): Reply {

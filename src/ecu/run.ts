@@ -7,11 +7,12 @@ import { checkPreconditions, stateMismatchFault } from "#mdd/query/state-charts.
 import { encodeService, refusalOf } from "./codec.ts";
 import type { Ecu } from "./ecu.ts";
 import type { SendOptions } from "./endpoint.ts";
-import { needsDetection } from "./life.ts";
+import { canBeAsked, needsDetection } from "./life.ts";
 import { statesAfter, UNKNOWN_STATES } from "./states.ts";
 
 const NEGATIVE = 0x7f;
 const ECU_RESET = 0x11;
+const TESTER_PRESENT = 0x3e;
 
 export interface Answer {
   readonly plan: ServicePlan;
@@ -22,14 +23,16 @@ export interface Answer {
 
 export const NO_BODY: ServiceBody = { type: "none" };
 
+/** What must be done before a call looks up its service: which variant is there decides which services there are. */
+export function detectFirst(ecu: Ecu): Promise<void> | undefined {
+  return needsDetection(ecu.life) ? ecu.endpoint?.detector.join() : undefined;
+}
+
 /** The ECU is there, or the call ends here. @throws Fault ecuOffline, conflict for a duplicate */
-export async function requireOnline(ecu: Ecu): Promise<void> {
-  const { endpoint } = ecu;
-  if (needsDetection(ecu.life)) await endpoint?.detector.join();
-  if (ecu.life.finding.kind === "Duplicate") {
-    throw new Fault("conflict", `Ecu ${ecu.name} is a duplicate: another database speaks for the ECU at its address`);
-  }
-  if (endpoint === undefined || ecu.life.connectivity === "Offline") throw offline(ecu);
+export function requireOnline(ecu: Ecu): void {
+  if (canBeAsked(ecu.life) && ecu.endpoint !== undefined) return;
+  if (ecu.life.finding.kind !== "Duplicate") throw offline(ecu);
+  throw new Fault("conflict", `Ecu ${ecu.name} is a duplicate: another database speaks for the ECU at its address`);
 }
 
 export function offline(ecu: Ecu): Fault {
@@ -43,10 +46,10 @@ export async function runService(
   body: ServiceBody,
   options: SendOptions,
 ): Promise<Answer> {
-  if (needsDetection(ecu.life)) await requireOnline(ecu);
+  requireOnline(ecu);
   requireState(ecu, service);
   const plan = ecu.plan(service.table);
-  const request = encodeService(plan, body);
+  const request = encodeService(plan, body, options.isStrict);
   const response = await send(ecu, request, options);
   throwRefusal(plan, response);
   track(ecu, service);
@@ -55,7 +58,7 @@ export async function runService(
 
 /** Sends complete UDS bytes; a refusal is an answer. @throws Fault */
 export async function sendRaw(ecu: Ecu, request: Uint8Array, options: SendOptions): Promise<Uint8Array> {
-  await requireOnline(ecu);
+  requireOnline(ecu);
   return send(ecu, request, options);
 }
 
@@ -89,9 +92,14 @@ async function send(ecu: Ecu, request: Uint8Array, options: SendOptions): Promis
     if (!(error instanceof Fault)) throw error;
     if (error.kind === "ecuOffline") throw offline(ecu);
     // Silence after every repeat: the ECU is gone, though its gateway may live. A caller's own deadline says nothing of the kind.
-    if (error.kind === "notResponding" && !endpoint.detector.running) ecu.event({ kind: "silent" });
+    if (isSilence(error, request) && !endpoint.detector.running) ecu.event({ kind: "silent" });
     throw error;
   }
+}
+
+/** A request that only waited for its turn, and a keep-alive, tell nothing of the ECU. */
+function isSilence({ kind, details }: Fault, request: Uint8Array): boolean {
+  return kind === "notResponding" && details?.waiting !== true && request[0] !== TESTER_PRESENT;
 }
 
 /** A positive response as it is. @throws Fault ecuRefused */

@@ -12,14 +12,19 @@ import type {
   Reply,
   ToShard,
 } from "#fleet/messages.ts";
+import type { Caller } from "#uds/job.ts";
 import type { CallContext, EcuCall, EcuOptions } from "./calls/call.ts";
 import { GROUP_CALLS } from "./calls/group.ts";
 import { ECU_CALLS } from "./calls/index.ts";
+import { restoreDefault } from "./calls/modes.ts";
+import { applyOverrides } from "./com-param-overrides.ts";
 import { Ecu } from "./ecu.ts";
 import { describeGroup } from "./functional-description.ts";
 import { Gateway, type GatewayEnvironment } from "./gateway.ts";
+import { HeldDatabase, holding } from "./held-database.ts";
 import { KeepAlives } from "./keep-alive.ts";
 import type { LoadedDatabase } from "./loaded-database.ts";
+import { detectFirst } from "./run.ts";
 
 export interface ShardEnvironment {
   readonly clock: Clock;
@@ -40,6 +45,52 @@ export interface ShardEnvironment {
 /** ECUs without a resolved gateway stand behind one of their own that never speaks. */
 const NO_GATEWAY = -1;
 
+/** At the end ECUs get so long for going back to their default session. */
+const SESSION_END_MS = 1_000;
+
+/** Calls for which nothing is sent, or that run a detection of their own. */
+const QUIET: ReadonlySet<string> = new Set<EcuCallName>([
+  "detect",
+  "layerSdgs",
+  "serviceSdgs",
+  "resolveService",
+  "dataList",
+  "configurationList",
+  "operationList",
+  "operationInfo",
+  "docs",
+  "modeRead",
+  "jobList",
+  "jobRead",
+  "comParams",
+  "comParamsOverride",
+  "transferAbort",
+  "lockAcquired",
+  "lockReleased",
+]);
+
+/** A call on its way: what its frames are marked with, and how main takes it back. */
+class RunningCall implements Caller {
+  readonly id: number;
+  readonly #markSent: (callId: number) => void;
+  cancelled = false;
+  open: Caller["open"];
+
+  constructor(id: number, markSent: (callId: number) => void) {
+    this.id = id;
+    this.#markSent = markSent;
+  }
+
+  sent(): void {
+    this.#markSent(this.id);
+  }
+
+  takeBack(): void {
+    this.cancelled = true;
+    this.open?.cancel(this);
+  }
+}
+
 /** The worker's side: ECUs, gateways, and the dispatch of what main asks. */
 export class EcuShard {
   readonly #environment: ShardEnvironment;
@@ -47,8 +98,8 @@ export class EcuShard {
   readonly #gateways = new Map<number, Gateway>();
   readonly #gatewayOf = new Map<Ecu, Gateway>();
   readonly #keepAlives: KeepAlives;
-  readonly #running = new Map<number, AbortController>();
-  #description: { readonly reference: DatabaseReference; readonly loaded: LoadedDatabase } | undefined;
+  readonly #running = new Map<number, RunningCall>();
+  #description: { readonly reference: DatabaseReference; readonly held: HeldDatabase } | undefined;
 
   constructor(environment: ShardEnvironment) {
     this.#environment = environment;
@@ -66,7 +117,7 @@ export class EcuShard {
         this.#call(message);
         return;
       case "cancel":
-        this.#running.get(message.id)?.abort();
+        this.#running.get(message.id)?.takeBack();
         return;
       case "gateway":
         this.#announce(message);
@@ -79,76 +130,73 @@ export class EcuShard {
     }
   }
 
-  /** Keep-alives end, locked ECUs go back to their default session, sockets close. */
+  /** Keep-alives end, ECUs go back to their default session, sockets close. */
   async stop(): Promise<void> {
-    const locked = [...this.#ecus.values()].filter((ecu) => this.#keepAlives.ecus.has(ecu.name) && ecu.online);
     this.#keepAlives.stopAll();
-    await Promise.all(
-      locked.map(async (ecu) => ECU_CALLS.lockReleased(ecu, {}, this.#context(0, Number.POSITIVE_INFINITY))),
-    );
+    const deadlineMs = this.#environment.clock.now() + SESSION_END_MS;
+    const online = [...this.#ecus.values()].filter((ecu) => ecu.online);
+    await Promise.all(online.map((ecu) => restoreDefault(ecu, "session", { deadlineMs })));
     await Promise.all([...this.#gateways.values()].map((gateway) => gateway.close()));
     for (const ecu of this.#ecus.values()) ecu.retire();
-    this.#description?.loaded.release();
+    this.#description?.held.retire();
   }
 
   // ---- calls ---------------------------------------------------------------------------------------------------------
 
   #call(message: CallMessage): void {
     const { id } = message;
+    const running = new RunningCall(id, this.#environment.markSent);
+    this.#running.set(id, running);
+    const reply = message.call in GROUP_CALLS ? this.#groupCall(message, running) : this.#ecuCall(message, running);
+    reply.then(
+      (answer) => this.#reply(id, answer),
+      (error) => this.#fail(id, error),
+    );
+  }
+
+  async #ecuCall(message: CallMessage, caller: Caller): Promise<Reply> {
+    const ecu = this.#ecus.get(message.entity);
+    if (ecu === undefined) throw new Fault("notFound", `Not found: ECU ${message.entity}`);
+    const call = ECU_CALLS[message.call as EcuCallName] as EcuCall<EcuCallName>;
+    ecu.held.hold();
     try {
-      const reply = this.#dispatch(message);
-      if (reply instanceof Promise) reply.then(this.#replier(id), (error) => this.#fail(id, error));
-      else this.#reply(id, reply);
-    } catch (error) {
-      this.#fail(id, error);
+      const detection = QUIET.has(message.call) ? undefined : detectFirst(ecu);
+      if (detection !== undefined) await detection;
+      return await call(ecu, message.args as never, this.#context(ecu, message.deadlineMs, caller));
+    } finally {
+      ecu.held.letGo();
     }
   }
 
-  #dispatch(message: CallMessage): Reply | Promise<Reply> {
-    const ecu = this.#ecus.get(message.entity);
-    if (message.call in GROUP_CALLS) return this.#groupCall(message);
-    if (ecu === undefined) throw new Fault("notFound", `Not found: ECU ${message.entity}`);
-    const call = ECU_CALLS[message.call as EcuCallName] as EcuCall<EcuCallName>;
-    return ecu.use(async () => call(ecu, message.args as never, this.#context(message.id, message.deadlineMs, ecu)));
-  }
-
-  #groupCall(message: CallMessage): Reply | Promise<Reply> {
+  /** Holds the description and what the members' own databases say of their states. */
+  async #groupCall(message: CallMessage, caller: Caller): Promise<Reply> {
     const call = GROUP_CALLS[message.call as GroupCallName] as (
       context: unknown,
       args: unknown,
     ) => Reply | Promise<Reply>;
-    const group = describeGroup(this.#description?.loaded, message.entity);
+    const description = this.#description?.held;
+    const group = describeGroup(description, message.entity);
     const target = {
       gateways: [...this.#gateways.values()],
       deadlineMs: message.deadlineMs,
+      caller,
+      isStrict: this.#environment.options.isStrict,
       onSkipped: (gateway: Gateway, reason: string) =>
         this.#log("warn", "uds", `gateway ${gateway.logicalAddress} is left out of ${message.entity}: ${reason}`),
     };
-    return call({ group, target, keepAlives: this.#keepAlives }, message.args);
+    const held = [description!, ...[...this.#ecus.values()].map((ecu) => ecu.held)];
+    return holding(held, () => call({ group, target, keepAlives: this.#keepAlives }, message.args));
   }
 
-  #context(id: number, deadlineMs: number, ecu?: Ecu): CallContext {
+  #context(ecu: Ecu, deadlineMs: number, caller: Caller): CallContext {
+    const { clock, options } = this.#environment;
     return {
-      clock: this.#environment.clock,
-      options: this.#environment.options,
+      clock,
+      options,
       keepAlives: this.#keepAlives,
-      send: {
-        deadlineMs,
-        signal: this.#abortable(id),
-        ...(ecu === undefined ? {} : { params: ecu.params.uds }),
-      },
+      send: { deadlineMs, caller, params: ecu.params.uds, isStrict: options.isStrict },
       onTransfer: (transfer) => this.#environment.post(transfer),
     };
-  }
-
-  #abortable(id: number): AbortSignal {
-    const controller = new AbortController();
-    this.#running.set(id, controller);
-    return controller.signal;
-  }
-
-  #replier(id: number): (reply: Reply) => void {
-    return (reply) => this.#reply(id, reply);
   }
 
   #reply(id: number, reply: Reply): void {
@@ -183,33 +231,41 @@ export class EcuShard {
         before.delete(assignment.name);
         continue;
       }
-      this.#ecus.set(assignment.name, this.#newEcu(assignment));
+      this.#ecus.set(assignment.name, this.#newEcu(assignment, old));
     }
     this.#describe(message, failed);
     this.#regroup();
     for (const ecu of before.values()) {
-      this.#keepAlives.stop(ecu);
+      if (!this.#ecus.has(ecu.name)) this.#keepAlives.stop(ecu);
       ecu.retire();
     }
     this.#environment.post({ type: "assigned", generation: message.generation, failed });
     for (const ecu of this.#ecus.values()) ecu.tell();
   }
 
-  #newEcu(assignment: EcuAssignment): Ecu {
-    return new Ecu(assignment, {
+  /** What a client has laid over the predecessor's communication parameters goes on. */
+  #newEcu(assignment: EcuAssignment, predecessor: Ecu | undefined): Ecu {
+    const ecu = new Ecu(assignment, {
       clock: this.#environment.clock,
       open: (wanted) => this.#environment.open(wanted),
       onState: (state) => this.#environment.post(state),
     });
+    if (predecessor !== undefined) {
+      ecu.overrides = predecessor.overrides;
+      ecu.params = applyOverrides(assignment.comParams, predecessor.overrides);
+    }
+    return ecu;
   }
 
   #describe({ functionalDescription: reference }: AssignMessage, failed: Record<string, string>): void {
     if (this.#description?.reference.version === reference?.version) return;
-    this.#description?.loaded.release();
+    this.#description?.held.retire();
     this.#description = undefined;
     if (reference === undefined) return;
+    const held = new HeldDatabase(() => this.#environment.open(reference));
     try {
-      this.#description = { reference, loaded: this.#environment.open(reference) };
+      held.loaded.database;
+      this.#description = { reference, held };
     } catch (error) {
       failed[reference.database] = toFaultData(error).message;
     }
@@ -221,17 +277,17 @@ export class EcuShard {
       const address = ecu.assignment.gatewayAddress ?? NO_GATEWAY;
       groups.set(address, [...(groups.get(address) ?? []), ecu]);
     }
-    this.#gatewayOf.clear();
     for (const [address, gateway] of this.#gateways) {
       if (groups.has(address)) continue;
       this.#gateways.delete(address);
       void gateway.close();
     }
+    this.#gatewayOf.clear();
     for (const [address, ecus] of groups) {
-      const gateway = this.#gateways.get(address);
-      if (gateway === undefined) this.#gateways.set(address, new Gateway(address, ecus, this.#gatewayEnvironment()));
-      else gateway.replace(ecus);
-      for (const ecu of ecus) this.#gatewayOf.set(ecu, this.#gateways.get(address)!);
+      const gateway = this.#gateways.get(address) ?? new Gateway(address, [], this.#gatewayEnvironment());
+      this.#gateways.set(address, gateway);
+      for (const ecu of ecus) this.#gatewayOf.set(ecu, gateway);
+      gateway.replace(ecus);
     }
   }
 

@@ -24,6 +24,7 @@ import type {
 } from "./messages.ts";
 import { place, placementKey } from "./placement.ts";
 import { Shard } from "./shard.ts";
+import { StandingCalls } from "./standing.ts";
 
 /** Calls that any shard answers alike, because they only read the functional description. */
 const DESCRIPTION_CALLS: ReadonlySet<GroupCallName> = new Set(["groupDataList", "groupOperationList", "groupDocs"]);
@@ -87,6 +88,7 @@ export class VehicleFleet implements Fleet {
   readonly #records = new Map<string, EcuRecord>();
   readonly #gateways = new Map<number, GatewayRecord>();
   readonly #transfers = new Map<string, TransferMessage>();
+  readonly #standing = new StandingCalls();
   readonly #listeners = new Set<() => void>();
   readonly #ecuListeners = new Set<(ecu: EcuView) => void>();
   #ecus: readonly EcuView[] = [];
@@ -217,6 +219,8 @@ export class VehicleFleet implements Fleet {
     place(ecus, this.#shards.length, this.#placed);
     this.#renew(ecus);
     await Promise.all(this.#shards.filter((shard) => shard.alive).map((shard) => this.#assign(shard)));
+    this.#forgetGateways();
+    for (const shard of this.#shards) this.#showGateways(shard);
     this.#changed();
   }
 
@@ -239,6 +243,7 @@ export class VehicleFleet implements Fleet {
   call<K extends EcuCallName>(ecu: string, call: K, args: EcuCalls[K], options?: CallOptions): Promise<Reply> {
     const record = this.#records.get(ecu) ?? this.#records.get(ecu.toLowerCase());
     if (record === undefined) return Promise.reject(new Fault("notFound", `Not found: ECU ${ecu}`));
+    this.#standing.note(record.id, call, args);
     const deadlineMs = this.#deadline(options);
     const wait = METADATA_CALLS.has(call) ? undefined : this.#options.gate?.(deadlineMs);
     if (wait === undefined) return record.shard.call(record.name, call, args, deadlineMs, options?.signal);
@@ -253,6 +258,7 @@ export class VehicleFleet implements Fleet {
   ): Promise<Reply & { readonly outcome: GroupOutcome }> {
     const name = this.group(group.toLowerCase());
     if (name === undefined) throw new Fault("notFound", `Not found: functional group ${group}`);
+    this.#standing.note(name, call, args);
     const deadlineMs = this.#deadline(options);
     if (!DESCRIPTION_CALLS.has(call)) await this.#options.gate?.(deadlineMs);
     const asked = DESCRIPTION_CALLS.has(call) ? [this.#anyShard()] : this.#shardsOfGroup(name);
@@ -342,9 +348,26 @@ export class VehicleFleet implements Fleet {
   #brief(shard: Shard): void {
     if (this.#catalog === undefined) return;
     void this.#assign(shard);
-    for (const gateway of this.#gateways.values()) {
-      if (this.#shardOfGateway(gateway.message.logicalAddress) === shard) shard.send(gateway.message);
+    for (const { entity, call, args } of this.#standing) {
+      const record = this.#records.get(entity);
+      if (record === undefined ? !this.#groups.includes(entity) : record.shard !== shard) continue;
+      // Its effect is what counts; if the thread dies again, it is told again.
+      shard.call(record?.name ?? entity, call, args, this.#deadline(undefined)).catch(() => {});
     }
+    this.#showGateways(shard);
+  }
+
+  /** Where the gateways were last seen that the shard has no connection to. */
+  #showGateways(shard: Shard): void {
+    for (const { message, connected } of this.#gateways.values()) {
+      if (!connected && this.#shardOfGateway(message.logicalAddress) === shard) shard.send(message);
+    }
+  }
+
+  /** A gateway that no database names any more is not connected; where it was stays known. */
+  #forgetGateways(): void {
+    const named = new Set([...this.#records.values()].map((record) => record.gatewayAddress));
+    for (const [address, gateway] of this.#gateways) if (!named.has(address)) gateway.connected = false;
   }
 
   #shardDied(shard: Shard, death: { error: Error; calls: readonly string[]; deathsInAMinute: number }): void {
@@ -389,7 +412,9 @@ export class VehicleFleet implements Fleet {
         return;
       case "assigned":
         for (const [name, problem] of Object.entries(message.failed)) this.#failed.set(name, problem);
-        this.#assigned.get(shard.index)?.resolve();
+        if (this.#assigned.get(shard.index)?.generation === message.generation) {
+          this.#assigned.get(shard.index)?.resolve();
+        }
         return;
       case "reply":
         return;

@@ -6,6 +6,8 @@ import type { FromShard, Reply, ToShard } from "./messages.ts";
 
 /** Calls in flight per shard; also the number of slots in the shared "frame was sent" table. */
 export const MAX_IN_FLIGHT = 4096;
+/** Ids are a slot and how often it was used; they stay within 31 bits. */
+const MAX_USES = 0x7ffff;
 const RESTART_WINDOW_MS = 60_000;
 /** Longest pause before a thread that dies again and again is started anew. */
 const MAX_RESTART_DELAY_MS = 30_000;
@@ -46,10 +48,14 @@ export class Shard {
   readonly #pool: Piscina;
   readonly #pending = new Map<number, Pending>();
   readonly #maxInFlight: number;
-  /** Slot `id % MAX_IN_FLIGHT` holds the id whose frame went out: what a caller is told when the thread dies under its call. */
+  /**
+   * Slot `id % MAX_IN_FLIGHT` holds the id whose frame went out: what a caller is told when the thread dies under its call. A call
+   * has its slot for itself while it is in flight.
+   */
   readonly #sent = new Int32Array(new SharedArrayBuffer(MAX_IN_FLIGHT * Int32Array.BYTES_PER_ELEMENT));
   #port: MessagePort | undefined;
-  #nextId = 1;
+  readonly #freeSlots: number[] = Array.from({ length: MAX_IN_FLIGHT }, (_, slot) => slot);
+  #uses = 0;
   #deaths: number[] = [];
   #stopping = false;
   #restart: TimerHandle | undefined;
@@ -108,8 +114,8 @@ export class Shard {
     if (this.#pending.size >= this.#maxInFlight) {
       return Promise.reject(new Fault("overloaded", `Too many calls in flight for ${entity}`));
     }
-    const id = this.#nextId;
-    this.#nextId = id === 0x3fffffff ? 1 : id + 1;
+    this.#uses = this.#uses === MAX_USES ? 1 : this.#uses + 1;
+    const id = this.#uses * MAX_IN_FLIGHT + this.#freeSlots.pop()!;
     return new Promise<Reply>((resolve, reject) => {
       this.#pending.set(id, { resolve, reject, entity, call });
       port.postMessage({ type: "call", id, entity, call, args, deadlineMs } as ToShard);
@@ -146,6 +152,7 @@ export class Shard {
     const pending = this.#pending.get(message.id);
     if (pending === undefined) return;
     this.#pending.delete(message.id);
+    this.#freeSlots.push(message.id % MAX_IN_FLIGHT);
     if (message.reply !== undefined) pending.resolve(message.reply);
     else pending.reject(fromFaultData(message.fault ?? { kind: "internal", message: "empty reply" }));
   }
@@ -161,6 +168,7 @@ export class Shard {
     const calls: string[] = [];
     for (const [id, pending] of this.#pending) {
       calls.push(`${pending.entity} ${pending.call}`);
+      this.#freeSlots.push(id % MAX_IN_FLIGHT);
       pending.reject(this.#lost(pending.entity, Atomics.load(this.#sent, id % MAX_IN_FLIGHT) === id));
     }
     this.#pending.clear();

@@ -5,7 +5,7 @@
 import { Fault } from "#core/errors.ts";
 import type { Clock, TimerHandle } from "#core/time.ts";
 import type { ComParams, RetryPolicy, UdsParams } from "./com-params.ts";
-import { cancelled, type Job, silent, timedOut } from "./job.ts";
+import { type Caller, cancelled, type Job, silent, starved, timedOut } from "./job.ts";
 import { matchResponse } from "./match.ts";
 import { suppressesPositiveResponse } from "./services.ts";
 import type { Link, LinkHandler, LinkTarget, Transport } from "./transport.ts";
@@ -15,8 +15,8 @@ export interface RequestOptions {
   readonly deadlineMs?: number;
   /** Window for the answer in place of CP_P6Max. */
   readonly timeoutMs?: number;
-  /** Aborting takes a waiting request out of the queue; a running one is given up by the caller and ends in its own time. */
-  readonly signal?: AbortSignal;
+  /** Taking a request back removes it from the queue; a running one is given up by its caller and ends in its own time. */
+  readonly caller?: Caller;
   /** Parameters of this request in place of the client's own: ECUs that share an address share its client. */
   readonly params?: UdsParams;
 }
@@ -159,15 +159,15 @@ export class UdsClient implements LinkHandler {
         deadlineMs: options.deadlineMs ?? Number.POSITIVE_INFINITY,
         timeoutMs: options.timeoutMs,
         params: options.params,
+        caller: options.caller,
         resolve,
         reject,
         waitTimer: undefined,
-        detachSignal: undefined,
         startedMs: 0,
         repeats: 0,
         settled: false,
       };
-      if (options.signal !== undefined) this.#watchSignal(job, options.signal);
+      if (options.caller !== undefined) options.caller.open = this;
       this.#queue.push(job);
       if (this.#job !== undefined || this.#pumping) this.#armWait(job);
       this.#pump();
@@ -176,7 +176,7 @@ export class UdsClient implements LinkHandler {
 
   #refusal(kind: Job["kind"], request: Uint8Array, options: RequestOptions): Fault | undefined {
     if (kind !== "reservation" && request.length === 0) return new Fault("badRequest", "Bad payload: empty request");
-    if (options.signal?.aborted === true) return cancelled();
+    if (options.caller?.cancelled === true) return cancelled();
     if (options.deadlineMs !== undefined && this.clock.now() >= options.deadlineMs) return timedOut();
     if (this.#job !== undefined && this.#queue.length >= this.#maxQueued) {
       return new Fault("overloaded", `Too many requests are waiting for ${this.name}`, { queued: this.#queue.length });
@@ -190,16 +190,18 @@ export class UdsClient implements LinkHandler {
     job.waitTimer = this.clock.setTimeout(
       () => {
         job.waitTimer = undefined;
-        this.#dequeue(job, late ? timedOut() : silent());
+        this.#dequeue(job, late ? timedOut() : starved());
       },
       late ? leftMs : this.#maxWaitMs,
     );
   }
 
-  #watchSignal(job: Job, signal: AbortSignal): void {
-    const onAbort = () => (this.#job === job ? this.#settle(job, cancelled()) : this.#dequeue(job, cancelled()));
-    signal.addEventListener("abort", onAbort, { once: true });
-    job.detachSignal = () => signal.removeEventListener("abort", onAbort);
+  /** Takes back what is open for this caller. */
+  cancel(caller: Caller): void {
+    const job = this.#job?.caller === caller ? this.#job : this.#queue.find((waiting) => waiting.caller === caller);
+    if (job === undefined) return;
+    if (job === this.#job) this.#settle(job, cancelled());
+    else this.#dequeue(job, cancelled());
   }
 
   #dequeue(job: Job, fault: Fault): void {
@@ -241,6 +243,11 @@ export class UdsClient implements LinkHandler {
     this.#phase = "sending";
     this.#lastSentMs = this.clock.now();
     this.#link.send(job.request, job.deadlineMs);
+  }
+
+  onSent(): void {
+    const job = this.#job;
+    if (job !== undefined && !job.settled) job.caller?.sent();
   }
 
   onAcknowledged(): void {
@@ -370,7 +377,7 @@ export class UdsClient implements LinkHandler {
     if (job.settled) return;
     job.settled = true;
     if (job.waitTimer !== undefined) this.clock.clearTimeout(job.waitTimer);
-    job.detachSignal?.();
+    if (job.caller?.open === this) job.caller.open = undefined;
     if (result instanceof Fault) job.reject(result);
     else job.resolve(result);
   }

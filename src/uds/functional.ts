@@ -3,7 +3,7 @@ import { Fault } from "#core/errors.ts";
 import type { Clock, TimerHandle } from "#core/time.ts";
 import type { Listener, Reservation, UdsClient } from "./client.ts";
 import type { UdsParams } from "./com-params.ts";
-import { silent } from "./job.ts";
+import { type Caller, silent } from "./job.ts";
 import { matchResponse } from "./match.ts";
 import { suppressesPositiveResponse } from "./services.ts";
 
@@ -19,6 +19,7 @@ export interface FunctionalRequest {
   /** Windows and 0x78 rule for all members. */
   readonly params: UdsParams;
   readonly deadlineMs?: number;
+  readonly caller?: Caller;
 }
 
 /** A final answer (negative ones included), why there is none, or undefined: silence where silence was asked for. */
@@ -35,7 +36,7 @@ export async function functionalRequest(options: FunctionalRequest): Promise<Fun
   const turns = await Promise.all(members.map((member) => member.reserve(limits).catch(toFault)));
   const collector = new Collector(group.clock, request, params, turns, options.deadlineMs);
   try {
-    await group.transmit(request, limits);
+    await group.transmit(request, options.caller === undefined ? limits : { ...limits, caller: options.caller });
     return await collector.collect();
   } finally {
     collector.close();

@@ -3,17 +3,30 @@ import { Fault } from "#core/errors.ts";
 import type { TimerHandle } from "#core/time.ts";
 import type { UdsParams } from "./com-params.ts";
 
+/**
+ * Whom a request is for: hears when a frame of it leaves, and may take the request back. One object per call; a cancellation costs
+ * nothing until it comes.
+ */
+export interface Caller {
+  /** Taken back before the request was asked for. */
+  readonly cancelled: boolean;
+  /** Where to take back the request that is open for this caller; kept by the client. */
+  open: { cancel(caller: Caller): void } | undefined;
+  /** A frame was handed to the network. Called for every frame: must be cheap. */
+  sent(): void;
+}
+
 export interface Job {
   readonly request: Uint8Array;
   readonly kind: "request" | "transmit" | "reservation";
   readonly deadlineMs: number;
   readonly timeoutMs: number | undefined;
   readonly params: UdsParams | undefined;
+  readonly caller: Caller | undefined;
   readonly resolve: (response: Uint8Array) => void;
   readonly reject: (fault: Fault) => void;
   /** Runs out while the job waits for its turn. */
   waitTimer: TimerHandle | undefined;
-  detachSignal: (() => void) | undefined;
   startedMs: number;
   repeats: number;
   settled: boolean;
@@ -22,6 +35,11 @@ export interface Job {
 /** The fault of an ECU that does not answer in its window. */
 export function silent(): Fault {
   return new Fault("notResponding", "Timeout");
+}
+
+/** The fault of a request that never had its turn: the ECU is busy, which is no sign that it is gone. */
+export function starved(): Fault {
+  return new Fault("notResponding", "Timeout", { waiting: true });
 }
 
 /** The fault of a request whose caller waits no longer. */

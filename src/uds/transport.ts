@@ -15,6 +15,8 @@ export interface LinkTarget {
 }
 
 export interface LinkHandler {
+  /** A frame of the open request was handed to the network; again for each repeat. */
+  onSent(): void;
   /** The network took the request over; once per `send`, before any response to it. */
   onAcknowledged(): void;
   /** Bytes from the ECU while a request is open. A view: copy before transferring its buffer. */

@@ -6,7 +6,7 @@ import { serviceSdgs } from "#mdd/query/sdg.ts";
 import type { ServiceEntry } from "#mdd/query/service-entry.ts";
 import { answerReply } from "../answer.ts";
 import type { Ecu } from "../ecu.ts";
-import { emptyReply, jsonReply, OCTETS_TYPE } from "../reply.ts";
+import { jsonReply, rawReply } from "../reply.ts";
 import { NO_BODY, requireState, runService, sendRaw, track } from "../run.ts";
 import { answerSchema, listSchema } from "../schemas.ts";
 import { type CallContext, serviceFacts } from "./call.ts";
@@ -82,6 +82,5 @@ export async function genericService(
   requireState(ecu, service);
   const response = await sendRaw(ecu, request, context.send);
   if (response[0] !== NEGATIVE) track(ecu, service);
-  if (response.length === 0) return emptyReply(204);
-  return { status: 200, contentType: OCTETS_TYPE, body: response.slice() };
+  return rawReply(response);
 }

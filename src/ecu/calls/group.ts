@@ -133,13 +133,13 @@ function expireSession(ecu: Ecu, expirationS: number | undefined): void {
 function groupLockAcquired({ group, target, keepAlives }: GroupContext): Reply {
   for (const gateway of target.gateways) {
     for (const ecu of gateway.ecus) if (ecu.assignment.groups.includes(group.name)) keepAlives.stop(ecu);
-    keepAlives.startGroup(group.name, gateway);
   }
+  keepAlives.startGroup(group.name, target.gateways);
   return emptyReply(204);
 }
 
 async function groupLockReleased(context: GroupContext): Promise<Reply> {
-  for (const gateway of context.target.gateways) context.keepAlives.stopGroup(context.group.name, gateway);
+  context.keepAlives.stopGroup(context.group.name);
   await Promise.all(
     members(context).map(async (ecu) => {
       await restoreDefault(ecu, "session");

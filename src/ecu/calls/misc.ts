@@ -82,9 +82,9 @@ export async function requestDownload(
 }
 
 /** Answers as soon as the transfer runs; it outlives the call. */
-export async function transferStart(ecu: Ecu, args: EcuCalls["transferStart"], context: CallContext): Promise<Reply> {
+export function transferStart(ecu: Ecu, args: EcuCalls["transferStart"], context: CallContext): Reply {
   if (ecu.transfer?.active) throw new Fault("conflict", `A flash transfer is running already on ${ecu.name}`);
-  await requireOnline(ecu);
+  requireOnline(ecu);
   const transfer = new FlashTransfer(ecu.name, args, {
     // The caller's deadline is that of the call, not of the transfer.
     request: (bytes) => sendRaw(ecu, bytes, { params: ecu.params.uds }),
@@ -116,10 +116,10 @@ export function lockAcquired(ecu: Ecu, _args: EcuCalls["lockAcquired"], { keepAl
 export async function lockReleased(
   ecu: Ecu,
   _args: EcuCalls["lockReleased"],
-  { keepAlives }: CallContext,
+  { keepAlives, send }: CallContext,
 ): Promise<Reply> {
   keepAlives.stop(ecu);
-  await restoreDefault(ecu, "session");
-  await restoreDefault(ecu, "security");
+  await restoreDefault(ecu, "session", send);
+  await restoreDefault(ecu, "security", send);
   return emptyReply(204);
 }

@@ -16,6 +16,7 @@ import { findState } from "#mdd/query/state-charts.ts";
 import { answerObject, parameterBytes } from "../answer.ts";
 import { formatBytes } from "../codec.ts";
 import type { Ecu, ExpiringMode } from "../ecu.ts";
+import type { SendOptions } from "../endpoint.ts";
 import { jsonReply } from "../reply.ts";
 import { NO_BODY, runService } from "../run.ts";
 import { modeSchema } from "../schemas.ts";
@@ -140,14 +141,17 @@ function expire(ecu: Ecu, mode: ExpiringMode, expirationS: number | undefined): 
 }
 
 /** Asks for the start state of a chart, if it is not the one tracked. Never rejects: the ECU's own timers do the rest. */
-export async function restoreDefault(ecu: Ecu, mode: ExpiringMode): Promise<void> {
-  const start = ecu.charts[mode]?.start;
+export async function restoreDefault(ecu: Ecu, mode: ExpiringMode, options: SendOptions = {}): Promise<void> {
   const current = ecu.states[mode];
-  if (start === undefined || current === undefined || current.toLowerCase() === start.toLowerCase()) return;
+  if (current === undefined || ecu.held.retired) return;
   try {
-    const find = mode === "session" ? findSessionService : findSendKeyService;
-    await runService(ecu, find(ecu.index, ecu.charts, ecu.states, start), NO_BODY, {});
-    ecu.states = { ...ecu.states, [mode]: start };
+    await ecu.use(async () => {
+      const start = ecu.charts[mode]?.start;
+      if (start === undefined || current.toLowerCase() === start.toLowerCase()) return;
+      const find = mode === "session" ? findSessionService : findSendKeyService;
+      await runService(ecu, find(ecu.index, ecu.charts, ecu.states, start), NO_BODY, options);
+      ecu.states = { ...ecu.states, [mode]: start };
+    });
   } catch {
     // Most databases have no service that locks again; the session's end locks as well.
   }

@@ -95,5 +95,15 @@ test("a file that ends early aborts, a block size without room for data is refus
   const { transfer, told } = run(start(path, {}), positive);
   await transfer.run();
   assert.match(told.at(-1)!.error!, /the file ended at byte 5/);
-  await assert.rejects(run(start(path, { blockSize: 2 }), positive).transfer.run(), /blocksize/);
+  assert.throws(() => run(start(path, { blockSize: 2 }), positive), /blocksize/);
+});
+
+test("a file that is gone aborts the transfer and nothing else", async () => {
+  const { transfer, told } = run(start("/nowhere/image.bin", {}), positive);
+  await transfer.run();
+  assert.deepEqual(
+    told.map(({ status }) => status),
+    ["queued", "aborted"],
+  );
+  assert.match(told.at(-1)!.error!, /ENOENT/);
 });

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Fault } from "#core/errors.ts";
 import type { UdsParams } from "#uds/com-params.ts";
+import type { Caller } from "#uds/job.ts";
 import { client, hex, outcome, settle } from "./support.ts";
 
 const READ = hex("22F190");
@@ -258,24 +259,63 @@ test("client: a deadline ends waiting, sending, receiving and pausing", async ()
   assert.equal(pausing.link.sent.length, 1);
 });
 
+/** A caller that counts frames and can take its request back. */
+function takenBack() {
+  const caller = {
+    cancelled: false,
+    frames: 0,
+    open: undefined as Caller["open"],
+    sent: () => {
+      caller.frames++;
+    },
+    takeBack: () => {
+      caller.cancelled = true;
+      caller.open?.cancel(caller);
+    },
+  };
+  return caller;
+}
+
+test("client: the caller hears of every frame that leaves, repeats included, until it has gone", async () => {
+  const { ecu, link, clock } = client({ repeatReqCountApp: 1 });
+  link.onSend = () => {
+    link.handler.onSent();
+    link.handler.onAcknowledged();
+  };
+  const caller = takenBack();
+  const running = outcome(ecu.request(READ, { caller }));
+  assert.equal(caller.frames, 1);
+  clock.advance(1_000);
+  assert.equal(caller.frames, 2);
+  link.answer(VIN);
+  assert.equal(await running, VIN);
+  assert.equal(caller.open, undefined);
+  const gone = outcome(ecu.request(READ, { caller }));
+  assert.equal(caller.frames, 3);
+  caller.takeBack();
+  link.handler.onSent();
+  assert.equal(caller.frames, 3);
+  assert.equal(await gone, "requestTimeout Request cancelled");
+});
+
 test("client: cancelling takes a waiting request out of the queue", async () => {
   const { ecu, link } = client();
-  const cancel = new AbortController();
+  const caller = takenBack();
   const running = outcome(ecu.request(READ));
-  const waiting = outcome(ecu.request(hex("22F191"), { signal: cancel.signal }));
-  cancel.abort();
+  const waiting = outcome(ecu.request(hex("22F191"), { caller }));
+  caller.takeBack();
   assert.equal(await waiting, "requestTimeout Request cancelled");
   link.answer(VIN);
   assert.equal(await running, VIN);
   assert.equal(link.sent.length, 1);
-  assert.equal(await outcome(ecu.request(READ, { signal: cancel.signal })), "requestTimeout Request cancelled");
+  assert.equal(await outcome(ecu.request(READ, { caller })), "requestTimeout Request cancelled");
 });
 
 test("client: cancelling a running request frees the caller; the ECU is not asked again", async () => {
   const { ecu, link, clock } = client({ repeatReqCountApp: 5 });
-  const cancel = new AbortController();
-  const running = outcome(ecu.request(READ, { signal: cancel.signal }));
-  cancel.abort();
+  const caller = takenBack();
+  const running = outcome(ecu.request(READ, { caller }));
+  caller.takeBack();
   assert.equal(await running, "requestTimeout Request cancelled");
   assert.equal(link.open, "22F190");
   const next = outcome(ecu.request(hex("3E00")));
@@ -290,9 +330,9 @@ test("client: cancelling a running request frees the caller; the ECU is not aske
 
 test("client: after the caller has gone 0x21 ends the request instead of repeating it", async () => {
   const { ecu, link, clock } = client();
-  const cancel = new AbortController();
-  const running = outcome(ecu.request(READ, { signal: cancel.signal }));
-  cancel.abort();
+  const caller = takenBack();
+  const running = outcome(ecu.request(READ, { caller }));
+  caller.takeBack();
   assert.equal(await running, "requestTimeout Request cancelled");
   link.answer("7F2221");
   assert.equal(link.open, undefined);
