@@ -5,7 +5,14 @@ import type { SovdContext } from "#sovd/context.ts";
 import { toErrorAnswer } from "#sovd/errors.ts";
 import { checkLock, checkReady, checkSwitch, ecuOf, groupOf, isOpen, resourceNotFound } from "#sovd/guard.ts";
 import { withMember } from "#sovd/json-text.ts";
-import { type Answer, type AnswerStream, type BodySpec, paramNames, type Route } from "#sovd/route.ts";
+import {
+  type Answer,
+  type AnswerEvents,
+  type AnswerStream,
+  type BodySpec,
+  paramNames,
+  type Route,
+} from "#sovd/route.ts";
 import { SovdErrorSchema, schemaText } from "#sovd/schemas.ts";
 import { problemsOf } from "#sovd/validate.ts";
 import { readBody, requireUploadType } from "./body.ts";
@@ -23,6 +30,7 @@ export interface Outgoing {
   readonly body?: string | Uint8Array;
   /** In place of a body. */
   readonly stream?: AnswerStream;
+  readonly events?: AnswerEvents;
 }
 
 /** A body in memory, or on its way. */
@@ -169,10 +177,17 @@ function negotiate(exchange: Exchange): void {
   }
 }
 
+const EVENTS_TYPE = "text/event-stream";
+const NOT_CACHED = { "Cache-Control": "no-cache" } as const;
+
 /** Bytes of an answer. `schema` is added to what main made itself; a worker has done so in its bytes. */
 function outgoingOf(answer: Answer, exchange: Exchange): Outgoing {
-  const { status, headers, stream } = answer;
-  if (stream !== undefined) return { status, stream, contentType: answer.contentType ?? BYTES_TYPE };
+  const { status, headers, stream, events } = answer;
+  if (events !== undefined) return { status, events, contentType: EVENTS_TYPE, headers: NOT_CACHED };
+  if (stream !== undefined) {
+    const contentType = answer.contentType ?? BYTES_TYPE;
+    return headers === undefined ? { status, stream, contentType } : { status, headers, stream, contentType };
+  }
   const body = answer.body ?? textOf(answer, exchange);
   if (body === undefined || (body instanceof Uint8Array && body.byteLength === 0 && status === 204)) {
     return headers === undefined ? { status } : { status, headers };

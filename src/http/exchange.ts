@@ -47,6 +47,7 @@ export class Exchange implements AnyRequest {
   readonly #forwarded: string;
   readonly #forwardedHost: string;
   readonly #host: string;
+  readonly #headers: ReadonlyMap<string, string> | undefined;
   query: Readonly<Record<string, unknown>> = NO_QUERY;
   body: unknown = undefined;
   ecu: EcuView | undefined = undefined;
@@ -84,6 +85,12 @@ export class Exchange implements AnyRequest {
     this.#forwarded = forwarded ? header("forwarded") : NO_HEADER;
     this.#forwardedHost = forwarded ? header("x-forwarded-host") : NO_HEADER;
     this.#host = route.links ? header("host") : NO_HEADER;
+    this.#headers = route.headers.length === 0 ? undefined : new Map(route.headers.map((name) => [name, header(name)]));
+  }
+
+  /** A header the route asked for. */
+  header(name: string): string {
+    return this.#headers?.get(name) ?? NO_HEADER;
   }
 
   /** Path as sent, without trailing slashes. */

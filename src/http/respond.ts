@@ -7,6 +7,8 @@ const REASONS: Readonly<Record<number, string>> = {
   201: "Created",
   202: "Accepted",
   204: "No Content",
+  206: "Partial Content",
+  304: "Not Modified",
   400: "Bad Request",
   401: "Unauthorized",
   403: "Forbidden",
@@ -16,9 +18,11 @@ const REASONS: Readonly<Record<number, string>> = {
   409: "Conflict",
   413: "Payload Too Large",
   415: "Unsupported Media Type",
+  416: "Range Not Satisfiable",
   422: "Unprocessable Content",
   429: "Too Many Requests",
   500: "Internal Server Error",
+  501: "Not Implemented",
   502: "Bad Gateway",
   503: "Service Unavailable",
   504: "Gateway Timeout",
@@ -46,6 +50,7 @@ export function writeAnswer(res: HttpResponse, answer: Outgoing, head: boolean, 
     return;
   }
   if (closeConnection) res.writeHeader("Connection", "close");
-  if (status !== 204) res.writeHeader("Content-Length", String(body === undefined ? 0 : Buffer.byteLength(body)));
+  if (status !== 204 && status !== 304)
+    res.writeHeader("Content-Length", String(body === undefined ? 0 : Buffer.byteLength(body)));
   res.endWithoutBody();
 }

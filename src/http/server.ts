@@ -6,12 +6,12 @@ import { setImmediate } from "node:timers/promises";
 import { Fault } from "#core/errors.ts";
 import type { Clock, TimerHandle } from "#core/time.ts";
 import type { SovdContext } from "#sovd/context.ts";
-import type { Route } from "#sovd/route.ts";
+import type { AnswerEvents, Route } from "#sovd/route.ts";
 import { collectBody } from "./collect.ts";
 import { corsHeaders, preflight, withCors } from "./cors.ts";
 import { Dispatcher, type IncomingBody, type Outgoing } from "./dispatch.ts";
 import type { Exchange } from "./exchange.ts";
-import { writeAnswer } from "./respond.ts";
+import { writeAnswer, writeHead } from "./respond.ts";
 import { type Sending, type StreamedAnswer, writeStream } from "./stream-answer.ts";
 import { UploadStream } from "./upload-stream.ts";
 import {
@@ -97,6 +97,8 @@ interface Pending {
   readonly startedMs: number;
   upload: UploadStream | undefined;
   sending: Sending | undefined;
+  /** Server-sent events: ended by the server only when it ends itself. */
+  endless: boolean;
   done: boolean;
 }
 
@@ -158,6 +160,7 @@ class UwsServer implements HttpServer {
     this.#closing = true;
     const { clock, closeTimeoutMs } = this.#options;
     if (this.#socket !== undefined) this.#uws.us_listen_socket_close(this.#socket);
+    for (const pending of this.#pending) if (pending.endless) this.#endEvents(pending);
     if (this.#pending.size > 0) {
       let timer: TimerHandle | undefined;
       await new Promise<void>((resolve) => {
@@ -203,6 +206,7 @@ class UwsServer implements HttpServer {
         startedMs: clock.now(),
         upload: undefined,
         sending: undefined,
+        endless: false,
         done: false,
       };
       this.#pending.add(pending);
@@ -249,6 +253,10 @@ class UwsServer implements HttpServer {
     }
     const { res, head, cors } = pending;
     pending.upload?.detach();
+    if (answer.events !== undefined && !head) {
+      this.#sendEvents(pending, answer, answer.events);
+      return;
+    }
     if (answer.stream !== undefined) {
       this.#send(pending, { ...answer, stream: answer.stream });
       return;
@@ -271,6 +279,39 @@ class UwsServer implements HttpServer {
         this.#answered(pending, answer.status);
       });
     });
+  }
+
+  /** Stays under way until the client goes away or the server ends. */
+  #sendEvents(pending: Pending, answer: Outgoing, events: AnswerEvents): void {
+    const { res, cors } = pending;
+    pending.sending = { stop: () => events.close() };
+    pending.endless = true;
+    res.onWritable(() => {
+      if (!pending.done) events.onDrain();
+      return true;
+    });
+    res.cork(() => {
+      writeHead(res, withCors(answer, cors));
+      // an empty write sends the head at once
+      res.write("");
+    });
+    events.open((text) => {
+      if (pending.done) return true;
+      let taken = true;
+      res.cork(() => {
+        taken = res.write(text);
+      });
+      return taken;
+    });
+    if (this.#closing) this.#endEvents(pending);
+  }
+
+  #endEvents(pending: Pending): void {
+    if (pending.done) return;
+    this.#leave(pending);
+    pending.sending?.stop();
+    pending.res.cork(() => pending.res.end(undefined, true));
+    this.#answered(pending, 200);
   }
 
   #answered({ exchange, path, startedMs }: Pending, status: number): void {

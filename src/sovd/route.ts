@@ -115,6 +115,8 @@ export interface SovdRequest<Params, Query, Body, Ecu, Group> {
   readonly path: string;
   /** `http://host` for links; a Fault when the request names no host. */
   readonly origin: string;
+  /** A header that the route names in `headers`, as sent; empty when absent. */
+  header(name: string): string;
   /** Absolute, `Clock.now()` milliseconds. */
   readonly deadlineMs: number;
   /** Aborted when the client goes away or time is up. */
@@ -132,6 +134,15 @@ export interface AnswerStream {
   close(): void;
 }
 
+/** Server-sent events: an answer that ends when one side goes away. */
+export interface AnswerEvents {
+  /** Called once, when the head is out. `write` says whether the socket takes more; after a false, `onDrain` tells when it does. */
+  open(write: (text: string) => boolean): void;
+  onDrain(): void;
+  /** Called once, when the client is gone or the server ends. */
+  close(): void;
+}
+
 /** What a handler gives back; a worker's `Reply` fits as it is. Without `json`, `text`, `body` and `stream` the answer is empty. */
 export interface Answer {
   readonly status: number;
@@ -143,6 +154,7 @@ export interface Answer {
   readonly body?: Uint8Array;
   /** Content that is better not held in memory whole. */
   readonly stream?: AnswerStream;
+  readonly events?: AnswerEvents;
   readonly contentType?: string;
 }
 
@@ -173,6 +185,8 @@ export interface Route {
   readonly negotiated: boolean;
   /** The handler builds links from the request's host. */
   readonly links: boolean;
+  /** Further request headers the handler reads, lower case. */
+  readonly headers: readonly string[];
   readonly params: TObject | undefined;
   readonly query: TObject | undefined;
   readonly body: BodySpec | undefined;
@@ -193,6 +207,7 @@ interface RouteSpec<P extends string, Q extends TObject, B extends BodySpec | un
   readonly lock?: LockRule;
   readonly negotiated?: boolean;
   readonly links?: boolean;
+  readonly headers?: readonly string[];
   readonly params?: TObject;
   readonly query?: Q;
   readonly body?: B;
@@ -208,6 +223,8 @@ interface RouteSpec<P extends string, Q extends TObject, B extends BodySpec | un
     context: SovdContext,
   ) => Answer | Promise<Answer>;
 }
+
+const NO_HEADERS: readonly string[] = [];
 
 /**
  * Declares a route. Defaults: below the base paths, token needed, no lock, JSON; everything but GET counts as changing something.
@@ -228,6 +245,7 @@ export function route<const P extends string, Q extends TObject, const B extends
     lock: spec.lock ?? "none",
     negotiated: spec.negotiated === true,
     links: spec.links === true,
+    headers: spec.headers ?? NO_HEADERS,
     params: spec.params,
     query: spec.query,
     body: spec.body,
