@@ -6,6 +6,8 @@ import { ok, SchemaQuery } from "./schemas.ts";
 
 /** Version of ISO 17978-3 that the resources follow. */
 const API_VERSION = "1.1";
+/** What clients of the CDA read below its own base path; `/version-info` and the other base paths name this program. */
+const CDA = { base: "/vehicle/v15", name: "Eclipse OpenSOVD Classic Diagnostic Adapter" } as const;
 
 const VersionData = Type.Object({
   data: Type.Object({
@@ -31,12 +33,10 @@ const VersionInfoList = Type.Object({
   ),
 });
 
-function versionData(_request: AnyRequest, { version }: SovdContext): Answer {
+function versionData({ base }: AnyRequest, { version }: SovdContext): Answer {
   const implementation = { build_date: version.buildDate, commit: version.commit, version: version.version };
-  return {
-    status: 200,
-    json: { data: { api: { version: API_VERSION }, implementation, name: version.name }, id: "version" },
-  };
+  const name = base === CDA.base ? CDA.name : version.name;
+  return { status: 200, json: { data: { api: { version: API_VERSION }, implementation, name }, id: "version" } };
 }
 
 const data = {
