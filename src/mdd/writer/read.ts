@@ -26,6 +26,11 @@ export function readDescription(bytes: Uint8Array, budget: Partial<VerifyOptions
   return readTable({ bb, seen: new Map() }, ROOT_TABLE, bb.readInt32(0)) as EcuData;
 }
 
+/** The description of the one `table` at `offset` of a database that has been verified. @throws Fault invalidDatabase as above */
+export function describeTable(bytes: Uint8Array, table: string, offset: number): unknown {
+  return readTable({ bb: new ByteBuffer(bytes), seen: new Map() }, table, offset);
+}
+
 function damaged(what: string): Fault {
   return new Fault("invalidDatabase", `database: ${what}`);
 }
