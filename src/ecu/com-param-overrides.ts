@@ -24,6 +24,23 @@ export function applyOverrides(base: ComParams, overrides: Readonly<Record<strin
   });
 }
 
+/** Overrides as the API shows values: `{ value, unit }`, or an object of these. */
+export function overridesJson(overrides: Readonly<Record<string, ComParamInput>>): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(overrides).map(([name, input]) => {
+      if (typeof input === "string") return [name, { value: input, unit: null }];
+      if (typeof input.value !== "string") return [name, overridesJson(input as Record<string, ComParamInput>)];
+      return [name, { value: input.value, unit: unitJson(input.unit) }];
+    }),
+  );
+}
+
+function unitJson(unit: unknown): unknown {
+  if (typeof unit !== "object" || unit === null) return null;
+  const { factor_to_si_unit = null, offset_to_si_unit = null } = unit as Record<string, unknown>;
+  return { factor_to_si_unit, offset_to_si_unit };
+}
+
 function collect(
   overrides: Readonly<Record<string, ComParamInput>>,
   into: Map<string, { text: string; factorToSi: number | undefined }>,

@@ -159,7 +159,7 @@ export class VehicleFleet implements Fleet {
     for (const record of this.#records.values()) {
       const logicalAddress = record.assignment.gatewayAddress;
       if (logicalAddress === undefined) continue;
-      const isGateway = record.assignment.ecuAddress === logicalAddress;
+      const isGateway = record.assignment.ecuAddress === logicalAddress && record.state !== "Duplicate";
       if (views.has(logicalAddress) && !isGateway) continue;
       const seen = this.#gateways.get(logicalAddress);
       const name = isGateway ? record.name : (views.get(logicalAddress)?.name ?? record.name);

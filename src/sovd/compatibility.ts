@@ -232,7 +232,7 @@ export const DEVIATIONS: readonly Deviation[] = [
   {
     subject: "status of an execution",
     cda: "`running` until DELETE, so a second POST is 409",
-    ours: "`completed` once results came; then POST is allowed and GET answers what is stored",
+    ours: "`completed` once results came; then POST is allowed, and GET answers what is stored while a newer one runs",
     where: "sovd/executions.ts",
   },
   {
@@ -318,7 +318,7 @@ export const DEVIATIONS: readonly Deviation[] = [
     subject: "uploaded databases",
     cda: "taken one by one: good ones stay beside a bad one; no file: 500, and an empty pending set",
     ours: "a request is one unit, verified before anything is stored; no file, a name twice, a broken stream: 400",
-    where: "update/receive-upload.ts",
+    where: "update/pending-set.ts",
   },
   { subject: "upload larger than the limit", cda: "400", ours: "413", where: "http/upload-stream.ts" },
   {

@@ -107,6 +107,8 @@ function routesOf(mode: ModeId): Route[] {
 }
 
 const MODES = Object.keys(MODE_NAMES) as ModeId[];
+/** Authentication stands beside the list, which is the CDA's. */
+const LISTED = MODES.filter((mode) => mode !== "authentication");
 
 export const modeRoutes: readonly Route[] = [
   route({
@@ -117,7 +119,7 @@ export const modeRoutes: readonly Route[] = [
     open: true,
     query: SchemaQuery,
     responses: { 200: ok(items(ModeItem)) },
-    handle: () => ({ status: 200, json: { items: MODES.map((id) => ({ id, name: MODE_NAMES[id] })) } }),
+    handle: () => ({ status: 200, json: { items: LISTED.map((id) => ({ id, name: MODE_NAMES[id] })) } }),
   }),
   ...MODES.flatMap(routesOf),
 ];

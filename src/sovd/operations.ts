@@ -212,7 +212,8 @@ export const operationRoutes: readonly Route[] = [
       const { service, id } = request.params;
       const execution = executions.get(componentKey(request.ecu), service, id);
       const silent = request.query["x-sovd2uds-suppressService"] === true;
-      if (silent || execution.state === "completed") return { status: 200, text: executionText(execution) };
+      // An ECU goes on telling its progress; only a newer run makes the old results the last ones.
+      if (silent || executions.isSuperseded(execution)) return { status: 200, text: executionText(execution) };
       requireAction(execution.facts, "results", service);
       return executions.exclusively(execution, async () => {
         const args = { ...formOf(request), accept: "json", schema: false, service } as const;

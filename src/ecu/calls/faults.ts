@@ -143,8 +143,8 @@ async function environmentOf(
   const extended = args.extendedData ? await readRecords(ecu, services.extendedData, code, args, context) : undefined;
   const snapshots = args.snapshotData ? await readRecords(ecu, services.snapshot, code, args, context) : undefined;
   return {
-    ...(extended === undefined ? {} : { extended_data_records: withErrors(extended, extendedData(extended)) }),
-    ...(snapshots === undefined ? {} : { snapshots: withErrors(snapshots, snapshotData(snapshots)) }),
+    ...(extended === undefined ? {} : recordsMember("extended_data_records", extended, extendedData(extended))),
+    ...(snapshots === undefined ? {} : recordsMember("snapshots", snapshots, snapshotData(snapshots))),
   };
 }
 
@@ -167,9 +167,12 @@ async function readRecords(
   return runService(ecu, service, { type: "raw", bytes: Uint8Array.from(bytes) }, context.send);
 }
 
-function withErrors(answer: Answer, data: Record<string, unknown> | undefined) {
+/** A member for what an ECU stored beside a fault; none when it stored nothing. */
+function recordsMember(name: string, answer: Answer, data: Record<string, unknown> | undefined) {
   const errors = answerProblems(answer, "environment_data");
-  return { ...(data === undefined ? {} : { data }), ...(errors.length === 0 ? {} : { errors }) };
+  const some = data !== undefined && Object.keys(data).length > 0;
+  if (!some && errors.length === 0) return {};
+  return { [name]: { ...(some ? { data } : {}), ...(errors.length === 0 ? {} : { errors }) } };
 }
 
 const RECORD_NUMBER = /recordnumber$/i;

@@ -7,7 +7,7 @@ import { layerSdgs as readLayerSdgs } from "#mdd/query/sdg.ts";
 import type { ServiceEntry } from "#mdd/query/service-entry.ts";
 import { findFlashService } from "#mdd/query/service-purposes.ts";
 import { answerReply } from "../answer.ts";
-import { applyOverrides } from "../com-param-overrides.ts";
+import { applyOverrides, overridesJson } from "../com-param-overrides.ts";
 import type { Ecu } from "../ecu.ts";
 import { FlashTransfer } from "../flash-transfer.ts";
 import { emptyReply, jsonReply } from "../reply.ts";
@@ -58,7 +58,7 @@ export function jobRead(ecu: Ecu, args: EcuCalls["jobRead"]): Reply {
 export function comParams(ecu: Ecu): Reply {
   const known = listComParams(ecu.loaded.database, ecu.scope, ecu.assignment.protocol);
   const json = Object.fromEntries([...known].map(([name, value]) => [name, comParamJson(value)]));
-  return jsonReply({ ...json, ...ecu.overrides });
+  return jsonReply({ ...json, ...overridesJson(ecu.overrides) });
 }
 
 /** Puts overrides in force for every request from now on. @throws Fault badRequest for a value that is none of its kind */

@@ -99,10 +99,12 @@ test("asynchronous: start, conflict, results, stored results, a second run, stop
   assert.deepEqual((await car.request("GET", one)).json, completed);
   const asked = car.fleet.calls.length;
   assert.deepEqual((await car.request("GET", one)).json, completed);
-  assert.equal(car.fleet.calls.length, asked, "stored results are not asked for again");
+  assert.equal(car.fleet.calls.length, asked + 1, "a routine tells its progress as often as it is asked");
 
   const second = await start(car);
   assert.equal(second.status, 202);
+  assert.deepEqual((await car.request("GET", one)).json, completed);
+  assert.equal(car.fleet.calls.length, asked + 2, "results of an earlier run are not asked for again");
   assert.equal((await car.request("DELETE", one)).status, 204);
   assert.ok(!car.fleet.names.includes("operationStop"), "a stop would hit the second run");
   assert.equal((await car.request("DELETE", `${PATH}/${second.json.id}`)).status, 204);
