@@ -35,7 +35,7 @@ function wholeMatch(pattern: string): RegExp | undefined {
 }
 
 /** Names of code files that a description mentions, each once, in the order met. */
-export function codeFileNames(description: object): string[] {
+function codeFileNames(description: object): string[] {
   const names = new Set<string>();
   const seen = new Set<object>();
   const open: object[] = [description];
@@ -50,9 +50,9 @@ export function codeFileNames(description: object): string[] {
   return [...names];
 }
 
-/** The chunks of code files: whole ones, then parts of archives. A file that the set does not have is an error in the report. */
+/** The chunks of code files that a description mentions: whole ones, then parts of archives. A file that the set does not have is an error in the report. */
 export function codeFileChunks(
-  names: readonly string[],
+  description: object,
   sources: readonly OdxSource[],
   { isIncluded, partial }: CodeFileOptions,
   report: Report,
@@ -61,7 +61,7 @@ export function codeFileChunks(
   if (!isIncluded && partial.length === 0) return [];
   const whole: PlainChunk[] = [];
   const parts: PlainChunk[] = [];
-  for (const name of names) {
+  for (const name of codeFileNames(description)) {
     const patterns = partial.filter(({ file }) => file.test(name));
     if (!isIncluded && patterns.length === 0) continue;
     const source = sources.find((one) => one.name === name || one.name.endsWith(`/${name}`));

@@ -3,7 +3,7 @@ import { Fault } from "#core/errors.ts";
 import type { DTC, EcuData, FunctionalGroup, Variant } from "../generated/description.ts";
 import { defined } from "../writer/dsl/defined.ts";
 import type { PlainChunk } from "../writer/mdd.ts";
-import { codeFileChunks, codeFileNames, type PartialJobs } from "./code-files.ts";
+import { codeFileChunks, type PartialJobs } from "./code-files.ts";
 import type { Builders, Context } from "./context.ts";
 import { buildDop } from "./dops.ts";
 import { buildDtc } from "./dtcs.ts";
@@ -77,7 +77,7 @@ export function convertOdx(sources: readonly OdxSource[], options: ConvertOption
   const withCode = databases.map((description) => ({
     ecuName: description.ecu_name!,
     description,
-    codeFiles: codeFileChunks(codeFileNames(description), sources, code, report, limits),
+    codeFiles: codeFileChunks(description, sources, code, report, limits),
   }));
   report.throwOnErrors();
   return { databases: withCode, report: report.finish() };

@@ -1,8 +1,8 @@
 /** What fields repeat, and how often (ISO 22901-1 §7.3.6.10.4 to .7). */
-import type { DOP, DynamicLengthField, Field } from "../generated/description.ts";
+import type { DetermineNumberOfItems, DOP, DynamicLengthField, Field } from "../generated/description.ts";
 import { defined } from "../writer/dsl/defined.ts";
 import type { Context } from "./context.ts";
-import { type OdxElement, textOf } from "./element.ts";
+import type { OdxElement } from "./element.ts";
 import { resolveChild, resolveName } from "./links.ts";
 import { flagOf, requiredChild, requiredUnsigned, unsignedOf } from "./values.ts";
 
@@ -19,7 +19,7 @@ export function referredDop(
 }
 
 export function buildField(context: Context, element: OdxElement): Field {
-  const basic_structure = referredDop(context, element, "BASIC-STRUCTURE", ["STRUCTURE"]);
+  const basic_structure = referredDop(context, element, "BASIC-STRUCTURE", ["STRUCTURE", "ENV-DATA"]);
   const env_data_desc = referredDop(context, element, "ENV-DATA-DESC", ["ENV-DATA-DESC"]);
   if (basic_structure === undefined && env_data_desc === undefined)
     context.report.at(element, "error", `${element.tag} repeats nothing: neither BASIC-STRUCTURE nor ENV-DATA-DESC`);
@@ -31,12 +31,14 @@ export function buildDynamicLength(context: Context, element: OdxElement): Dynam
   return defined<DynamicLengthField>({
     offset: requiredUnsigned(context, element, "OFFSET"),
     field: buildField(context, element),
-    determine_number_of_items:
-      determine &&
-      defined({
-        byte_position: textOf(determine, "BYTE-POSITION") && requiredUnsigned(context, determine, "BYTE-POSITION"),
-        bit_position: unsignedOf(context, determine, "BIT-POSITION"),
-        dop: referredDop(context, determine, "DATA-OBJECT-PROP", ["DATA-OBJECT-PROP"]),
-      }),
-  } as never);
+    determine_number_of_items: determine && buildDetermine(context, determine),
+  });
+}
+
+function buildDetermine(context: Context, element: OdxElement): DetermineNumberOfItems {
+  return defined<DetermineNumberOfItems>({
+    byte_position: requiredUnsigned(context, element, "BYTE-POSITION"),
+    bit_position: unsignedOf(context, element, "BIT-POSITION"),
+    dop: referredDop(context, element, "DATA-OBJECT-PROP", ["DATA-OBJECT-PROP"]),
+  });
 }

@@ -16,10 +16,11 @@ export interface ParseContext {
   elements: number;
   /** Strings by value: each is held once, and none keeps a file's text alive. */
   readonly strings: Map<string, string>;
+  readonly attributeSets: Map<string, Readonly<Record<string, string>>>;
 }
 
 export function createParseContext(limits: OdxLimits, report: Report, isLenient: boolean): ParseContext {
-  return { limits, report, isLenient, elements: 0, strings: new Map() };
+  return { limits, report, isLenient, elements: 0, strings: new Map(), attributeSets: new Map() };
 }
 
 const CHUNK_BYTES = 64 * 1024;
@@ -176,7 +177,7 @@ function openElement(
   const parent = parsing.open.at(-1);
   const scope = scopeOf(parsing, tag, depth) ?? parent?.scope ?? (undefined as unknown as Scope);
   const element: OpenElement = {
-    tag: shared(parsing.context, tag),
+    tag: shared(parsing.context.strings, tag),
     attributes: keptAttributes(parsing.context, attributes),
     children: NO_CHILDREN,
     text: "",
@@ -222,7 +223,9 @@ function closeTag(parsing: Parsing): void {
     return;
   }
   const element = parsing.open.pop()!;
-  element.text = element.children.length > 0 ? "" : shared(parsing.context, element.text);
+  element.text = element.children.length > 0 ? "" : shared(parsing.context.strings, element.text);
+  // a list that grew by push has room for sixteen more
+  if (element.children.length > 0) element.children = element.children.slice();
   const parent = parsing.open.at(-1);
   if (element.tag === "SHORT-NAME" && parent !== undefined && parent.scope.root === parent)
     parent.scope.name = element.text.trim();
@@ -237,23 +240,37 @@ function addText(parsing: Parsing, text: string): void {
   element.text += text;
 }
 
-/** Attributes that something reads: schema locations, names of tools and the like go. */
-function keptAttributes(context: ParseContext, attributes: Readonly<Record<string, string>>) {
-  let kept: Record<string, string> | undefined;
-  for (const name in attributes) {
-    if (name.startsWith("xmlns") || name === "OID" || name.endsWith("SchemaLocation")) continue;
-    kept ??= {};
-    kept[name.endsWith(":type") ? "xsi:type" : shared(context, name)] = shared(context, attributes[name]!);
-  }
-  return kept ?? NO_ATTRIBUTES;
+/** Attributes that something reads: schema locations, ids of other tools and the like go. Equal sets are one object. */
+function keptAttributes({ strings, attributeSets }: ParseContext, attributes: Readonly<Record<string, string>>) {
+  let key = "";
+  for (const name in attributes) if (isKept(name)) key += `${name}\0${attributes[name]}\0`;
+  if (key === "") return NO_ATTRIBUTES;
+  const known = attributeSets.get(key);
+  if (known !== undefined) return known;
+  const kept: Record<string, string> = {};
+  for (const name in attributes)
+    if (isKept(name))
+      kept[name.endsWith(":type") ? "xsi:type" : shared(strings, name)] = shared(strings, attributes[name]!);
+  // an element with an ID stands alone
+  if (kept.ID === undefined) attributeSets.set(copied(key), kept);
+  return kept;
+}
+
+function isKept(name: string): boolean {
+  return !name.startsWith("xmlns") && name !== "OID" && !name.endsWith("SchemaLocation");
 }
 
 /** An equal string that is held already, or a copy: what the parser hands out are slices of the file's text. */
-function shared({ strings }: ParseContext, text: string): string {
+function shared(strings: Map<string, string>, text: string): string {
   if (text === "") return "";
   const known = strings.get(text);
   if (known !== undefined) return known;
-  const copy = Buffer.from(text, "utf16le").toString("utf16le");
+  const copy = copied(text);
   strings.set(copy, copy);
   return copy;
+}
+
+/** A string of its own, as narrow as its letters allow. */
+function copied(text: string): string {
+  return Buffer.from(text, "utf8").toString("utf8");
 }

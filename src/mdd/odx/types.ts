@@ -47,12 +47,14 @@ const VALIDITIES: Readonly<Record<string, ValidType>> = {
 /** DIAG-CODED-TYPE of whatever kind its xsi:type names. */
 export function buildCodedType(context: Context, element: OdxElement): DiagCodedType {
   const { attributes } = element;
-  const common = defined<DiagCodedType>({
-    base_type_encoding: attributes["BASE-TYPE-ENCODING"],
-    base_data_type: wordOf(context, element, attributes["BASE-DATA-TYPE"] ?? "", DATA_TYPES),
-    is_high_low_byte_order: flagOf(context, element, "IS-HIGHLOW-BYTE-ORDER"),
-  } as never);
-  return { ...common, ...specificType(context, element) } as DiagCodedType;
+  return {
+    ...defined({
+      base_type_encoding: attributes["BASE-TYPE-ENCODING"],
+      base_data_type: wordOf(context, element, attributes["BASE-DATA-TYPE"] ?? "", DATA_TYPES),
+      is_high_low_byte_order: flagOf(context, element, "IS-HIGHLOW-BYTE-ORDER"),
+    }),
+    ...specificType(context, element),
+  } as DiagCodedType;
 }
 
 function specificType(context: Context, element: OdxElement): Partial<DiagCodedType> {
