@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { shardCount, storePath, strictness } from "#config/derived.ts";
 import type { Config } from "#config/types.ts";
-import { Fault, fromFaultData, toFaultData } from "#core/errors.ts";
+import { Fault, toFaultData } from "#core/errors.ts";
 import { systemClock } from "#core/time.ts";
 import { PRODUCT, VERSION } from "#core/version.ts";
 import { Communication } from "#fleet/communication.ts";
@@ -19,7 +19,7 @@ import { metricsRoutes } from "#sovd/metrics.ts";
 import { sovdOptionsOf } from "#sovd/options.ts";
 import { sovdRoutes } from "#sovd/routes.ts";
 import { createSovdContext } from "#sovd/wiring.ts";
-import { openStore, type Store } from "#store/environments.ts";
+import { openStore } from "#store/environments.ts";
 import { createLmdbPersistence } from "#store/lmdb-persistence.ts";
 import { createLmdbStorage } from "#store/lmdb-storage.ts";
 import type { Persistence } from "#store/persistence.ts";
@@ -29,6 +29,8 @@ import { createMetrics, type Metrics } from "#telemetry/metrics.ts";
 import { startNotifier } from "#telemetry/systemd.ts";
 import type { JobTable } from "#update/jobs.ts";
 import type { LoadResult } from "#update/load.ts";
+import type { Updater } from "#update/updater.ts";
+import { createDatabaseUpdater, jobRunner, setDatabaseHealth, type UpdaterParts } from "./database-updater.ts";
 import { observeFleet, requestObserver } from "./observe.ts";
 
 /** Bytes of the key that signs tokens of mode `development`. */
@@ -61,10 +63,14 @@ export async function startServer(config: Config, log: Log = createLogger(config
   });
   const metrics = createMetrics(config.limits.metric_series);
   const { fleet, communication } = createFleet(config, health, log, metrics);
-  const context = await createContext({ config, store, persistence, fleet, health, log });
+  const authenticator = await createAuthenticator(config, await tokenKey(persistence));
+  const storage = createLmdbStorage(store.databases, { maxMappedBytes: config.store.max_mapped_bytes });
+  const parts = { config, jobs, fleet, communication, health, log, authenticator, storage };
+  const updater = createDatabaseUpdater(parts);
+  const context = createContext(parts, updater);
   const server = await listen(config, context, log, metrics);
   const notifier = await startNotifier(health, { onProblem: (problem) => log.scope("systemd").warn(problem) });
-  const ready = bringUp({ config, jobs, fleet, communication, health, log });
+  const ready = bringUp(parts);
   return {
     port: server.port,
     config,
@@ -79,6 +85,7 @@ export async function startServer(config: Config, log: Log = createLogger(config
       await server.close();
       context.close();
       await ready.catch(() => {});
+      await updater.idle();
       await communication.close();
       await fleet.stop();
       await jobs.stop();
@@ -136,27 +143,19 @@ function createFleet(config: Config, health: Health, log: Log, metrics: Metrics)
 
 const HEALTH_OF = { pending: "Pending", starting: "Starting", up: "Up", failed: "Failed" } as const;
 
-interface ContextParts {
-  readonly config: Config;
-  readonly store: Store;
-  readonly persistence: Persistence;
-  readonly fleet: VehicleFleet;
-  readonly health: Health;
-  readonly log: Log;
-}
-
-async function createContext({ config, store, persistence, fleet, health, log }: ContextParts) {
-  const databases = createLmdbStorage(store.databases, { maxMappedBytes: config.store.max_mapped_bytes });
+function createContext(parts: UpdaterParts, updater: Updater) {
+  const { config, fleet, health, log, authenticator, storage } = parts;
   return createSovdContext({
     fleet,
     clock: systemClock,
     options: sovdOptionsOf(config),
-    authenticator: await createAuthenticator(config, await tokenKey(persistence)),
+    authenticator,
     flashFiles: createFlashFiles({ folder: config.flash_files_path, ...FLASH_FILES }),
-    embeddedFiles: createEmbeddedFiles(databases, (ecu) => fleet.databaseOf(ecu.id)),
+    embeddedFiles: createEmbeddedFiles(storage, (ecu) => fleet.databaseOf(ecu.id)),
+    databaseUpdate: updater,
     version: { name: PRODUCT, version: VERSION, commit: "", buildDate: "" },
     health: () => health.snapshot(),
-    switching: () => false,
+    switching: () => updater.switching,
     onProblem: (problem, where) => log.scope("sovd").error({ error: problem, where }, "a problem beside an answer"),
   });
 }
@@ -189,6 +188,8 @@ function listen(config: Config, context: SovdContext, log: Log, metrics: Metrics
         }),
     requestTimeoutMs: http.request_timeout_ms,
     maxBodyBytes: http.max_body_bytes,
+    maxUploadBytes: config.runtime_update_config.upload_body_limit_bytes,
+    uploadTimeoutMs: config.update.upload_timeout_ms,
     maxHeaderBytes: http.max_header_bytes,
     maxInFlight: limits.in_flight_requests,
     maxConnections: http.max_connections,
@@ -203,16 +204,7 @@ function listen(config: Config, context: SovdContext, log: Log, metrics: Metrics
   });
 }
 
-interface BringUp {
-  readonly config: Config;
-  readonly jobs: Jobs<JobTable>;
-  readonly fleet: VehicleFleet;
-  readonly communication: Communication;
-  readonly health: Health;
-  readonly log: Log;
-}
-
-async function bringUp({ config, jobs, fleet, communication, health, log }: BringUp): Promise<void> {
+async function bringUp({ config, jobs, fleet, communication, health, log }: UpdaterParts): Promise<void> {
   health.set("database", "Starting");
   if (config.doip.enabled) health.set("doip", "Starting");
   try {
@@ -220,7 +212,7 @@ async function bringUp({ config, jobs, fleet, communication, health, log }: Brin
     // Gateways are asked for while databases load; what they answer is told to the fleet as soon as it knows whose they are.
     const begun = communication.begin();
     begun.catch(() => {});
-    const loaded = await load(jobs, config);
+    const loaded = await jobRunner({ jobs, config })("load", {});
     report(loaded, log);
     requireSound(loaded, config, log);
     await fleet.load({ ...loaded, broken: [...loaded.imported.broken, ...loaded.broken] });
@@ -235,12 +227,6 @@ async function bringUp({ config, jobs, fleet, communication, health, log }: Brin
     log.scope("main").error({ error }, "start-up failed");
     throw error;
   }
-}
-
-async function load(jobs: Jobs<JobTable>, config: Config): Promise<LoadResult> {
-  const outcome = await jobs.run("load", { config });
-  if ("fault" in outcome) throw fromFaultData(outcome.fault);
-  return outcome.value;
 }
 
 function report({ imported, broken, warnings }: LoadResult, log: Log): void {
@@ -265,13 +251,6 @@ function requireSound({ entries, imported, broken }: LoadResult, config: Config,
     if (strictness(config).ecuConfig) throw new Fault("misconfigured", `[ecu.${name}]: no database describes this ECU`);
     log.scope("config").warn(`[ecu.${name}]: no database describes this ECU`);
   }
-}
-
-/** No database at all is a failure; broken files beside good ones are named. */
-function setDatabaseHealth(fleet: VehicleFleet, health: Health): void {
-  const { broken } = fleet;
-  const details = broken.length === 0 ? undefined : { "x-broken-files": broken };
-  health.set("database", fleet.ecus.length === 0 ? "Failed" : "Up", details);
 }
 
 function once(action: () => Promise<void>): () => Promise<void> {

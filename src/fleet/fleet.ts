@@ -132,6 +132,21 @@ export class VehicleFleet implements Fleet {
     return this.#records.get(ecu)?.assignment.database;
   }
 
+  /** Hash of the ECU's description in force. */
+  versionOf(ecu: string): string | undefined {
+    return this.#records.get(ecu)?.assignment.version;
+  }
+
+  /** Calls that the shards have not answered yet. */
+  get inFlight(): number {
+    return this.#shards.reduce((sum, shard) => sum + shard.inFlight, 0);
+  }
+
+  /** Has the ECU's database opened by its shard, which does so at first use. @throws Fault when it does not open */
+  async probe(ecu: string): Promise<void> {
+    await this.call(ecu, "layerSdgs", {});
+  }
+
   get shards(): readonly Shard[] {
     return this.#shards;
   }

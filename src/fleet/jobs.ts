@@ -1,3 +1,4 @@
+import type { MessagePort } from "node:worker_threads";
 import { Piscina } from "piscina";
 
 export interface JobsOptions {
@@ -26,8 +27,12 @@ export class Jobs<Table extends Record<keyof Table, { readonly args: unknown; re
   }
 
   /** Rejects with what the job threw, as plain data in `FaultData` form when it was a Fault. */
-  run<K extends keyof Table>(job: K, args: Table[K]["args"]): Promise<Table[K]["result"]> {
-    return this.#pool.run({ job, args }) as Promise<Table[K]["result"]>;
+  run<K extends keyof Table>(
+    job: K,
+    args: Table[K]["args"],
+    transferList: readonly MessagePort[] = [],
+  ): Promise<Table[K]["result"]> {
+    return this.#pool.run({ job, args }, { transferList: [...transferList] }) as Promise<Table[K]["result"]>;
   }
 
   async stop(): Promise<void> {

@@ -2,8 +2,8 @@
 import type { Clock } from "#core/time.ts";
 import type { EcuView, Fleet } from "#fleet/api.ts";
 import type { ServiceFacts } from "#fleet/messages.ts";
+import type { DatabaseUpdate } from "#update/api.ts";
 import type { ComParamRegistry } from "./comparam-registry.ts";
-import type { DatabaseUpdate } from "./database-update.ts";
 import type { ExecutionRegistry } from "./executions.ts";
 import type { FlashFiles } from "./flash-files.ts";
 import type { LockRegistry } from "./locks.ts";

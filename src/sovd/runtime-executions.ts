@@ -1,7 +1,8 @@
 /** Executions of the database update: apply, rollback, cleanup. One execution, seen below three paths. */
 import { Type } from "typebox";
 import { Fault } from "#core/errors.ts";
-import { databaseUpdateOf, requireQuiet, UPDATE_MODES, type UpdateMode } from "./database-update.ts";
+import { UPDATE_MODES, type UpdateMode } from "#update/api.ts";
+import { databaseUpdateOf, requireQuiet } from "./database-update.ts";
 import { type Route, route } from "./route.ts";
 import { BULK_DATA } from "./runtime-files.ts";
 import { ExecutionStatus, IdItem, items, ok, SchemaQuery } from "./schemas.ts";
@@ -68,7 +69,7 @@ function executionRoutes(parent: (typeof PARENTS)[number]): Route[] {
       responses: { 202: ok(IdItem, "Begun.") },
       handle: async (request, context) => {
         const id = await databaseUpdateOf(context).start(modeOf(request.body), {
-          claims: request.claims,
+          claims: request.claims ?? { sub: request.owner },
           requireQuiet: () => requireQuiet(context),
         });
         const headers = { Location: `${request.origin}${request.base}${collection}/${id}` };

@@ -1,7 +1,8 @@
 /** The diagnostic databases as bulk data: current, pending and backup set. */
 import { Type } from "typebox";
 import { Fault } from "#core/errors.ts";
-import { databaseUpdateOf, FILE_SETS, type FileSet, type RuntimeFile } from "./database-update.ts";
+import { FILE_SETS, type FileSet, type RuntimeFile } from "#update/api.ts";
+import { databaseUpdateOf } from "./database-update.ts";
 import { type Answer, type Route, route } from "./route.ts";
 import { IdItem, IncludeSchema, items, NO_CONTENT, ok } from "./schemas.ts";
 
@@ -114,7 +115,7 @@ export const runtimeFileRoutes: readonly Route[] = [
     body: { kind: "upload", types: ["multipart/form-data", BYTES] },
     responses: { 201: ok(items(IdItem), "Verified and pending.") },
     handle: async (request, context) => {
-      const ids = await databaseUpdateOf(context).upload(request.body, request.signal);
+      const ids = await databaseUpdateOf(context).upload(request.body);
       const location = `${request.origin}${request.base}${PENDING}/${encodeURIComponent(ids[0] ?? "")}`;
       return { status: 201, headers: { Location: location }, json: { items: ids.map((id) => ({ id })) } };
     },

@@ -46,15 +46,15 @@ interface Snapshot {
   users: number;
 }
 
-/** Opens the `databases` environment of the store in `folder` for reading. */
-export async function openDatabasesReader(folder: string): Promise<DatabasesReader> {
+/** Opens the `databases` environment of the store in `folder` for reading one of its sets, by default the current one. */
+export async function openDatabasesReader(folder: string, set: string = CURRENT): Promise<DatabasesReader> {
   const env = await openStoreEnvironment(folder, "databases", { maxBytes: 0, readOnly: true });
   let snapshot: Snapshot | undefined;
   let catalogue: { generation: number; databases: StoredDatabase[] } | undefined;
 
   function list(): StoredDatabase[] {
     const generation = generationOf(env);
-    if (catalogue?.generation !== generation) catalogue = { generation, databases: databasesOf(env) };
+    if (catalogue?.generation !== generation) catalogue = { generation, databases: databasesOf(env, set) };
     return catalogue.databases;
   }
 
@@ -109,12 +109,12 @@ function generationOf(env: Environment): number {
   return (env.root.getStats() as { lastTxnId: number }).lastTxnId;
 }
 
-function databasesOf(env: Environment): StoredDatabase[] {
+function databasesOf(env: Environment, set: string): StoredDatabase[] {
   const table = env.table("entries");
   const databases: StoredDatabase[] = [];
-  for (const name of keysUnder(table, CURRENT)) {
+  for (const name of keysUnder(table, set)) {
     const key = String(name);
-    const entry = getRecord<Entry>(table, [CURRENT, key]);
+    const entry = getRecord<Entry>(table, [set, key]);
     const blob = entry?.parts[FLATBUFFER_PART];
     if (entry === undefined || blob === undefined) continue;
     const { ecuName } = entry.properties as unknown as DatabaseProperties;

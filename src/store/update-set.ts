@@ -38,8 +38,16 @@ export function readExecution(storage: Storage): UpdateExecution | undefined {
   return storage.record(EXECUTION) as UpdateExecution | undefined;
 }
 
+/** What else happens in the same transaction. */
+export type AlongWith = (tx: StorageTransaction) => void;
+
 /** Notes that an execution begins; `updateInProgress` while another runs. */
-export async function beginExecution(storage: Storage, mode: UpdateMode, step: UpdateStep): Promise<UpdateExecution> {
+export async function beginExecution(
+  storage: Storage,
+  mode: UpdateMode,
+  step: UpdateStep,
+  also?: AlongWith,
+): Promise<UpdateExecution> {
   if (readExecution(storage)?.status === "running")
     throw new Fault("updateInProgress", "An execution is already in progress");
   const execution: UpdateExecution = {
@@ -54,6 +62,7 @@ export async function beginExecution(storage: Storage, mode: UpdateMode, step: U
   await storage.transaction((tx) => {
     tx.setRecord(EXECUTION, { ...execution });
     setRecords(tx, step);
+    also?.(tx);
   });
   return execution;
 }
@@ -63,6 +72,7 @@ export async function endExecution(
   storage: Storage,
   status: "completed" | "failed",
   step: Pick<UpdateStep, "time" | "reason" | "records">,
+  also?: AlongWith,
 ): Promise<UpdateExecution> {
   const execution = readExecution(storage);
   if (execution?.status !== "running") throw new Fault("conflict", "No execution is running");
@@ -75,6 +85,7 @@ export async function endExecution(
   await storage.transaction((tx) => {
     tx.setRecord(EXECUTION, { ...ended });
     setRecords(tx, step);
+    also?.(tx);
   });
   return ended;
 }
