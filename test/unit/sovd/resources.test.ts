@@ -205,7 +205,7 @@ test("modes are listed in order", async () => {
   const { json } = await vehicle().request("GET", `${E}/modes`, { as: null });
   assert.deepEqual(
     json.items.map((item: { id: string }) => item.id),
-    ["session", "security", "commctrl", "dtcsetting", "authentication"],
+    ["session", "security", "commctrl", "dtcsetting"],
   );
 });
 
