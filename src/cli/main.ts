@@ -16,6 +16,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = {
   config: () => import("./config-command.ts"),
   "generate-config": () => import("./config-command.ts"),
   doctor: () => import("./doctor-command.ts"),
+  bench: () => import("./bench.ts"),
+  "bench-peer": () => import("./bench.ts"),
 };
 
 const EXIT_FAILED = 1;

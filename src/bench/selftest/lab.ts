@@ -1,0 +1,145 @@
+/** What the self-test measures: our server with a simulated vehicle that answers at once, and the two bare peers beside it. */
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { VERSION } from "#core/version.ts";
+import { writeMdd } from "#mdd/writer/mdd.ts";
+import { demoDatabase } from "#sim/demo/databases.ts";
+import { benchEntities } from "#sim/vehicle.bench.ts";
+import { deflateLzma } from "#store/lzma.ts";
+import type { HopTask } from "../peers/bare-hop.ts";
+import { ask, discover, type Target } from "../target.ts";
+import { startPart } from "./processes.ts";
+
+export interface LabOptions {
+  readonly gateways: number;
+  /** Further options of Node for the server, such as `--cpu-prof`. */
+  readonly nodeArgs?: readonly string[];
+}
+
+export interface Lab {
+  readonly target: Target;
+  /** Port of bare uWebSockets.js with the bytes of our list of components. */
+  readonly barePort: number;
+  /** Port of the bare exchange, and the path of each ECU there. */
+  readonly hopPort: number;
+  readonly hopPaths: readonly string[];
+  close(): Promise<void>;
+}
+
+const HOST = "127.0.0.1";
+/** The tester's own loopback address: tester and gateway must not share address and port. */
+const TESTER = "127.0.0.2";
+const ONLINE_TIMEOUT_MS = 15_000;
+const POLL_MS = 50;
+
+/** Starts everything; ECUs are online when it resolves. @throws Error naming the part that did not start */
+export async function startLab({ gateways, nodeArgs = [] }: LabOptions): Promise<Lab> {
+  const folder = await mkdtemp(join(tmpdir(), "sovd-edge-bench-"));
+  const ends: (() => Promise<void>)[] = [() => rm(folder, { recursive: true, force: true })];
+  const close = async () => {
+    for (const end of ends.toReversed()) await end();
+  };
+  try {
+    const doipPort = await freePort();
+    const httpPort = await freePort();
+    const entities = benchEntities({ gateways, ecusPerGateway: 1, port: doipPort });
+    const shape = ["--profile", "bench", "--gateways", `${gateways}`, "--ecus-per-gateway", "1", "--no-announce"];
+    const simulator = await startPart(
+      ["simulate", ...shape, "--port", `${doipPort}`, "--control-port", "0"],
+      /control API on port (\d+)/,
+    );
+    ends.push(simulator.stop);
+    const ecus = entities.map(({ name, address, logicalAddress }) => ({ name, ip: address, logicalAddress }));
+    const config = await writeFiles(folder, ecus, doipPort, httpPort);
+    const server = await startPart(["serve", "--config", config], /"listening"/, nodeArgs);
+    ends.push(server.stop);
+    const target = await online(`http://${HOST}:${httpPort}/vehicle/v15`, gateways);
+    const listed = await fetch(`${target.url}/components`).then((response) => response.text());
+    const bare = await startPart(["bench-peer", "list", listed], /port (\d+)/);
+    ends.push(bare.stop);
+    const task: HopTask = { port: doipPort, ecus: ecus.map(({ name, ...ecu }) => ({ ...ecu, path: `/${name}` })) };
+    const hop = await startPart(["bench-peer", "hop", JSON.stringify(task)], /port (\d+)/);
+    ends.push(hop.stop);
+    return {
+      target,
+      barePort: Number(bare.said[1]),
+      hopPort: Number(hop.said[1]),
+      hopPaths: task.ecus.map(({ path }) => path),
+      close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+interface LabEcu {
+  readonly name: string;
+  readonly ip: string;
+  readonly logicalAddress: number;
+}
+
+async function writeFiles(
+  folder: string,
+  ecus: readonly LabEcu[],
+  doipPort: number,
+  httpPort: number,
+): Promise<string> {
+  const databases = join(folder, "databases");
+  await mkdir(databases);
+  for (const { name, logicalAddress } of ecus) {
+    const description = demoDatabase({ name, title: name, logicalAddress, gatewayAddress: logicalAddress });
+    const metadata = { converter: `sovd-edge ${VERSION}` };
+    await writeFile(join(databases, `${name}.mdd`), await writeMdd({ description, deflate: deflateLzma, metadata }));
+  }
+  const file = join(folder, "sovd-edge.toml");
+  await writeFile(
+    file,
+    `flash_files_path = ${JSON.stringify(folder)}
+[server]
+address = "${HOST}"
+port = ${httpPort}
+[doip]
+tester_address = "${TESTER}"
+tester_subnet = "255.0.0.0"
+gateway_port = ${doipPort}
+[discovery]
+targets = [${ecus.map(({ ip }) => `"${ip}"`).join(", ")}]
+[database]
+path = ${JSON.stringify(databases)}
+[store]
+path = ${JSON.stringify(join(folder, "store"))}
+[logging]
+level = "info"
+`,
+  );
+  return file;
+}
+
+/** The server once all its ECUs are online. */
+async function online(url: string, ecus: number): Promise<Target> {
+  const until = performance.now() + ONLINE_TIMEOUT_MS;
+  for (;;) {
+    const target = await discover(url).catch(() => undefined);
+    if (target?.components.length === ecus) {
+      const states = await Promise.all(target.components.map((id) => ask(target, "GET", `/components/${id}`)));
+      const all = states.every(({ json }) => (json as { variant?: { state?: string } })?.variant?.state === "Online");
+      if (all) return target;
+    }
+    if (performance.now() > until) throw new Error(`${ecus} ECUs did not come online in ${ONLINE_TIMEOUT_MS} ms`);
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const probe = createServer();
+    probe.once("error", reject);
+    probe.listen(0, HOST, () => {
+      const { port } = probe.address() as { port: number };
+      probe.close(() => resolve(port));
+    });
+  });
+}
