@@ -70,7 +70,8 @@ export class Campaigns {
   readonly #progress = new Map<string, ProviderProgress>();
   readonly #deadlines = new Map<string, TimerHandle>();
   readonly #pauses = new Map<string, TimerHandle>();
-  readonly #tries = new Map<string, number>();
+  /** Failed tries of the call that a member waits for. */
+  readonly #tries = new Map<string, { readonly call: MemberCall; readonly count: number }>();
   #turn: Promise<unknown> = Promise.resolve();
   #stopped = false;
 
@@ -81,8 +82,10 @@ export class Campaigns {
   /** Goes on with what a former process left. The journal is open. */
   async resume(): Promise<void> {
     for (const { id, state } of this.#options.journal.campaigns()) {
-      if (!IDLE_STATES.has(state) || state === "needsService") await this.apply(id, { type: "restart" }, SYSTEM);
-      else this.#reconcile(id);
+      if (!IDLE_STATES.has(state) || state === "needsService") {
+        const record = await this.apply(id, { type: "restart" }, SYSTEM);
+        if (record.state === "needsService") this.#alarm(record);
+      } else this.#reconcile(id);
     }
   }
 
@@ -226,8 +229,9 @@ export class Campaigns {
 
   /** The event of a failed call; undefined when the same call comes again after a pause. */
   #failed(key: string, call: MemberCall, component: string, error: unknown): CampaignEvent | undefined {
-    const tries = (this.#tries.get(key) ?? 0) + 1;
-    this.#tries.set(key, tries);
+    const before = this.#tries.get(key);
+    const tries = before?.call === call ? before.count + 1 : 1;
+    this.#tries.set(key, { call, count: tries });
     const silent = error instanceof Fault && UNREACHABLE.has(error.kind);
     const again = REPEATED.has(call) && (silent || (call === "rollback" && tries < this.#options.rollbackTries));
     if (again) {
@@ -362,6 +366,7 @@ function entryOf(
     component: event.component,
     ...(member?.fromVersion === undefined ? {} : { versionBefore: member.fromVersion }),
     ...(member?.toVersion === undefined ? {} : { versionAfter: member.toVersion }),
+    ...(member?.fromSha256 === undefined ? {} : { sha256Before: member.fromSha256 }),
     ...(member?.sha256 === undefined ? {} : { sha256After: member.sha256 }),
   };
 }

@@ -10,6 +10,13 @@
  * Failures are `Fault`s; their kind and message go into the status and the audit.
  */
 import type { FaultKind } from "#core/errors.ts";
+import type { Manifest } from "./package.ts";
+
+/** The signed part of a package. Signatures are base64. */
+export interface SignedManifest {
+  readonly manifest?: Manifest | undefined;
+  readonly signatures: readonly string[];
+}
 
 /** An image in the store of this node: complete, of known length and hash. */
 export interface Artifact {
@@ -50,6 +57,8 @@ export interface UpdateJob {
   readonly fromVersion: string | undefined;
   /** The package as it was registered. */
   readonly package: Readonly<Record<string, unknown>>;
+  /** The manifest that was checked, and its signatures, for a backend that hands them on. */
+  readonly signed?: SignedManifest;
   readonly memory: ProviderMemory;
   /** May be called as often as is convenient. */
   progress(progress: ProviderProgress): void;

@@ -109,7 +109,6 @@ export const TRANSITIONS: CampaignTable = {
     execute: ["executing"],
     cancel: ["failed"],
     rollback: ["failed"],
-    restart: ["prepared"],
     delete: ["deleted"],
   },
   executing: RUNNING,
@@ -200,6 +199,8 @@ export interface Member {
   readonly supportsTrial: boolean;
   readonly fromVersion?: string;
   readonly toVersion?: string;
+  /** Image that the last update left, as far as known. */
+  readonly fromSha256?: string;
   /** Of the image it gets, lower-case hex, and its length. */
   readonly sha256?: string;
   readonly sizeBytes?: number;
@@ -237,6 +238,7 @@ export interface CampaignRecord {
 export interface PreparedFacts {
   readonly supportsTrial: boolean;
   readonly fromVersion?: string;
+  readonly fromSha256?: string;
   readonly toVersion?: string;
   readonly sha256?: string;
   readonly sizeBytes?: number;

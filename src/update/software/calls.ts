@@ -1,0 +1,215 @@
+/** What each call of a member means: the checks of ours around the call of its provider. */
+import type { KeyObject } from "node:crypto";
+import { Fault } from "#core/errors.ts";
+import type { Clock } from "#core/time.ts";
+import type { Bulk, BulkKey } from "./bulk.ts";
+import type { CallRun, MemberCalls } from "./campaigns.ts";
+import { type GateSettings, runGate } from "./gate.ts";
+import type { Journal } from "./journal.ts";
+import { type Precondition, packageOf, type UpdatePackage } from "./package.ts";
+import type { SignedManifest, TargetFacts, UpdateJob, UpdateProvider } from "./provider.ts";
+import type { Staging } from "./staging.ts";
+import type { CampaignRecord, Member, PreparedFacts } from "./states.ts";
+import { checkImage, checkManifest, checkVersion, type VerifyMode } from "./trust.ts";
+
+export interface CallsOptions {
+  readonly journal: Journal;
+  readonly bulk: Bulk;
+  readonly staging: Staging;
+  readonly clock: Clock;
+  readonly nowMs: () => number;
+  readonly gate: GateSettings;
+  readonly verify: VerifyMode;
+  readonly keys: readonly KeyObject[];
+  readonly allowDowngrade: boolean;
+  /** Who installs on a component; undefined for a component that takes no updates. */
+  readonly providerOf: (component: string) => UpdateProvider | undefined;
+  /** Whether a condition holds now; a Fault of its own when it cannot be read. */
+  readonly holds: (condition: Precondition, signal: AbortSignal) => Promise<boolean>;
+  readonly log: (message: string, fields: Readonly<Record<string, unknown>>) => void;
+}
+
+/** What is installed on a component, as the last update left it. */
+export interface Installed {
+  readonly version?: string;
+  readonly sha256?: string;
+  readonly update: string;
+  /** Oldest version that may be installed. */
+  readonly floor?: string;
+  /** ISO 8601. */
+  readonly at: string;
+}
+
+/** The calls of members over their providers. */
+export function createCalls(options: CallsOptions): MemberCalls {
+  const { journal, clock, gate: settings } = options;
+  const provider = (component: string): UpdateProvider => {
+    const found = options.providerOf(component);
+    if (found === undefined) throw new Fault("conflict", `No update provider is configured for component ${component}`);
+    return found;
+  };
+  const job = (record: CampaignRecord, member: Member, run: CallRun): UpdateJob => jobOf(options, record, member, run);
+
+  return {
+    prepare: (record, member, run) => prepare(options, provider(member.component), record, member, run),
+    async execute(record, member, run) {
+      const update = packageOf(record);
+      await requireConditions(options, update, member.component, run.signal);
+      if (!options.allowDowngrade)
+        checkVersion(member.toVersion, undefined, installedOf(journal, member.component)?.floor);
+      await provider(member.component).execute(job(record, member, run));
+    },
+    gate: (record, member, run) =>
+      runGate({
+        provider: provider(member.component),
+        job: job(record, member, run),
+        baseline: member.baseline,
+        settings,
+        clock,
+      }),
+    commit: (record, member, run) => provider(member.component).commit(job(record, member, run)),
+    async close(record, member, run) {
+      await provider(member.component).close?.(job(record, member, run));
+      await writeInstalled(options, record, member);
+    },
+    rollback: (record, member, run) => provider(member.component).rollback(job(record, member, run)),
+  };
+}
+
+/** What the journal knows of a component's software. */
+export function installedOf(journal: Journal, component: string): Installed | undefined {
+  const text = journal.readNote("floors", component);
+  return text === undefined ? undefined : (JSON.parse(text) as Installed);
+}
+
+/** The floor rises only here: all members are new and stay so. */
+async function writeInstalled({ journal, nowMs }: CallsOptions, record: CampaignRecord, member: Member): Promise<void> {
+  const before = installedOf(journal, member.component);
+  const { toVersion, sha256 } = member;
+  const floor = toVersion ?? before?.floor;
+  const installed: Installed = {
+    update: record.id,
+    at: new Date(nowMs()).toISOString(),
+    ...(toVersion === undefined ? {} : { version: toVersion }),
+    ...(sha256 === undefined ? {} : { sha256 }),
+    ...(floor === undefined ? {} : { floor }),
+  };
+  await journal.writeNote("floors", member.component, JSON.stringify(installed));
+}
+
+async function prepare(
+  options: CallsOptions,
+  provider: UpdateProvider,
+  record: CampaignRecord,
+  member: Member,
+  run: CallRun,
+): Promise<PreparedFacts> {
+  const { staging, verify, keys, nowMs, journal } = options;
+  const { component } = member;
+  const update = packageOf(record);
+  const signed = await staging.manifest(update, run.signal);
+  checkManifest({ id: update.id, ...signed }, verify, keys, nowMs());
+  const target = signed.manifest?.targets[component];
+  if (signed.manifest !== undefined && target === undefined) {
+    throw new Fault("invalidData", `The manifest has no image for component ${component}`);
+  }
+  const facts = await provider.describe(component, run.signal);
+  checkTarget(facts, update, component, record.members.length, target?.hardware_id);
+  const installed = installedOf(journal, component);
+  const toVersion = target?.version ?? signed.manifest?.version ?? update.targetVersion;
+  const fromVersion = facts.version ?? installed?.version;
+  if (!options.allowDowngrade) checkVersion(toVersion, fromVersion, installed?.floor);
+  await requireConditions(options, update, component, run.signal);
+  const image = await staging.image(update, target, run.signal);
+  if (image !== undefined && target !== undefined) checkImage(target, { sizeBytes: image.size, sha256: image.sha256 });
+  if (image !== undefined) await rememberImage(options, record, component, image);
+  const baseline = ((await provider.faults?.(component, run.signal)) ?? []).filter(({ active }) => active);
+  const prepared: PreparedFacts = {
+    supportsTrial: facts.supportsTrial,
+    baseline: baseline.map(({ code }) => code),
+    ...(fromVersion === undefined ? {} : { fromVersion }),
+    ...(installed?.sha256 === undefined ? {} : { fromSha256: installed.sha256 }),
+    ...(toVersion === undefined ? {} : { toVersion }),
+    ...(image === undefined ? {} : { sha256: image.sha256, sizeBytes: image.size }),
+  };
+  await journal.writeNote("notes", noteKey(record, component, SIGNED_NOTE), JSON.stringify(signed));
+  await provider.prepare(jobOf(options, record, { ...member, ...prepared }, run));
+  return prepared;
+}
+
+/** Before anything is written anywhere. */
+function checkTarget(
+  facts: TargetFacts,
+  { policy, allowNoRollback }: UpdatePackage,
+  component: string,
+  members: number,
+  hardwareId: string | undefined,
+): void {
+  if (hardwareId !== undefined && hardwareId !== facts.hardwareId) {
+    throw new Fault(
+      "conflict",
+      `The image is for hardware ${hardwareId}, ${component} is ${facts.hardwareId ?? "unknown"}`,
+    );
+  }
+  const alone = allowNoRollback.length === 1 && allowNoRollback[0] === component && !facts.supportsTrial;
+  if (
+    policy === "coordinated" &&
+    !facts.supportsRollback &&
+    !(alone || (members === 1 && allowNoRollback.includes(component)))
+  ) {
+    throw new Fault("conflict", `${component} could not go back; a coordinated update needs that of all`);
+  }
+}
+
+async function requireConditions(
+  { holds }: CallsOptions,
+  { preconditions }: UpdatePackage,
+  component: string,
+  signal: AbortSignal,
+): Promise<void> {
+  for (const condition of preconditions) {
+    if (await holds(condition, signal)) continue;
+    throw new Fault("conflict", `Precondition not met for ${component}: ${condition.component}/${condition.data}`);
+  }
+}
+
+const IMAGE_NOTE = "image";
+const SIGNED_NOTE = "signed";
+
+function noteKey({ id, attempt }: CampaignRecord, component: string, name: string): string {
+  return `${id}/${attempt}/${component}/${name}`;
+}
+
+async function rememberImage(
+  { journal }: CallsOptions,
+  record: CampaignRecord,
+  component: string,
+  { component: owner, category, id }: BulkKey,
+): Promise<void> {
+  const key: BulkKey = { component: owner, category, id };
+  await journal.writeNote("notes", noteKey(record, component, IMAGE_NOTE), JSON.stringify(key));
+}
+
+function jobOf({ journal, bulk, log }: CallsOptions, record: CampaignRecord, member: Member, run: CallRun): UpdateJob {
+  const { component, fromVersion, toVersion } = member;
+  const imageNote = journal.readNote("notes", noteKey(record, component, IMAGE_NOTE));
+  const signedNote = journal.readNote("notes", noteKey(record, component, SIGNED_NOTE));
+  const image = imageNote === undefined ? undefined : bulk.find(JSON.parse(imageNote) as BulkKey);
+  return {
+    campaign: record.id,
+    attempt: record.attempt,
+    component,
+    artifact: image?.complete === true ? bulk.artifact(image) : undefined,
+    toVersion,
+    fromVersion,
+    package: record.package,
+    ...(signedNote === undefined ? {} : { signed: JSON.parse(signedNote) as SignedManifest }),
+    memory: {
+      get: (name) => journal.readNote("notes", noteKey(record, component, `p-${name}`)),
+      set: (name, value) => journal.writeNote("notes", noteKey(record, component, `p-${name}`), value),
+    },
+    progress: run.progress,
+    log: (message, fields) => log(message, { campaign: record.id, component, ...fields }),
+    signal: run.signal,
+  };
+}

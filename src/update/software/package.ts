@@ -1,0 +1,133 @@
+/** The description of an update as a client registers it (ISO 17978-3 7.18, Table 261), and what a campaign reads from it. */
+import { type Static, Type } from "typebox";
+import { Fault } from "#core/errors.ts";
+import type { RollbackPolicy } from "./states.ts";
+
+export const MAX_ID_LENGTH = 256;
+const ID = /^[A-Za-z0-9._-]{1,256}$/;
+/** Stands for what a server chose itself (Table 258). */
+const RESERVED_ID = "autonomous";
+const ORIGIN = /^(remote|proximity|x-(?!sovd-)[a-z0-9]+-[a-z0-9-]+)$/;
+
+const Names = Type.Array(Type.String({ minLength: 1, maxLength: 512 }), { maxItems: 256 });
+const Version = Type.String({ minLength: 1, maxLength: 128 });
+
+/** A condition read as data of a component: `pointer` (RFC 6901) into the answer of `GET /components/{component}/data/{data}`. */
+export const PreconditionSchema = Type.Object({
+  component: Type.String(),
+  data: Type.String(),
+  pointer: Type.Optional(Type.String()),
+  min: Type.Optional(Type.Number()),
+  max: Type.Optional(Type.Number()),
+  equals: Type.Optional(Type.Union([Type.String(), Type.Number(), Type.Boolean()])),
+});
+export type Precondition = Static<typeof PreconditionSchema>;
+
+export const TargetSchema = Type.Object({
+  uri: Type.Optional(Type.String({ maxLength: 2048 })),
+  sha256: Type.String({ pattern: "^[0-9a-fA-F]{64}$" }),
+  length: Type.Integer({ minimum: 0 }),
+  version: Type.Optional(Version),
+  hardware_id: Type.Optional(Type.String({ maxLength: 128 })),
+});
+
+/** What is signed: which image each component gets. `expires`: RFC 3339. */
+export const ManifestSchema = Type.Object({
+  id: Type.String(),
+  version: Type.Optional(Version),
+  expires: Type.Optional(Type.String()),
+  targets: Type.Record(Type.String(), TargetSchema),
+});
+export type Manifest = Static<typeof ManifestSchema>;
+export type ManifestTarget = Static<typeof TargetSchema>;
+
+/** Base64 of an Ed25519 signature over the canonical manifest; several keys may sign. */
+export const SignaturesSchema = Type.Union([
+  Type.String({ maxLength: 256 }),
+  Type.Array(Type.Object({ sig: Type.String({ maxLength: 256 }) }), { maxItems: 16 }),
+]);
+
+export const PackageSchema = Type.Object({
+  id: Type.String(),
+  update_name: Type.Optional(Type.String()),
+  automated: Type.Optional(Type.Boolean()),
+  origins: Type.Optional(Type.Array(Type.String(), { maxItems: 16 })),
+  origin: Type.Optional(Type.Union([Type.String(), Type.Array(Type.String(), { maxItems: 16 })])),
+  rollback_policy: Type.Optional(Type.Union([Type.Literal("independent"), Type.Literal("coordinated")])),
+  artifact_uri: Type.Optional(Type.String({ maxLength: 2048 })),
+  target_version: Type.Optional(Version),
+  size: Type.Optional(Type.Integer({ minimum: 0 })),
+  affected_components: Type.Optional(Names),
+  updated_components: Type.Optional(Names),
+  "x-manifest": Type.Optional(ManifestSchema),
+  "x-signature": Type.Optional(SignaturesSchema),
+  "x-allow-no-rollback": Type.Optional(Names),
+  "x-preconditions": Type.Optional(Type.Array(PreconditionSchema, { maxItems: 64 })),
+  "x-orchestrator": Type.Optional(Type.Object({ watchdog_ms: Type.Integer({ minimum: 100 }) })),
+});
+
+export interface UpdatePackage {
+  readonly id: string;
+  readonly automated: boolean;
+  readonly origins: readonly string[];
+  readonly policy: RollbackPolicy;
+  /** Component ids, lower case, each once. */
+  readonly components: readonly string[];
+  readonly targetVersion: string | undefined;
+  readonly artifactUri: string | undefined;
+  readonly manifest: Manifest | undefined;
+  readonly signatures: readonly string[];
+  readonly allowNoRollback: readonly string[];
+  readonly preconditions: readonly Precondition[];
+  /** Another node gives the verdict, within so long. */
+  readonly watchdogMs: number | undefined;
+}
+
+/** Ids are the same in any case: they are path segments. */
+export function keyOfId(id: string): string {
+  return id.toLowerCase();
+}
+
+/** @throws Fault badRequest for an id that is none */
+export function checkId(id: string): void {
+  if (!ID.test(id) || id === "." || id === "..") {
+    throw new Fault("badRequest", `An update id has 1 to ${MAX_ID_LENGTH} of A-Z a-z 0-9 . _ -`);
+  }
+  if (keyOfId(id) === RESERVED_ID) throw new Fault("badRequest", `The id ${RESERVED_ID} is reserved`);
+}
+
+/** What a campaign reads from a body that has passed `PackageSchema`. @throws Fault badRequest */
+export function readPackage(body: Static<typeof PackageSchema>): UpdatePackage {
+  checkId(body.id);
+  const origins = body.origins ?? (body.origin === undefined ? ["remote"] : [body.origin].flat());
+  for (const origin of origins) {
+    if (!ORIGIN.test(origin)) throw new Fault("badRequest", `Unknown origin: ${origin}`);
+  }
+  const signature = body["x-signature"];
+  return {
+    id: body.id,
+    automated: body.automated === true,
+    origins,
+    policy: body.rollback_policy ?? "independent",
+    components: [...new Set((body.updated_components ?? body.affected_components ?? []).map(componentOf))],
+    targetVersion: body.target_version,
+    artifactUri: body.artifact_uri,
+    manifest: body["x-manifest"],
+    signatures: typeof signature === "string" ? [signature] : (signature ?? []).map(({ sig }) => sig),
+    allowNoRollback: (body["x-allow-no-rollback"] ?? []).map(componentOf),
+    preconditions: body["x-preconditions"] ?? [],
+    watchdogMs: body["x-orchestrator"]?.watchdog_ms,
+  };
+}
+
+/** The package of a campaign: its body passed the schema when it was registered. */
+export function packageOf(record: { readonly package: Readonly<Record<string, unknown>> }): UpdatePackage {
+  return readPackage(record.package as Static<typeof PackageSchema>);
+}
+
+/** ISO lists paths, others ids: `/components/body_mcu` and `body_mcu` are the same. */
+export function componentOf(name: string): string {
+  const id = name.split("/").at(-1) ?? "";
+  if (id === "") throw new Fault("badRequest", `"${name}" names no component`);
+  return id.toLowerCase();
+}

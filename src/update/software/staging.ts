@@ -1,0 +1,146 @@
+/** Brings the image of each member into the store of this node: from bulk data, or from an HTTP server, resumed where it was cut. */
+import { createHash } from "node:crypto";
+import { Value } from "typebox/value";
+import { request } from "undici";
+import { Fault } from "#core/errors.ts";
+import type { Bulk, BulkInfo, BulkKey } from "./bulk.ts";
+import { type Manifest, ManifestSchema, type ManifestTarget, SignaturesSchema, type UpdatePackage } from "./package.ts";
+import type { SignedManifest } from "./provider.ts";
+
+/** Category of what was fetched for a package; the package's deletion takes it away. */
+export const STAGED = "x-staged";
+const MAX_MANIFEST_BYTES = 1 << 20;
+const HTTP_OK = 200;
+const HTTP_PARTIAL = 206;
+
+export interface StagingOptions {
+  readonly bulk: Bulk;
+  /** Base URL of the update server: `{repository}/{id}/manifest.json` and what its `uri`s name. */
+  readonly repository: string | undefined;
+  readonly timeoutMs: number;
+}
+
+export class Staging {
+  readonly #options: StagingOptions;
+  readonly #fetching = new Map<string, Promise<BulkInfo>>();
+
+  constructor(options: StagingOptions) {
+    this.#options = options;
+  }
+
+  /** The manifest the package carries, or that of the update server for a remote package that says nothing of its images. */
+  async manifest(update: UpdatePackage, signal: AbortSignal): Promise<SignedManifest> {
+    const { manifest, signatures, artifactUri, origins } = update;
+    const { repository } = this.#options;
+    const silent = manifest === undefined && artifactUri === undefined;
+    if (!silent || repository === undefined || !origins.includes("remote")) return { manifest, signatures };
+    const body: unknown = await this.#json(under(repository, `${update.id}/manifest.json`), signal);
+    const { signed, signatures: made } = (body ?? {}) as { signed?: unknown; signatures?: unknown };
+    if (!Value.Check(ManifestSchema, signed) || !Value.Check(SignaturesSchema, made ?? [])) {
+      throw new Fault("invalidData", "The update server's manifest is not one");
+    }
+    const list = Value.Parse(SignaturesSchema, made ?? []);
+    return { manifest: signed, signatures: typeof list === "string" ? [list] : list.map(({ sig }) => sig) };
+  }
+
+  /** The complete image behind an URI; `limitBytes` bounds what is fetched. */
+  image(update: UpdatePackage, target: ManifestTarget | undefined, signal: AbortSignal): Promise<BulkInfo> | undefined {
+    // what another node handed on lies here, wherever the manifest says it once was
+    const relayed = update.watchdogMs === undefined ? undefined : update.artifactUri;
+    const uri = relayed ?? target?.uri ?? update.artifactUri;
+    if (uri === undefined) return undefined;
+    const local = bulkKeyOf(uri);
+    if (local !== undefined) return this.#local(local);
+    const { repository } = this.#options;
+    const url = /^https?:\/\//i.test(uri) ? uri : repository === undefined ? undefined : under(repository, uri);
+    if (url === undefined) throw new Fault("invalidData", `There is no update server to fetch ${uri} from`);
+    const id = createHash("sha256")
+      .update(`${update.id}\n${url}\n${target?.sha256 ?? ""}`)
+      .digest("hex")
+      .slice(0, 32);
+    const key = { component: update.id.toLowerCase(), category: STAGED, id };
+    let fetching = this.#fetching.get(id);
+    if (fetching === undefined) {
+      fetching = this.#fetch(url, key, target, signal).finally(() => this.#fetching.delete(id));
+      this.#fetching.set(id, fetching);
+    }
+    return fetching;
+  }
+
+  /** Forgets what was fetched for a package. */
+  async clear(id: string): Promise<void> {
+    const { bulk } = this.#options;
+    const component = id.toLowerCase();
+    for (const { id: file } of bulk.list(component, STAGED))
+      await bulk.remove({ component, category: STAGED, id: file });
+  }
+
+  async #local(key: BulkKey): Promise<BulkInfo> {
+    const info = this.#options.bulk.get(key);
+    if (!info.complete) throw new Fault("conflict", `The upload of ${key.id} is not complete`);
+    return info;
+  }
+
+  async #fetch(url: string, key: BulkKey, target: ManifestTarget | undefined, signal: AbortSignal): Promise<BulkInfo> {
+    const { bulk, timeoutMs } = this.#options;
+    const known = bulk.find(key);
+    if (known?.complete === true) return known;
+    const offset = known?.size ?? 0;
+    const headers = offset === 0 ? {} : { range: `bytes=${offset}-` };
+    const response = await request(url, { headers, signal, headersTimeout: timeoutMs, bodyTimeout: timeoutMs }).catch(
+      (error: unknown) => {
+        throw new Fault("notResponding", `${url}: ${(error as Error).message}`, undefined, error);
+      },
+    );
+    const { statusCode, body } = response;
+    if (statusCode !== HTTP_OK && statusCode !== HTTP_PARTIAL) {
+      await body.dump();
+      throw new Fault("invalidData", `${url} answers ${statusCode}`);
+    }
+    const from = statusCode === HTTP_PARTIAL ? offset : 0;
+    const name = new URL(url).pathname.split("/").at(-1) || "image";
+    const start = { ...key, name, mimetype: "application/octet-stream" };
+    return bulk.write(start, from, bounded(body, from, target?.length), true);
+  }
+
+  async #json(url: string, signal: AbortSignal): Promise<unknown> {
+    const { timeoutMs } = this.#options;
+    try {
+      const { statusCode, body } = await request(url, { signal, headersTimeout: timeoutMs, bodyTimeout: timeoutMs });
+      const parts: Uint8Array[] = [];
+      for await (const chunk of bounded(body, 0, MAX_MANIFEST_BYTES)) parts.push(chunk);
+      if (statusCode !== HTTP_OK) throw new Fault("invalidData", `${url} answers ${statusCode}`);
+      return JSON.parse(Buffer.concat(parts).toString());
+    } catch (error) {
+      if (error instanceof Fault) throw error;
+      throw new Fault("notResponding", `${url}: ${(error as Error).message}`, undefined, error);
+    }
+  }
+}
+
+/** An endless sender is cut off as soon as it has sent more than was said. */
+async function* bounded(
+  body: AsyncIterable<Uint8Array>,
+  from: number,
+  limit: number | undefined,
+): AsyncGenerator<Uint8Array> {
+  let size = from;
+  for await (const chunk of body) {
+    size += chunk.byteLength;
+    if (limit !== undefined && size > limit)
+      throw new Fault("invalidData", `The sender sends more than ${limit} bytes`);
+    yield chunk;
+  }
+}
+
+function under(base: string, path: string): string {
+  return new URL(path, base.endsWith("/") ? base : `${base}/`).href;
+}
+
+/** `…/components/{component}/bulk-data/{category}/{id}`, with or without a base path; undefined for anything else. */
+function bulkKeyOf(uri: string): BulkKey | undefined {
+  const match = /^(?:\/[^:]*)?\/components\/([^/]+)\/bulk-data\/([^/]+)\/([^/]+)$/.exec(uri.toLowerCase());
+  if (match === null) return undefined;
+  const [, component, category, id] = match.map((part) => decodeURIComponent(part ?? ""));
+  return { component: component!, category: category!, id: id! };
+}

@@ -1,0 +1,95 @@
+/** Whether a manifest may be believed: signature, id, expiry, and that nothing goes back to an older version. */
+import { createPublicKey, type KeyObject, verify } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { Fault } from "#core/errors.ts";
+import { canonical } from "./canonical.ts";
+import { keyOfId, type Manifest, type ManifestTarget } from "./package.ts";
+import { compareVersions } from "./versions.ts";
+
+export type VerifyMode = "required" | "optional" | "none";
+
+/** Ed25519 public keys of PEM files. @throws Fault invalidConfig */
+export function readTrustedKeys(files: readonly string[]): readonly KeyObject[] {
+  return files.map((file) => {
+    try {
+      const key = createPublicKey(readFileSync(file));
+      if (key.asymmetricKeyType === "ed25519") return key;
+    } catch (error) {
+      throw new Fault("invalidConfig", `update.trusted_keys: ${file}: ${(error as Error).message}`, undefined, error);
+    }
+    throw new Fault("invalidConfig", `update.trusted_keys: ${file} is not an Ed25519 key`);
+  });
+}
+
+export interface Claim {
+  readonly id: string;
+  readonly manifest: Manifest | undefined;
+  /** Base64. */
+  readonly signatures: readonly string[];
+}
+
+/**
+ * Checks a package before anything of it is fetched or stored. @throws Fault invalidSignature when it is not signed as it should be,
+ * invalidData when the manifest speaks of another package or has expired
+ */
+export function checkManifest(
+  { id, manifest, signatures }: Claim,
+  mode: VerifyMode,
+  keys: readonly KeyObject[],
+  nowMs: number,
+): void {
+  if (mode !== "none") checkSignature(manifest, signatures, mode, keys);
+  if (manifest === undefined) return;
+  if (keyOfId(manifest.id) !== keyOfId(id))
+    throw new Fault("invalidData", `The manifest is that of update ${manifest.id}`);
+  if (manifest.expires === undefined) return;
+  const expiresMs = Date.parse(manifest.expires);
+  if (Number.isNaN(expiresMs)) throw new Fault("invalidData", "The manifest's expires is no time");
+  if (expiresMs <= nowMs) throw new Fault("invalidData", `The manifest expired at ${manifest.expires}`);
+}
+
+function checkSignature(
+  manifest: Manifest | undefined,
+  signatures: readonly string[],
+  mode: VerifyMode,
+  keys: readonly KeyObject[],
+): void {
+  if (manifest === undefined || signatures.length === 0) {
+    if (mode === "optional" && signatures.length === 0) return;
+    throw new Fault(
+      "invalidSignature",
+      manifest === undefined ? "The package has no manifest" : "The package is not signed",
+    );
+  }
+  const signed = Buffer.from(canonical(manifest));
+  const holds = signatures.some((sig) => keys.some((key) => verify(null, signed, key, Buffer.from(sig, "base64"))));
+  if (!holds) throw new Fault("invalidSignature", "No trusted key made a signature of this manifest");
+}
+
+/** The image of a component must be the one the manifest names. @throws Fault invalidData */
+export function checkImage(
+  target: ManifestTarget,
+  image: { readonly sizeBytes: number; readonly sha256: string },
+): void {
+  if (image.sizeBytes !== target.length) {
+    throw new Fault("invalidData", `The image has ${image.sizeBytes} bytes, the manifest says ${target.length}`);
+  }
+  if (image.sha256 !== target.sha256.toLowerCase()) {
+    throw new Fault(
+      "invalidData",
+      `The image has SHA-256 ${image.sha256}, the manifest says ${target.sha256.toLowerCase()}`,
+    );
+  }
+}
+
+/** @throws Fault conflict when `to` is older than what is installed or than the floor */
+export function checkVersion(to: string | undefined, installed: string | undefined, floor: string | undefined): void {
+  if (to === undefined) return;
+  for (const [version, what] of [
+    [installed, "installed"],
+    [floor, "the oldest allowed"],
+  ] as const) {
+    if (version === undefined || compareVersions(to, version) >= 0) continue;
+    throw new Fault("conflict", `Version ${to} is older than ${version}, which is ${what}`);
+  }
+}
