@@ -95,12 +95,17 @@ function convertOptions(flags: ConvertFlags, onProgress: (text: string) => void)
   };
 }
 
+/** What one read of a file gives at most. */
+const MAX_ARCHIVE_BYTES = 2 ** 31 - 1;
+
 /** Sources of a PDX, of every file below a folder, or of one ODX file. */
 function readInput(input: string): OdxSource[] {
   const stat = statSync(input, { throwIfNoEntry: false });
   if (stat === undefined) throw new Fault("notFound", `${input}: no such file or folder`);
   if (stat.isDirectory()) return filesBelow(input);
   if (/\.odx/i.test(basename(input))) return [{ name: basename(input), read: () => readFileSync(input) }];
+  if (stat.size > MAX_ARCHIVE_BYTES)
+    throw new Fault("payloadTooLarge", `${input}: more than 2 GiB; unpack it and name the folder`);
   return readZip(basename(input), readFileSync(input), DEFAULT_ODX_LIMITS);
 }
 

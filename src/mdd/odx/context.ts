@@ -28,6 +28,7 @@ export interface Context {
   readonly audiences: readonly string[];
   readonly imports: Map<Scope, readonly Scope[]>;
   readonly parents: Map<Scope, readonly Scope[]>;
+  readonly globalNegatives: Map<Scope, readonly OdxElement[]>;
   /** What an element became: built once, shared wherever it is referred to. */
   readonly built: Map<OdxElement, unknown>;
   readonly build: Builders;

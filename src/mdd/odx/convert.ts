@@ -104,6 +104,7 @@ function readDocuments(
     audiences: withAudiences.map((name) => name.toLowerCase()),
     imports: new Map(),
     parents: new Map(),
+    globalNegatives: new Map(),
     built: new Map(),
     build: BUILDERS,
     depth: 0,

@@ -2,8 +2,7 @@
 import type { DTC, DTCDOP } from "../generated/description.ts";
 import { defined } from "../writer/dsl/defined.ts";
 import { buildCompuMethod } from "./compu.ts";
-import type { Context } from "./context.ts";
-import { isUnderWay, once } from "./context.ts";
+import { type Context, isUnderWay, once } from "./context.ts";
 import { child, list, type OdxElement, textOf } from "./element.ts";
 import { resolve, resolveChild } from "./links.ts";
 import { sdgsOf } from "./sdgs.ts";
@@ -39,7 +38,8 @@ function dtcsOf(context: Context, element: OdxElement): readonly DTC[] {
     const dtcs = dop?.specific_data_type === "DTCDOP" ? (dop.specific_data.dtcs ?? []) : [];
     return dtcs.filter((dtc) => !excluded.has(dtc.short_name));
   });
-  return [...own, ...linked];
+  // each once: links that fork and join again would double the list at every step
+  return [...new Set([...own, ...linked])];
 }
 
 export function buildDtc(context: Context, element: OdxElement): DTC | undefined {

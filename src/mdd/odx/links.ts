@@ -1,8 +1,8 @@
 /** ODXLINKs and short name references (ISO 22901-1 §7.3.13). What cannot be found is an error with its place, unless the caller says less. */
 import type { Context } from "./context.ts";
-import { child, list, type OdxElement, type Scope, shortName } from "./element.ts";
+import { child, label, list, type OdxElement, type Scope, shortName } from "./element.ts";
 import { type NameKind, ownNamed } from "./library.ts";
-import type { Severity } from "./report.ts";
+import { faultAt, type Severity } from "./report.ts";
 
 /** The element that `ref` (with ID-REF) leads to, if it has one of `tags`. */
 export function resolve(
@@ -101,6 +101,12 @@ export function parentsOf(context: Context, layer: Scope): readonly Scope[] {
   return [...parents].sort((a, b) => order.indexOf(a.root.tag) - order.indexOf(b.root.tag));
 }
 
+/** @throws Fault invalidData when a layer is inherited over more steps than the limit */
+export function checkInheritance({ limits }: Context, layer: Scope, depth: number): void {
+  if (depth > limits.maxNesting)
+    throw faultAt(layer.root, `${label(layer.root)} is inherited over more than ${limits.maxNesting} layers`);
+}
+
 /** Links from layer to layer are followed once, because following them may need them. */
 function linkedLayers(
   context: Context,
@@ -138,9 +144,11 @@ function search(
   kind: NameKind,
   name: string,
   seen: Set<Scope>,
+  depth = 0,
 ): OdxElement | undefined {
   if (seen.has(layer)) return undefined;
   seen.add(layer);
+  checkInheritance(context, layer, depth);
   const own = ownNamed(context.library, layer, kind, name);
   if (own !== undefined) return own;
   for (const imported of importsOf(context, layer)) {
@@ -149,7 +157,7 @@ function search(
   }
   for (const parent of parentsOf(context, layer)) {
     if (isExcluded(context, layer, parent, kind, name)) continue;
-    const found = search(context, parent, kind, name, seen);
+    const found = search(context, parent, kind, name, seen, depth + 1);
     if (found !== undefined) return found;
   }
   return undefined;

@@ -3,7 +3,7 @@ import type { Request, Response, ResponseType } from "../generated/description.t
 import { defined } from "../writer/dsl/defined.ts";
 import { type Context, once } from "./context.ts";
 import { list, type OdxElement, type Scope, shortName } from "./element.ts";
-import { isExcluded, parentsOf } from "./links.ts";
+import { checkInheritance, isExcluded, parentsOf } from "./links.ts";
 import { buildParams } from "./params.ts";
 import { sdgsOf } from "./sdgs.ts";
 
@@ -30,16 +30,21 @@ export function buildResponse(context: Context, element: OdxElement): Response |
 }
 
 /** Global negative responses that hold in a layer: its own, then inherited ones that neither a name nor a NOT-INHERITED list hides. */
-export function globalNegatives(context: Context, layer: Scope, seen: Set<Scope> = new Set()): OdxElement[] {
-  if (seen.has(layer)) return [];
-  seen.add(layer);
+export function globalNegatives(context: Context, layer: Scope, depth = 0): readonly OdxElement[] {
+  const known = context.globalNegatives.get(layer);
+  if (known !== undefined) return known;
+  context.globalNegatives.set(layer, []);
+  checkInheritance(context, layer, depth);
   const found = [...list(layer.root, "GLOBAL-NEG-RESPONSES", "GLOBAL-NEG-RESPONSE")];
+  const names = new Set(found.map(shortName));
   for (const parent of parentsOf(context, layer)) {
-    for (const inherited of globalNegatives(context, parent, seen)) {
+    for (const inherited of globalNegatives(context, parent, depth + 1)) {
       const name = shortName(inherited);
-      const isHidden = found.some((one) => shortName(one) === name);
-      if (!isHidden && !isExcluded(context, layer, parent, "global-negative", name)) found.push(inherited);
+      if (names.has(name) || isExcluded(context, layer, parent, "global-negative", name)) continue;
+      names.add(name);
+      found.push(inherited);
     }
   }
+  context.globalNegatives.set(layer, found);
   return found;
 }

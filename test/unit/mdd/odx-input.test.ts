@@ -203,6 +203,39 @@ for (const { name: what, documents, message, limits } of [...BROKEN, ...WRONG])
     assert.match(fault.message, message);
   });
 
+test("layers that inherit one from the other without end in sight are refused", () => {
+  const groups = Array.from({ length: 20_000 }, (_, i) =>
+    layer("FUNCTIONAL-GROUP", `G${i}`, { more: i === 19_999 ? "" : parents(parent(`G${i + 1}`, "FUNCTIONAL-GROUP")) }),
+  );
+  const base = layer("BASE-VARIANT", "ECU", {
+    services: [service("S", 1, [])],
+    more: parents(parent("G0", "FUNCTIONAL-GROUP")),
+  });
+  const document = container("DLC", x("BASE-VARIANTS", {}, base), x("FUNCTIONAL-GROUPS", {}, ...groups));
+  assert.match(refusal(document).message, /FUNCTIONAL-GROUP G100 is inherited over more than 100 layers/);
+});
+
+test("links of trouble codes that fork and join stay small", () => {
+  const compuMethod = x("COMPU-METHOD", {}, t("CATEGORY", "IDENTICAL"));
+  const link = (i: number) => x("LINKED-DTC-DOP", {}, ref("DTC-DOP-REF", `d${i}`));
+  const dtc = x("DTC", { ID: "dtc" }, name("A"), t("TROUBLE-CODE", 1));
+  const dops = Array.from({ length: 60 }, (_, i) =>
+    x(
+      "DTC-DOP",
+      { ID: `d${i}` },
+      name(`d${i}`),
+      uint(24),
+      x("PHYSICAL-TYPE", { "BASE-DATA-TYPE": "A_UINT32" }),
+      compuMethod,
+      i === 59 ? x("DTCS", {}, dtc) : x("LINKED-DTC-DOPS", {}, link(i + 1), link(i + 1)),
+    ),
+  );
+  const { databases } = convert(using([x("DTC-DOPS", {}, ...dops)], "d0"));
+  const param = databases[0]!.description.variants![0]!.diag_layer!.diag_services![0]!.request!.params![2]!;
+  const found = param.specific_data_type === "Value" ? param.specific_data.dop : undefined;
+  assert.equal(found?.specific_data_type === "DTCDOP" && found.specific_data.dtcs?.length, 1);
+});
+
 test("every error is reported with its place, not only the first", () => {
   const fault = refusal(ecu({ services: [service("S", 1, [value("a", "x1"), value("b", "x2")])] }));
   const entries = fault.details!.report as { severity: string; line: number; message: string }[];

@@ -510,7 +510,7 @@ test("trouble codes: own, referred, and linked ones that are not excluded; all o
   const dtcs = found?.specific_data_type === "DTCDOP" ? found.specific_data.dtcs : [];
   assert.deepEqual(
     dtcs!.map((one) => one.short_name),
-    ["A", "B", "B", "D"],
+    ["A", "B", "D"],
   );
   assert.deepEqual(
     description.dtcs!.map((one) => one.trouble_code),
