@@ -208,7 +208,12 @@ export const DEVIATIONS: readonly Deviation[] = [
     option: "genericRefusalStatus",
   },
   { subject: "methods of modes", cda: "PUT", ours: "PUT and POST", where: "sovd/modes.ts" },
-  { subject: "mode `authentication`", cda: "absent", ours: "served beside the list (service 0x29)", where: "sovd/modes.ts" },
+  {
+    subject: "mode `authentication`",
+    cda: "absent",
+    ours: "served beside the list (service 0x29)",
+    where: "sovd/modes.ts",
+  },
   {
     subject: "names of reset",
     cda: "`operations/reset`",
