@@ -4,40 +4,14 @@ import { ecuConfig } from "#config/derived.ts";
 import type { Config } from "#config/types.ts";
 import type { TlsSettings } from "#doip/tls.ts";
 import { type CodecOptions, DEFAULT_CODEC_OPTIONS, positionsOf } from "#mdd/codec/options.ts";
-import { type AffixList, DEFAULT_NAMING, type NamingConvention } from "#mdd/query/naming.ts";
+import type { NamingConvention } from "#mdd/query/naming.ts";
+import { namingConvention } from "#mdd/query/naming-settings.ts";
 import type { ProtocolChoice } from "#mdd/query/protocols.ts";
 import { nrcText } from "#uds/nrc.ts";
 import type { EcuOptions } from "./calls/call.ts";
 
 export function namingOf({ database }: Config): NamingConvention {
-  const naming = database.naming_convention;
-  const byService: Record<number, AffixList> = {};
-  for (const [sid, [position, affixes]] of Object.entries(naming.service_affixes)) {
-    byService[Number(sid)] = { position, affixes };
-  }
-  return {
-    ...DEFAULT_NAMING,
-    shortName: { position: naming.short_name_affix_position, affixes: naming.short_name_affixes },
-    longName: { position: naming.long_name_affix_position, affixes: naming.long_name_affixes },
-    byService,
-    action: {
-      position: naming.action_affixes.position,
-      read: naming.action_affixes.read,
-      write: naming.action_affixes.write,
-      start: naming.action_affixes.start,
-      stop: naming.action_affixes.stop,
-      requestResults: naming.action_affixes.request_results,
-    },
-    semantics: {
-      data: naming.semantics.data,
-      security: naming.semantics.security,
-      session: naming.semantics.session,
-      serviceIdRq: naming.semantics.service_id_rq,
-    },
-    functionalClassVarcoding: naming.functional_class_varcoding,
-    canProtocolAliases: naming.can_protocol_aliases,
-    canProtocolMarkers: naming.can_protocol_markers,
-  };
+  return namingConvention(database.naming_convention);
 }
 
 /** `converter`: program that wrote the database. */
