@@ -13,6 +13,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = {
   serve: () => import("./serve.ts"),
   demo: () => import("./demo.ts"),
   simulate: () => import("./simulate.ts"),
+  mdd: () => import("./mdd.ts"),
   config: () => import("./config-command.ts"),
   "generate-config": () => import("./config-command.ts"),
   doctor: () => import("./doctor-command.ts"),

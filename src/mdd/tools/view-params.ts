@@ -1,6 +1,8 @@
 /** Where the parameters of a message stand, as far as the database fixes it. */
 import {
   AT_CURSOR,
+  Base,
+  type CodedType,
   type FieldPlan,
   LengthKind,
   type ParamList,
@@ -10,7 +12,7 @@ import {
   type Target,
   TargetKind,
 } from "../codec/plan.ts";
-import type { DOP, Field, NormalDOP, Param, Structure, TableDop } from "../generated/description.ts";
+import type { DiagCodedType, DOP, Field, NormalDOP, Param, Structure, TableDop } from "../generated/description.ts";
 import { codedTypeText, compuView, constraintText, rangeText } from "./type-text.ts";
 import type { ParamGroup, ParamView } from "./view.ts";
 
@@ -55,7 +57,8 @@ export function placeParams(
 
 function viewParam(placing: Placing, param: Param, step: Step, byte: number | undefined, depth: number): ParamView {
   const { groups, bytes: inner } = groupsOf(placing, param, step, byte, depth);
-  const bits = bitsOf(placing.pool, step);
+  const coded = codedOf(placing.pool, step);
+  const bits = bitsOf(coded, step);
   const bytes = inner ?? (bits === undefined ? undefined : Math.ceil((step.bitPosition + bits) / 8));
   return {
     name: param.short_name ?? "",
@@ -66,6 +69,7 @@ function viewParam(placing: Placing, param: Param, step: Step, byte: number | un
     bit: step.bitPosition,
     ...(bits !== undefined && { bits }),
     ...(bytes !== undefined && { bytes }),
+    ...(coded?.isLittleEndian && coded.base < Base.TEXT && { littleEndian: true as const }),
     ...meaningOf(param),
     ...(step.kind === StepKind.BROKEN && { problem: step.problem }),
     ...(groups.length > 0 && { groups }),
@@ -79,13 +83,17 @@ function kindText({ specific_data_type: type }: Param): string {
   return (type ?? "NOTHING").replace(/(?<=[a-z])(?=[A-Z])/g, "_").toUpperCase();
 }
 
+/** Coded type of a simple parameter. */
+function codedOf({ scalars, dtcs }: Pool, step: Step): CodedType | undefined {
+  const isConstant = step.kind === StepKind.CODED_CONST || step.kind === StepKind.NRC_CONST;
+  if (step.targetKind === TargetKind.DTC) return dtcs[step.target]?.coded;
+  return isConstant || step.targetKind === TargetKind.SCALAR ? scalars[step.target]?.coded : undefined;
+}
+
 /** Bits of a parameter of fixed length. */
-function bitsOf({ scalars, dtcs }: Pool, step: Step): number | undefined {
+function bitsOf(coded: CodedType | undefined, step: Step): number | undefined {
   if (step.kind === StepKind.RESERVED) return step.bits;
   if (step.kind === StepKind.MATCHING_REQUEST) return step.requestBytes * 8;
-  const isConstant = step.kind === StepKind.CODED_CONST || step.kind === StepKind.NRC_CONST;
-  if (!isConstant && step.targetKind !== TargetKind.SCALAR && step.targetKind !== TargetKind.DTC) return undefined;
-  const coded = step.targetKind === TargetKind.DTC ? dtcs[step.target]?.coded : scalars[step.target]?.coded;
   return coded?.lengthKind === LengthKind.STANDARD ? coded.bits : undefined;
 }
 
@@ -95,7 +103,7 @@ function meaningOf(param: Param): Meaning {
   switch (param.specific_data_type) {
     case "CodedConst": {
       const { coded_value: value, diag_coded_type: type } = param.specific_data;
-      return { type: codedTypeText(type), ...(value !== undefined && { value }) };
+      return { type: codedTypeText(type), ...(value !== undefined && { value: constantText(value, type) }) };
     }
     case "NrcConst": {
       const { coded_values: values = [], diag_coded_type: type } = param.specific_data;
@@ -120,6 +128,14 @@ function meaningOf(param: Param): Meaning {
     default:
       return {};
   }
+}
+
+/** Constants stand in the database in decimal; messages are read in hex. */
+function constantText(value: string, type: DiagCodedType | undefined): string {
+  const isNumber = type?.base_data_type === "A_UINT_32" && /^\d{1,15}$/.test(value);
+  if (!isNumber) return value;
+  const hex = Number(value).toString(16).toUpperCase();
+  return `0x${hex.padStart(hex.length + (hex.length % 2), "0")} (${value})`;
 }
 
 function dopMeaning(dop: DOP | undefined): Meaning {

@@ -24,6 +24,8 @@ export interface ParamView {
   readonly bit: number;
   readonly bits?: number;
   readonly bytes?: number;
+  /** The byte at the lowest position is the least significant one. */
+  readonly littleEndian?: true;
   readonly type?: string;
   readonly dop?: string;
   readonly compu?: CompuView;
