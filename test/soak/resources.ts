@@ -1,0 +1,45 @@
+/** What must not grow: memory, descriptors, timers and other things that keep a process alive, threads. */
+import { readdirSync } from "node:fs";
+
+export interface Sample {
+  readonly atMs: number;
+  readonly rssBytes: number;
+  readonly descriptors: number;
+  readonly threads: number;
+  /** Active handles and timers of the main thread by kind. */
+  readonly handles: Readonly<Record<string, number>>;
+}
+
+/** Now; after a collection when the process lets us ask for one. */
+export function sample(): Sample {
+  globalThis.gc?.();
+  const handles: Record<string, number> = {};
+  for (const kind of process.getActiveResourcesInfo()) handles[kind] = (handles[kind] ?? 0) + 1;
+  return {
+    atMs: performance.now(),
+    rssBytes: process.memoryUsage.rss(),
+    descriptors: countOf("/proc/self/fd"),
+    threads: countOf("/proc/self/task"),
+    handles,
+  };
+}
+
+function countOf(folder: string): number {
+  try {
+    return readdirSync(folder).length;
+  } catch {
+    return 0;
+  }
+}
+
+/** Growth of the median from the first to the last third of the samples, 0.1 for ten percent. */
+export function growth(values: readonly number[]): number {
+  const third = Math.max(1, Math.floor(values.length / 3));
+  const before = median(values.slice(0, third));
+  return before === 0 ? 0 : median(values.slice(-third)) / before - 1;
+}
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)] ?? 0;
+}
