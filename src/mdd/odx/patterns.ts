@@ -2,9 +2,9 @@
 import type { DiagService, MatchingParameter, Param, VariantPattern } from "../generated/description.ts";
 import { defined } from "../writer/dsl/defined.ts";
 import type { Context } from "./context.ts";
-import { child, list, type OdxElement, textOf } from "./element.ts";
+import { child, list, type OdxElement } from "./element.ts";
 import { resolveName } from "./links.ts";
-import { flagOf, requiredChild, snrefOf } from "./values.ts";
+import { booleanOf, requiredChild, snrefOf } from "./values.ts";
 
 /**
  * Patterns of a variant: any must hold, each needs all of its conditions. A base variant has one; it is written as the schema says,
@@ -33,15 +33,8 @@ function buildCondition(context: Context, element: OdxElement): MatchingParamete
     expected_value: requiredChild(context, element, "EXPECTED-VALUE")?.text,
     diag_service: built.value,
     out_param: outParam(context, element, built.value),
-    use_physical_addressing: addressingOf(context, element),
+    use_physical_addressing: booleanOf(context, element, "USE-PHYSICAL-ADDRESSING"),
   });
-}
-
-function addressingOf(context: Context, element: OdxElement): boolean | undefined {
-  const word = textOf(element, "USE-PHYSICAL-ADDRESSING");
-  return word === undefined
-    ? undefined
-    : flagOf(context, { ...element, attributes: { "USE-PHYSICAL-ADDRESSING": word } }, "USE-PHYSICAL-ADDRESSING");
 }
 
 /** The response parameter that a condition looks at: by name, or by a path through structures. */

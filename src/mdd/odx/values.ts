@@ -2,7 +2,7 @@
 import type { LongName } from "../generated/description.ts";
 import { defined } from "../writer/dsl/defined.ts";
 import type { Context } from "./context.ts";
-import { child, label, type OdxElement, shortName } from "./element.ts";
+import { child, label, type OdxElement, shortName, textOf } from "./element.ts";
 
 /** Absent rather than empty: the schema's lists may be left out. */
 export function unlessEmpty<T>(elements: readonly T[]): readonly T[] | undefined {
@@ -87,13 +87,28 @@ export function floatOf(context: Context, element: OdxElement, tag: string): num
   return found && floatText(context, found);
 }
 
-/** An attribute as boolean (xs:boolean); undefined when absent. */
+/** An attribute as boolean; undefined when absent. */
 export function flagOf(context: Context, element: OdxElement, name: string): boolean | undefined {
-  const text = element.attributes[name]?.trim();
-  if (text === undefined) return undefined;
+  return booleanText(context, element, name, element.attributes[name]);
+}
+
+/** A child as boolean; undefined when absent. */
+export function booleanOf(context: Context, element: OdxElement, tag: string): boolean | undefined {
+  return booleanText(context, element, tag, textOf(element, tag));
+}
+
+/** xs:boolean. */
+function booleanText(
+  context: Context,
+  place: OdxElement,
+  what: string,
+  words: string | undefined,
+): boolean | undefined {
+  if (words === undefined) return undefined;
+  const text = words.trim();
   if (text === "true" || text === "1") return true;
   if (text !== "false" && text !== "0")
-    context.report.at(element, "error", `${name}: '${text}' is neither true nor false`);
+    context.report.at(place, "error", `${what}: '${text.slice(0, 40)}' is neither true nor false`);
   return false;
 }
 
