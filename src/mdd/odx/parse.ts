@@ -148,10 +148,16 @@ function openTag(parsing: Parsing, tag: string, attributes: Readonly<Record<stri
     parsing.skipped++;
     return;
   }
-  if (depth === 0 && tag !== "ODX") throw wrongHere(parsing, `root element is ${tag}, not ODX`);
+  if (depth === 0) checkRoot(parsing, tag, attributes["MODEL-VERSION"]);
   if (++context.elements > context.limits.maxElements)
     throw wrongHere(parsing, `more than ${context.limits.maxElements} elements`);
   open.push(openElement(parsing, tag, attributes, depth));
+}
+
+function checkRoot(parsing: Parsing, tag: string, version: string | undefined): void {
+  if (tag !== "ODX") throw wrongHere(parsing, `root element is ${tag}, not ODX`);
+  if (version?.startsWith("2.2") !== true)
+    parsing.context.report.add("warning", parsing.file, parsing.tagLine, `MODEL-VERSION ${version} is read as 2.2`);
 }
 
 function isPassedOver({ context, open, tagLine, file }: Parsing, tag: string, depth: number): boolean {

@@ -5,6 +5,7 @@ import test from "node:test";
 import fc from "fast-check";
 import { strToU8, zipSync } from "fflate";
 import { Fault } from "#core/errors.ts";
+import { encodeRequest } from "#mdd/codec/codec.ts";
 import { convertOdx } from "#mdd/odx/convert.ts";
 import { DEFAULT_ODX_LIMITS, type OdxLimits } from "#mdd/odx/limits.ts";
 import { leadsOutside, readZip } from "#mdd/odx/zip.ts";
@@ -19,6 +20,7 @@ import {
   param,
   parent,
   parents,
+  plansOf,
   ref,
   refusal,
   service,
@@ -303,6 +305,15 @@ test("what has no place in the database is told with file and line", () => {
   assert.equal(report.at(-1)!.line, line);
   const param = databases[0]!.description.variants![0]!.diag_layer!.diag_services![0]!.request!.params![2]!;
   assert.deepEqual(param.specific_data, { dop: { dop_type: "DYNAMIC_END_MARKER_FIELD", short_name: "dem" } });
+  const plan = plansOf(convert(document)).get("S")!;
+  assert.throws(() => encodeRequest(plan, { v: [] }), { kind: "invalidDatabase" });
+});
+
+test("another version of ODX is read with a warning", () => {
+  const { report } = convert(GOOD.replace("2.2.0", "2.0.1"));
+  assert.deepEqual(report, [
+    { severity: "warning", file: "test.odx-d", line: 2, message: "MODEL-VERSION 2.0.1 is read as 2.2" },
+  ]);
 });
 
 test("encodings: byte order marks and declarations count", () => {
