@@ -73,6 +73,9 @@ export function createCalls(options: CallsOptions): MemberCalls {
       await writeInstalled(options, record, member);
     },
     rollback: (record, member, run) => provider(member.component).rollback(job(record, member, run)),
+    async cancel(record, member, run) {
+      await provider(member.component).cancel?.(job(record, member, run));
+    },
   };
 }
 

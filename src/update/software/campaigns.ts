@@ -16,6 +16,7 @@ import {
   IDLE_STATES,
   type Member,
   type MemberCall,
+  type MemberState,
   type PreparedFacts,
 } from "./states.ts";
 
@@ -27,6 +28,8 @@ export interface MemberCalls {
   commit(record: CampaignRecord, member: Member, run: CallRun): Promise<void>;
   close(record: CampaignRecord, member: Member, run: CallRun): Promise<void>;
   rollback(record: CampaignRecord, member: Member, run: CallRun): Promise<void>;
+  /** Beside the abort of a call's signal, for backends that work elsewhere. */
+  cancel(record: CampaignRecord, member: Member, run: CallRun): Promise<void>;
 }
 
 /** What a call gets for its way. */
@@ -157,13 +160,7 @@ export class Campaigns {
     if (this.#stopped) return;
     this.#armDeadline(id, record);
     if (record === undefined) return;
-    for (const { component, state } of record.members) {
-      const running = this.#inFlight.get(keyOf(id, component));
-      const wanted = (CALL_OF as Partial<Record<string, MemberCall>>)[isActive(record) ? state : ""];
-      if (running !== undefined && running.call !== wanted) {
-        running.controller.abort(new Fault("conflict", record.error?.message ?? `The update is ${record.state}`));
-      }
-    }
+    for (const member of record.members) this.#stopUnwanted(record, member);
     if (!isActive(record)) {
       this.#idle(record);
       return;
@@ -172,6 +169,16 @@ export class Campaigns {
     const [first] = startable(record, limits);
     if (first !== undefined) this.#report(id, { type: "memberStarted", component: first });
     for (const action of plan(record, limits, this.#late(record))) this.#launch(record, action);
+  }
+
+  #stopUnwanted(record: CampaignRecord, member: Member): void {
+    const running = this.#inFlight.get(keyOf(record.id, member.component));
+    const wanted = isActive(record) ? (CALL_OF as Partial<Record<MemberState, MemberCall>>)[member.state] : undefined;
+    if (running === undefined || running.call === wanted || running.controller.signal.aborted) return;
+    running.controller.abort(new Fault("conflict", record.error?.message ?? `The update is ${record.state}`));
+    const run = { signal: new AbortController().signal, progress: () => undefined };
+    const { calls, onProblem } = this.#options;
+    calls.cancel(record, member, run).catch((problem) => onProblem(problem, `cancel ${member.component}`));
   }
 
   /** What an idle record still waits for: to be executed, or for an ECU to come back. */

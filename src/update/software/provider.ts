@@ -14,7 +14,7 @@ import type { Manifest } from "./package.ts";
 
 /** The signed part of a package. Signatures are base64. */
 export interface SignedManifest {
-  readonly manifest?: Manifest | undefined;
+  readonly manifest: Manifest | undefined;
   readonly signatures: readonly string[];
 }
 

@@ -4,7 +4,7 @@ import { Value } from "typebox/value";
 import { request } from "undici";
 import { Fault } from "#core/errors.ts";
 import type { Bulk, BulkInfo, BulkKey } from "./bulk.ts";
-import { type Manifest, ManifestSchema, type ManifestTarget, SignaturesSchema, type UpdatePackage } from "./package.ts";
+import { ManifestSchema, type ManifestTarget, SignaturesSchema, type UpdatePackage } from "./package.ts";
 import type { SignedManifest } from "./provider.ts";
 
 /** Category of what was fetched for a package; the package's deletion takes it away. */

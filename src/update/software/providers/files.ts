@@ -85,7 +85,8 @@ export function percentOf(done: number, total: number): number {
   return total === 0 ? 100 : Math.min(100, Math.floor((100 * done) / total));
 }
 
-async function hashOfFile(path: string): Promise<string> {
+/** SHA-256 of a file, lower-case hex. */
+export async function hashOfFile(path: string): Promise<string> {
   const hash = createHash("sha256");
   const handle: FileHandle = await open(path, "r");
   try {

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { Fault } from "#core/errors.ts";
 import type { TargetFacts, UpdateJob, UpdateProvider } from "../provider.ts";
 import { type CommandRunner, fill } from "./command-runner.ts";
-import { exportImage, linkTarget, readJson, replaceFile, replaceLink } from "./files.ts";
+import { exportImage, hashOfFile, linkTarget, readJson, replaceFile, replaceLink } from "./files.ts";
 
 export interface SlotTarget {
   /** Holds `slot-a`, `slot-b`, the link `current` and `slots.json`. */
@@ -82,7 +82,10 @@ export class SlotProvider implements UpdateProvider {
   async execute(job: UpdateJob): Promise<void> {
     const state = await this.#state(job.component);
     const slot = otherSlot(state.committed);
-    const { trialStarts } = this.#target(job.component);
+    const { trialStarts, folder } = this.#target(job.component);
+    if ((await hashOfFile(join(folder, slot, "image"))) !== job.artifact?.sha256) {
+      throw new Fault("corruption", `The image of ${job.component} is no longer what was verified`);
+    }
     const trial = { slot, campaign: job.campaign, attempt: job.attempt, startsLeft: trialStarts };
     await this.#write(job.component, { ...state, trial });
     await this.#switch(job.component, slot, job);
@@ -115,8 +118,8 @@ export class SlotProvider implements UpdateProvider {
     if (before === undefined || before === (state.committed ?? "none") || job.memory.get("rolledBack") !== undefined)
       return;
     const committed = before === "none" ? null : (before as Slot);
-    await this.#write(job.component, { ...state, committed, trial: null });
     await this.#switch(job.component, committed, job);
+    await this.#write(job.component, { ...state, committed, trial: null });
     await job.memory.set("rolledBack", "yes");
   }
 

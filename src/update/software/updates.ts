@@ -1,0 +1,305 @@
+/** The updates of this node, as routes, other protocols and the command line use them. */
+import { Value } from "typebox/value";
+import { Fault } from "#core/errors.ts";
+import type { AuditRecord } from "./audit.ts";
+import type { Bulk } from "./bulk.ts";
+import { installedOf } from "./calls.ts";
+import type { Campaigns } from "./campaigns.ts";
+import type { Journal } from "./journal.ts";
+import { checkId, keyOfId, PackageSchema, readPackage, type UpdatePackage } from "./package.ts";
+import type { UpdateProvider } from "./provider.ts";
+import type { Staging } from "./staging.ts";
+import { type CampaignRecord, FINAL_STATES, IDLE_STATES } from "./states.ts";
+import { overallProgress, STATE_WORDS, type StatusBody, statusOf } from "./status.ts";
+import { type Watcher, Watchers } from "./watchers.ts";
+
+/** A fault of the node itself, in the shape of the interface. */
+export interface NodeFault {
+  readonly code: string;
+  readonly fault_name: string;
+  readonly severity: number;
+  readonly status: { readonly aggregatedStatus: "active"; readonly confirmedDTC: "1" };
+}
+
+export interface UpdatesOptions {
+  readonly journal: Journal;
+  readonly campaigns: Campaigns;
+  readonly bulk: Bulk;
+  readonly staging: Staging;
+  readonly role: "standalone" | "primary" | "secondary";
+  /** Components of the node itself: what answers under `/components` without being an ECU. */
+  readonly ownComponents: readonly string[];
+  readonly implicitPrepare: boolean;
+  readonly maxPackages: number;
+  readonly maxSubscribers: number;
+  readonly providerOf: (component: string) => UpdateProvider | undefined;
+  /** Whether the node knows a component of this name, its own, an ECU, or another node's. */
+  readonly knows: (component: string) => boolean;
+  /** Looks for the components of other nodes. */
+  readonly discover: (signal: AbortSignal) => Promise<void>;
+  readonly describeTimeoutMs: number;
+}
+
+export interface ListFilter {
+  readonly origin?: string | undefined;
+  readonly targetVersion?: string | undefined;
+}
+
+export class Updates {
+  readonly bulk: Bulk;
+  readonly #options: UpdatesOptions;
+  readonly #watchers: Watchers;
+  /** Progress shown, by campaign, attempt and phase: it does not fall back. */
+  readonly #shown = new Map<string, { readonly key: string; readonly percent: number }>();
+  #alarms: ReadonlyMap<string, readonly string[]> = new Map();
+
+  constructor(options: UpdatesOptions) {
+    this.#options = options;
+    this.bulk = options.bulk;
+    this.#watchers = new Watchers(options.maxSubscribers);
+  }
+
+  get role(): UpdatesOptions["role"] {
+    return this.#options.role;
+  }
+
+  get ownComponents(): readonly string[] {
+    return this.#options.ownComponents;
+  }
+
+  knows(component: string): boolean {
+    return this.#options.knows(component);
+  }
+
+  /** Registers a package. Resolves with its id. @throws Fault badRequest, updateInProgress, noSpaceLeft */
+  async register(body: unknown, actor: string): Promise<string> {
+    if (!Value.Check(PackageSchema, body)) {
+      const [first] = Value.Errors(PackageSchema, body);
+      throw new Fault(
+        "badRequest",
+        `${first?.instancePath ?? ""} ${first?.message ?? "The package is not one"}`.trim(),
+      );
+    }
+    const update = readPackage(body);
+    const { journal, campaigns, role, maxPackages } = this.#options;
+    if (update.watchdogMs !== undefined && role !== "secondary") {
+      throw new Fault("badRequest", "Only a secondary waits for the verdict of another node");
+    }
+    const known = journal.campaign(keyOfId(update.id));
+    if (known === undefined && journal.campaigns().length >= maxPackages) {
+      throw new Fault("noSpaceLeft", `There are ${maxPackages} updates already`);
+    }
+    await campaigns.register(recordOf(update, body as Record<string, unknown>), actor);
+    return update.id;
+  }
+
+  /** Ids that match, in the order of registration. */
+  list({ origin, targetVersion }: ListFilter): readonly string[] {
+    const packages = this.#options.journal.campaigns().map((record) => readPackage(record.package as never));
+    return packages
+      .filter((update) => origin === undefined || update.origins.includes(origin))
+      .filter((update) => targetVersion === undefined || update.targetVersion === targetVersion)
+      .map(({ id }) => id);
+  }
+
+  /** The package as it was registered. */
+  get(id: string): Readonly<Record<string, unknown>> {
+    return this.record(id).package;
+  }
+
+  record(id: string): CampaignRecord {
+    const record = this.#options.journal.campaign(keyOfId(id));
+    if (record !== undefined) return record;
+    checkId(id);
+    throw new Fault("notFound", `There is no update ${id}`);
+  }
+
+  async remove(id: string, actor: string): Promise<void> {
+    const record = this.record(id);
+    if (!IDLE_STATES.has(record.state)) throw new Fault("updateInProgress", `Update ${id} is ${record.state}`);
+    await this.#options.campaigns.apply(record.id, { type: "delete" }, actor);
+    await this.#options.staging.clear(record.id);
+    this.#shown.delete(record.id);
+  }
+
+  prepare(id: string, actor: string): Promise<void> {
+    return this.#prepare(this.record(id), false, actor);
+  }
+
+  /** @throws Fault conflict when it is not prepared and may not be prepared on the way */
+  async execute(id: string, actor: string): Promise<void> {
+    const record = this.record(id);
+    this.#refuseBusy(record);
+    if (record.state === "prepared") {
+      await this.#options.campaigns.apply(record.id, { type: "execute" }, actor);
+      return;
+    }
+    if (!this.#options.implicitPrepare || record.watchdogMs !== undefined) {
+      throw new Fault("conflict", `Update ${id} is not prepared`);
+    }
+    await this.#prepare(record, true, actor);
+  }
+
+  async automated(id: string, actor: string): Promise<void> {
+    const record = this.record(id);
+    if (record.package.automated !== true) {
+      throw new Fault("updateNotAutomated", `Update ${id} does not allow automated installation`);
+    }
+    this.#refuseBusy(record);
+    if (record.state === "prepared") await this.#options.campaigns.apply(record.id, { type: "execute" }, actor);
+    else await this.#prepare(record, true, actor);
+  }
+
+  /** The verdict of the node that leads. Repeated: no change. @throws Fault conflict with the real state when it comes too late */
+  async commit(id: string, actor: string): Promise<void> {
+    const record = this.record(id);
+    if (["committing", "committed", "closing", "completed"].includes(record.state)) return;
+    await this.#options.campaigns.apply(record.id, { type: "commit" }, actor);
+  }
+
+  async close(id: string, actor: string): Promise<void> {
+    const record = this.record(id);
+    if (record.state === "closing" || record.state === "completed") return;
+    await this.#options.campaigns.apply(record.id, { type: "close" }, actor);
+  }
+
+  /** Takes back what is not final: stops it, or rolls back what was executed. */
+  async rollback(id: string, actor: string, reason = "rolled back on request"): Promise<void> {
+    const record = this.record(id);
+    if (record.state === "rollingBack" || record.state === "rolledBack" || record.state === "failed") return;
+    await this.#options.campaigns.apply(record.id, { type: "rollback", reason }, actor);
+  }
+
+  status(id: string, medkit: boolean): StatusBody {
+    const record = this.record(id);
+    const progressOf = (component: string) => this.#options.campaigns.progressOf(record.id, component);
+    const { phase, status } = STATE_WORDS[record.state];
+    const key = `${record.attempt}/${phase}`;
+    const before = this.#shown.get(record.id);
+    const floor = before?.key === key ? before.percent : 0;
+    const percent = Math.max(floor, overallProgress(record, progressOf));
+    if (status === "inProgress") this.#shown.set(record.id, { key, percent });
+    return statusOf(record, progressOf, floor, medkit);
+  }
+
+  /** Whether nothing more will happen without a new request. */
+  isOver(id: string): boolean {
+    return FINAL_STATES.has(this.record(id).state);
+  }
+
+  watch(id: string, watcher: Watcher): () => void {
+    return this.#watchers.add(this.record(id).id, watcher);
+  }
+
+  /** To be called by the campaigns. */
+  changed(id: string): void {
+    this.#watchers.notify(id);
+  }
+
+  /** To be called by the campaigns: who needs service, empty when no longer. */
+  alarm(id: string, stuck: readonly string[]): void {
+    const alarms = new Map(this.#alarms);
+    if (stuck.length === 0) alarms.delete(id);
+    else alarms.set(id, stuck);
+    this.#alarms = alarms;
+  }
+
+  /** Faults of the node itself: what an update left in need of service. */
+  faults(): readonly NodeFault[] {
+    return [...this.#alarms].flatMap(([id, stuck]) =>
+      stuck.map((component) => ({
+        code: `UPDATE-${id}-${component}`,
+        fault_name: `${component} could not go back after update ${id} and needs service`,
+        severity: 1,
+        status: { aggregatedStatus: "active", confirmedDTC: "1" } as const,
+      })),
+    );
+  }
+
+  /** Body of `x-medkit-update`: what the component is to an update. @throws Fault notFound, notResponding */
+  async describe(component: string): Promise<Readonly<Record<string, unknown>>> {
+    const { providerOf, role, journal, describeTimeoutMs, ownComponents } = this.#options;
+    const provider = providerOf(component);
+    if (provider === undefined) throw new Fault("notFound", `${component} takes no updates`);
+    const facts = await provider.describe(component, AbortSignal.timeout(describeTimeoutMs));
+    const busy = journal
+      .campaigns()
+      .find(
+        ({ state, members }) => !IDLE_STATES.has(state) && members.some((member) => member.component === component),
+      );
+    const installed = installedOf(journal, component);
+    const version = facts.version ?? installed?.version;
+    return {
+      role: ownComponents.includes(component) ? role : provider.kind === "sovd-secondary" ? "secondary" : "ecu",
+      ecu_hardware_id: facts.hardwareId ?? "",
+      ecu_serial: facts.serial ?? "",
+      supports_rollback: facts.supportsRollback,
+      supports_trial: facts.supportsTrial,
+      provider: provider.kind,
+      state: busy?.state ?? "idle",
+      ...(busy === undefined ? {} : { update: busy.package.id }),
+      ...(version === undefined ? {} : { current_version: version }),
+      ...(installed?.floor === undefined ? {} : { rollback_floor: installed.floor }),
+      ...(installed?.sha256 === undefined ? {} : { current_sha256: installed.sha256 }),
+    };
+  }
+
+  /** Records of the audit chain, without the states they carry. */
+  *audit(id?: string, after = 0): Generator<Omit<AuditRecord, "state">> {
+    for (const { state: _, ...record } of this.#options.journal.records(after)) {
+      if (id === undefined || record.campaign === keyOfId(id)) yield record;
+    }
+  }
+
+  auditWhole(after = 0, limit = Number.POSITIVE_INFINITY): readonly AuditRecord[] {
+    const records: AuditRecord[] = [];
+    for (const record of this.#options.journal.records(after)) {
+      if (records.push(record) >= limit) break;
+    }
+    return records;
+  }
+
+  /** Puts on record that a call was refused. */
+  async refused(id: string, event: string, actor: string, problem: string): Promise<void> {
+    const campaign = keyOfId(id);
+    if (this.#options.journal.campaign(campaign) === undefined) return;
+    await this.#options.journal.note({ actor, campaign, event: `${event} refused`, result: problem });
+  }
+
+  async #prepare(record: CampaignRecord, thenExecute: boolean, actor: string): Promise<void> {
+    this.#refuseBusy(record);
+    if (record.members.length === 0) throw new Fault("conflict", "The package names no component");
+    if (record.members.some(({ component }) => this.#options.providerOf(component) === undefined)) {
+      await this.#options.discover(AbortSignal.timeout(this.#options.describeTimeoutMs)).catch(() => undefined);
+    }
+    await this.#options.campaigns.apply(record.id, { type: "prepare", thenExecute }, actor);
+  }
+
+  #refuseBusy({ id, state }: CampaignRecord): void {
+    if (state === "preparing") throw new Fault("updatePreparing", `Update ${id} is being prepared`);
+    if (!IDLE_STATES.has(state)) throw new Fault("updateExecuting", `Update ${id} is being executed`);
+    if (state === "needsService") throw new Fault("conflict", `Update ${id} left components in need of service`);
+  }
+}
+
+/** Before anything happens. */
+function recordOf(update: UpdatePackage, body: Readonly<Record<string, unknown>>): CampaignRecord {
+  return {
+    id: keyOfId(update.id),
+    policy: update.policy,
+    state: "registered",
+    attempt: 0,
+    thenExecute: false,
+    members: update.components.map((component) => ({
+      component,
+      state: "idle",
+      supportsTrial: true,
+      restarts: 0,
+      baseline: [],
+    })),
+    auditSeq: 0,
+    changedAtMs: 0,
+    package: body,
+    ...(update.watchdogMs === undefined ? {} : { watchdogMs: update.watchdogMs }),
+  };
+}
