@@ -10,6 +10,8 @@ import { type OdxSource, readZip } from "./zip.ts";
 export interface PartialJobs {
   readonly file: RegExp;
   readonly content: RegExp;
+  /** Both as the caller wrote them. */
+  readonly patterns: readonly [file: string, content: string];
 }
 
 export interface CodeFileOptions {
@@ -20,8 +22,9 @@ export interface CodeFileOptions {
 /** `FILE_REGEX:CONTENT_REGEX`, divided at the first colon that leaves two valid patterns. @throws Fault invalidParameter */
 export function parsePartialJobs(text: string): PartialJobs {
   for (let colon = text.indexOf(":"); colon >= 0; colon = text.indexOf(":", colon + 1)) {
-    const [file, content] = [wholeMatch(text.slice(0, colon)), wholeMatch(text.slice(colon + 1))];
-    if (file !== undefined && content !== undefined) return { file, content };
+    const patterns = [text.slice(0, colon), text.slice(colon + 1)] as const;
+    const [file, content] = [wholeMatch(patterns[0]), wholeMatch(patterns[1])];
+    if (file !== undefined && content !== undefined) return { file, content, patterns };
   }
   throw new Fault("invalidParameter", `'${text}' is not FILE_REGEX:CONTENT_REGEX`);
 }

@@ -15,14 +15,13 @@ export function converterMetadata(source: string, created: string, options: Conv
 
 /** Options that differ from their defaults. */
 function optionsText({ isLenient, includeJobs, partialJobs = [], withAudiences = [] }: ConvertOptions): object {
-  const bare = (pattern: RegExp) => pattern.source.slice("^(?:".length, -")$".length);
   return {
     ...(isLenient === true && { lenient: true }),
     ...(includeJobs === true && { includeJobFiles: true }),
     ...(partialJobs.length > 0 && {
-      partialJobFiles: partialJobs.map(({ file, content }) => ({
-        jobFilePattern: bare(file),
-        includePattern: bare(content),
+      partialJobFiles: partialJobs.map(({ patterns: [jobFilePattern, includePattern] }) => ({
+        jobFilePattern,
+        includePattern,
       })),
     }),
     ...(withAudiences.length > 0 && { withAudiences }),
