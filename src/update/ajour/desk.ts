@@ -1,0 +1,94 @@
+/**
+ * Answers devices. A report comes in by any transport, the answer goes out by the same; in between stand what the device shall have and
+ * the pure rule. Who waits for a device (a campaign) listens to its reports.
+ */
+import type { Clock } from "#core/time.ts";
+import { type Command, encodeCommand, readStatus, type Status } from "./codec.ts";
+import type { Images } from "./images.ts";
+import { type AnswerLimits, type Desired, type Image, nextStep, type Step } from "./next.ts";
+import { type Identity, keyOf } from "./registry.ts";
+
+/** What a device said last, and what it was told. */
+export interface Report {
+  readonly status: Status;
+  readonly answer: Step["type"];
+  /** The image the answer was about. */
+  readonly image: Image | undefined;
+  /** `Clock.now()`. */
+  readonly atMs: number;
+}
+
+/** What a device shall have; looked up at each report. */
+export type FindDesired = (identity: Identity) => Desired | undefined;
+
+export interface DeskOptions {
+  readonly desired: FindDesired;
+  readonly images: Images;
+  readonly clock: Clock;
+  readonly limits: AnswerLimits;
+  /** Devices whose last report is kept. */
+  readonly maxDevices: number;
+  readonly onReport: (identity: Identity, report: Report) => void;
+}
+
+export class Desk {
+  readonly #options: DeskOptions;
+  readonly #reports = new Map<string, Report>();
+  readonly #listeners = new Map<string, Set<(report: Report) => void>>();
+
+  constructor(options: DeskOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * The command for a device that sent `message`, packed CBOR. `maxBlockBytes`: what its transport carries in one piece.
+   * @throws Fault invalidData for a message that is none, notFound or corruption for an image that is gone
+   */
+  answer(identity: Identity, message: Uint8Array, maxBlockBytes = Number.POSITIVE_INFINITY): Uint8Array {
+    const { desired, images, clock, limits, onReport } = this.#options;
+    const status = readStatus(message);
+    const wanted = desired(identity);
+    const capped = { ...limits, maxBlockBytes: Math.min(limits.maxBlockBytes, maxBlockBytes) };
+    const step = nextStep(status, wanted, capped);
+    const command = commandOf(step, status, wanted, images);
+    const report = { status, answer: step.type, image: wanted?.image, atMs: clock.now() };
+    this.#keep(keyOf(identity), report);
+    onReport(identity, report);
+    return encodeCommand(command, "packed");
+  }
+
+  /** The last report of a device, by its key. */
+  last(device: string): Report | undefined {
+    return this.#reports.get(device);
+  }
+
+  /** Calls `listener` after each report of a device; returns what ends that. */
+  listen(device: string, listener: (report: Report) => void): () => void {
+    const listeners = this.#listeners.get(device) ?? new Set();
+    this.#listeners.set(device, listeners.add(listener));
+    return () => {
+      listeners.delete(listener);
+      if (listeners.size === 0) this.#listeners.delete(device);
+    };
+  }
+
+  #keep(device: string, report: Report): void {
+    // the one heard of longest ago goes first
+    this.#reports.delete(device);
+    this.#reports.set(device, report);
+    const [oldest] = this.#reports.keys();
+    if (this.#reports.size > this.#options.maxDevices && oldest !== undefined) this.#reports.delete(oldest);
+    for (const listener of this.#listeners.get(device) ?? []) listener(report);
+  }
+}
+
+function commandOf(step: Step, { correlationId }: Status, desired: Desired | undefined, images: Images): Command {
+  if (desired === undefined || step.type === "wait") {
+    return { type: "wait", correlationId, pollS: "pollS" in step ? step.pollS : undefined };
+  }
+  const { version, sha256 } = desired.image;
+  if (step.type === "sync") return { type: "sync", version, correlationId, pollS: step.pollS };
+  if (step.type === "swap") return { type: "swap", version, correlationId, checksum: Buffer.from(sha256, "hex") };
+  const { offset, length } = step;
+  return { type: "write", version, correlationId, offset, data: images.read(sha256, offset, length) };
+}

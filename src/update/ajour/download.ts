@@ -1,0 +1,71 @@
+/** HTTP for the sources: requests with time limits and sizes, faults in the place of statuses. undici loads with the first one. */
+import type { RequestInit, Response } from "undici";
+import { Fault } from "#core/errors.ts";
+
+/** Largest document (manifest, token, deployment) that is read. */
+const MAX_DOCUMENT_BYTES = 4 << 20;
+
+export interface Download {
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly method?: "GET" | "POST";
+  readonly body?: string;
+  readonly signal: AbortSignal;
+  /** Until the headers of the answer are there. */
+  readonly timeoutMs: number;
+}
+
+/** The answer, whatever its status. @throws Fault notResponding */
+export async function send(url: string, { signal, timeoutMs, ...rest }: Download): Promise<Response> {
+  const { fetch } = await import("undici");
+  const slow = new AbortController();
+  const timer = setTimeout(() => slow.abort(), timeoutMs);
+  const init: RequestInit = { ...rest, signal: AbortSignal.any([signal, slow.signal]) };
+  try {
+    return await fetch(url, init);
+  } catch (error) {
+    signal.throwIfAborted();
+    throw new Fault("notResponding", `${url} does not answer`, undefined, error);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** A fault for an answer that is none of 2xx. */
+export function requireOk(response: Response): void {
+  if (!response.ok)
+    throw new Fault("notReady", `${response.url} answers ${response.status}`, { status: response.status });
+}
+
+/** The bytes of a small document. @throws Fault payloadTooLarge */
+export async function documentOf(response: Response): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  let size = 0;
+  for await (const part of bodyOf(response)) {
+    size += part.byteLength;
+    if (size > MAX_DOCUMENT_BYTES) throw new Fault("payloadTooLarge", `${response.url} answers more than a document`);
+    parts.push(part);
+  }
+  return Buffer.concat(parts);
+}
+
+/** The JSON object of a small document. @throws Fault invalidData */
+export async function jsonOf(response: Response): Promise<Record<string, unknown>> {
+  return parseObject(await documentOf(response), response.url);
+}
+
+/** @throws Fault invalidData */
+export function parseObject(bytes: Uint8Array, where: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(Buffer.from(bytes).toString("utf8"));
+    if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+  } catch {
+    // said below, as for any other wrong document
+  }
+  throw new Fault("invalidData", `${where} is no JSON object`);
+}
+
+/** Body of an answer as it comes. */
+export async function* bodyOf(response: Response): AsyncGenerator<Uint8Array> {
+  if (response.body === null) return;
+  for await (const chunk of response.body) yield chunk as Uint8Array;
+}

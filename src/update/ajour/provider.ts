@@ -1,0 +1,252 @@
+/**
+ * Campaigns over devices that speak drogue-ajour. A device asks and is answered, so each call sets a gate and waits for the reports that
+ * show it was passed: `prepare` fills the device's spare memory, `execute` lets it swap, and only `commit` tells it to mark the new
+ * software good. Until then the new software runs on trial and the device falls back by itself at its next restart.
+ */
+import { Fault } from "#core/errors.ts";
+import type { Clock } from "#core/time.ts";
+import type { Artifact, TargetFacts, UpdateJob, UpdateProvider } from "../software/provider.ts";
+import type { Assignment, Assignments } from "./assignments.ts";
+import type { Desk, Report } from "./desk.ts";
+import type { Images } from "./images.ts";
+import { type Image, offsetOf, sameVersion, versionText } from "./next.ts";
+
+export interface AjourProviderOptions {
+  readonly desk: Desk;
+  readonly assignments: Assignments;
+  readonly images: Images;
+  readonly clock: Clock;
+  /** The image of a version that a device runs by configuration; undefined when it is not kept. */
+  readonly configured: (device: string) => Image | undefined;
+  /** Component id, lower case → key of its device. */
+  readonly devices: Readonly<Record<string, string>>;
+  /** A device silent for longer cannot be reached; shorter on trial, where it reports all the time. */
+  readonly offlineMs: number;
+  readonly trialSilenceMs: number;
+  /** Tries of a device to take an image that it then dropped again. */
+  readonly maxRefusals: number;
+  /** Images that nobody names any more may go. */
+  readonly collect: () => Promise<void>;
+}
+
+export class AjourProvider implements UpdateProvider {
+  readonly kind = "ajour";
+  readonly #options: AjourProviderOptions;
+
+  constructor(options: AjourProviderOptions) {
+    this.#options = options;
+  }
+
+  async describe(component: string): Promise<TargetFacts> {
+    const device = this.#deviceOf(component);
+    const { status } = this.#heard(device);
+    return {
+      serial: device,
+      version: versionText(status.version),
+      supportsRollback: this.#running(device, status.version) !== undefined,
+      supportsTrial: true,
+    };
+  }
+
+  /** Keeps the image beside what the device has now, and waits until the device has received all of it. */
+  async prepare(job: UpdateJob): Promise<void> {
+    const device = this.#deviceOf(job.component);
+    const artifact = requireArtifact(job);
+    const before = this.#options.assignments.get(device);
+    try {
+      const assignment = before?.job === jobKey(job) ? before : await this.#stage(job, device, artifact, before);
+      await this.#until(job, device, (report) => downloaded(report, assignment.image, job));
+    } catch (error) {
+      if (before?.job !== jobKey(job)) await this.#restore(device, before);
+      throw error;
+    }
+  }
+
+  /** Lets the device swap and waits until it reports the new version. */
+  async execute(job: UpdateJob): Promise<void> {
+    const device = this.#deviceOf(job.component);
+    const assignment = this.#assigned(job, device);
+    await this.#options.assignments.set(device, { ...assignment, gate: "trial", released: true });
+    let refusals = 0;
+    let told = false;
+    await this.#until(job, device, ({ status, answer }) => {
+      if (sameVersion(status.version, assignment.image.version)) return true;
+      if (told && answer === "write" && ++refusals >= this.#options.maxRefusals) {
+        throw new Fault("conflict", `The device did not take version ${versionText(assignment.image.version)}`);
+      }
+      told = answer === "swap";
+      job.progress({ percent: told ? 50 : 0, step: told ? "swap" : "transfer" });
+      return false;
+    });
+  }
+
+  async verify(job: UpdateJob): Promise<void> {
+    const device = this.#deviceOf(job.component);
+    const { image } = this.#assigned(job, device);
+    const { version } = this.#heard(device, this.#options.trialSilenceMs).status;
+    if (sameVersion(version, image.version)) return;
+    throw new Fault("conflict", `The device runs version ${versionText(version)}`);
+  }
+
+  /** Resolves when the device was told to mark the new software good. */
+  async commit(job: UpdateJob): Promise<void> {
+    const device = this.#deviceOf(job.component);
+    const assignment = this.#assigned(job, device);
+    await this.#options.assignments.set(device, { ...assignment, gate: "open" });
+    await this.#until(job, device, ({ status, answer }) => {
+      if (answer === "sync") return true;
+      if (answer === "wait") return false;
+      throw new Fault("conflict", `The device fell back to version ${versionText(status.version)}`);
+    });
+  }
+
+  async rollback(job: UpdateJob): Promise<void> {
+    const device = this.#deviceOf(job.component);
+    const assignment = this.#options.assignments.get(device);
+    if (assignment?.job !== jobKey(job)) return;
+    if (!assignment.released) {
+      await this.#leave(device, assignment.previous, job);
+      return;
+    }
+    const back = assignment.goingBack ? assignment : wayBack(assignment);
+    await this.#options.assignments.set(device, back);
+    const old = back.goingBack ? back.image : undefined;
+    await this.#until(job, device, ({ status: { version } }) =>
+      old === undefined ? !sameVersion(version, back.image.version) : sameVersion(version, old.version),
+    );
+    await this.#leave(device, old, job);
+  }
+
+  async close(job: UpdateJob): Promise<void> {
+    const device = this.#deviceOf(job.component);
+    const { image } = this.#assigned(job, device);
+    await this.#leave(device, image, job);
+  }
+
+  async #stage(
+    job: UpdateJob,
+    device: string,
+    artifact: Artifact,
+    before: Assignment | undefined,
+  ): Promise<Assignment> {
+    const { images, assignments } = this.#options;
+    const { name, sha256 } = artifact;
+    const sizeBytes = await images.put({ name, sha256, chunks: stoppable(artifact.read(), job.signal) });
+    const running = this.#running(device, this.#heard(device).status.version, before);
+    const image = { version: Buffer.from(versionOf(job)), sizeBytes, sha256 };
+    const assignment = { ...NEW, job: jobKey(job), gate: "download", image, previous: running } as const;
+    await assignments.set(device, assignment);
+    return assignment;
+  }
+
+  /** What the device keeps after a campaign; nothing: configuration decides again. */
+  async #leave(device: string, image: Image | undefined, job: UpdateJob): Promise<void> {
+    const { assignments, collect } = this.#options;
+    if (image === undefined) await assignments.remove(device);
+    else await assignments.set(device, { ...NEW, job: jobKey(job), gate: "open", image });
+    await collect();
+  }
+
+  async #restore(device: string, before: Assignment | undefined): Promise<void> {
+    if (before === undefined) await this.#options.assignments.remove(device);
+    else await this.#options.assignments.set(device, before);
+  }
+
+  /** The kept image of the version a device runs. */
+  #running(device: string, version: Uint8Array, assignment = this.#options.assignments.get(device)): Image | undefined {
+    const known = [assignment?.image, assignment?.previous, this.#options.configured(device)];
+    return known.find((image) => {
+      if (image === undefined || !sameVersion(image.version, version)) return false;
+      return this.#options.images.sizeOf(image.sha256) !== undefined;
+    });
+  }
+
+  #assigned(job: UpdateJob, device: string): Assignment {
+    const assignment = this.#options.assignments.get(device);
+    if (assignment?.job === jobKey(job)) return assignment;
+    throw new Fault("conflict", `Device ${device} was not prepared for update ${job.campaign}`);
+  }
+
+  #deviceOf(component: string): string {
+    const device = this.#options.devices[component];
+    if (device === undefined) throw new Fault("misconfigured", `No device is named for component ${component}`);
+    return device;
+  }
+
+  #heard(device: string, patienceMs = this.#options.offlineMs): Report {
+    const report = this.#options.desk.last(device);
+    const silentMs = report === undefined ? Number.POSITIVE_INFINITY : this.#options.clock.now() - report.atMs;
+    if (report === undefined || silentMs > patienceMs) {
+      throw new Fault("notResponding", `Device ${device} has not reported`);
+    }
+    return report;
+  }
+
+  /** Resolves at the first report from now on that `passed` accepts; rejects when it throws or the job is stopped. */
+  #until(job: UpdateJob, device: string, passed: (report: Report) => boolean): Promise<void> {
+    const { signal } = job;
+    return new Promise((resolve, reject) => {
+      const settle = (finish: () => void): void => {
+        stop();
+        signal.removeEventListener("abort", onAbort);
+        finish();
+      };
+      const onAbort = (): void => settle(() => reject(signal.reason));
+      const stop = this.#options.desk.listen(device, (report) => {
+        try {
+          if (passed(report)) settle(resolve);
+        } catch (error) {
+          settle(() => reject(error));
+        }
+      });
+      if (signal.aborted) onAbort();
+      else signal.addEventListener("abort", onAbort, { once: true });
+    });
+  }
+}
+
+const NEW = { released: false, goingBack: false } as const;
+
+/**
+ * The device asks for its old image as for any other. Where that is not kept, it is held until its own restart brings the old software
+ * back: it was never told to mark the new one good.
+ */
+function wayBack(assignment: Assignment): Assignment {
+  const { image, previous } = assignment;
+  if (previous === undefined) return { ...assignment, gate: "held" };
+  return { ...assignment, gate: "open", image: previous, previous: image, goingBack: true };
+}
+
+function downloaded({ status }: Report, image: Image, job: UpdateJob): boolean {
+  if (sameVersion(status.version, image.version)) return true;
+  const offset = offsetOf(status, image);
+  job.progress({ percent: Math.floor((100 * offset) / image.sizeBytes), step: "transfer" });
+  return offset === image.sizeBytes;
+}
+
+function requireArtifact({ artifact }: UpdateJob): Artifact {
+  if (artifact === undefined) throw new Fault("unprocessable", "An ajour device needs an image");
+  if (artifact.sizeBytes === 0 || artifact.sizeBytes > MAX_IMAGE_BYTES) {
+    throw new Fault("unprocessable", `The protocol carries images of 1 to ${MAX_IMAGE_BYTES} bytes`);
+  }
+  return artifact;
+}
+
+/** Offsets have 32 bits. */
+const MAX_IMAGE_BYTES = 0xffff_ffff;
+
+function versionOf({ toVersion }: UpdateJob): string {
+  if (toVersion === undefined) throw new Fault("unprocessable", "An ajour device needs the version of its image");
+  return toVersion;
+}
+
+function jobKey({ campaign, attempt }: UpdateJob): string {
+  return `${campaign}/${attempt}`;
+}
+
+async function* stoppable(chunks: AsyncIterable<Uint8Array>, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  for await (const chunk of chunks) {
+    signal.throwIfAborted();
+    yield chunk;
+  }
+}
