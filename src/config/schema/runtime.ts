@@ -1,6 +1,6 @@
 /** Sections of our own: processes and memory, store, tokens, software update. */
 import { atLeast, bool, choice, choiceList, optional, path, pattern, text, textList, u32, u64 } from "../leaf.ts";
-import { section } from "../node.ts";
+import { mapOf, section } from "../node.ts";
 
 const GIB = 1_073_741_824;
 const MIB = 1_048_576;
@@ -89,6 +89,32 @@ export const SECURITY = section("Tokens and rights.", {
   ),
 });
 
+const TARGET = section("A target of updates.", {
+  provider: text("slot", "`slot`, `command`, `uds-flash`, `sovd-secondary`, or the kind of the module in `provider`."),
+  hardware_id: optional(text("", "Hardware id that its images must name.", { example: "body-mcu-r3" })),
+  serial: optional(text("", "Serial number.", { example: "ECU-S-00042" })),
+  timeout_ms: atLeast(100, 600_000, "Longest run of one program."),
+  folder: optional(path("", "`slot`, `command`: folder of its own.", { example: "/var/lib/app" })),
+  activate: textList([], "`slot`: program and arguments to run after the switch."),
+  health: textList([], "`slot`: program and arguments that end with 0 when the new software is well."),
+  trial_starts: u32(1, "`slot`: starts of this program that a trial survives."),
+  recipe: optional(path("", "`uds-flash`: TOML file of the flash sequence.", { example: "recipes/body.toml" })),
+  key_module: optional(path("", "`uds-flash`: ES module that makes the key of a seed.", { example: "./body-key.mjs" })),
+  url: optional(
+    text("", "`sovd-secondary`: base path of the other server.", { example: "http://10.2.1.2:20002/api/v1" }),
+  ),
+  remote_component: optional(text("", "`sovd-secondary`: name of the component there.", { example: "compute" })),
+  prepare: textList(
+    [],
+    "`command`: program and arguments; `{file}`, `{version}`, `{previous}`, `{component}` are filled.",
+  ),
+  execute: textList([], "`command`: the same, to install."),
+  verify: textList([], "`command`: the same, to check."),
+  commit: textList([], "`command`: the same, to keep it."),
+  rollback: textList([], "`command`: the same, to go back."),
+  version: textList([], "`command`: the same; writes the installed version to its standard output."),
+});
+
 export const UPDATE = section("Software update (`/updates`) and retrieval of databases.", {
   enabled: bool(true, "Whether `/updates` exists."),
   role: choice(
@@ -125,4 +151,38 @@ export const UPDATE = section("Software update (`/updates`) and retrieval of dat
   ),
   health_timeout_ms: u64(60_000, "Time in which an update must prove healthy before it is rolled back."),
   status_interval_ms: atLeast(10, 1_000, "Period of progress questions to secondaries."),
+  component: text("", "Name of this node among the components; empty: it is none.", { example: "compute_primary" }),
+  serial: text("", "Serial number of this node.", { example: "ECU-P-00007" }),
+  repository: optional(
+    text("", "Base URL of the update server: `{id}/manifest.json` and the images it names.", {
+      example: "https://updates.example/vehicle",
+    }),
+  ),
+  token: optional(text("", "Token for the secondaries.", { secret: true, example: "…" })),
+  tls_ca: optional(path("", "PEM file of the CA of the secondaries.", { example: "vehicle-ca.pem" })),
+  tls_certificate: optional(path("", "PEM file of our certificate for them.", { example: "primary.pem" })),
+  tls_key: optional(path("", "PEM file of its key.", { example: "primary-key.pem" })),
+  targets: mapOf("component", "Who installs on a component.", TARGET),
+  soak_ms: u64(10_000, "Time for which a target must be healthy without a break before the verdict."),
+  health_interval_ms: atLeast(10, 1_000, "Period of the health check."),
+  health_min_polls: atLeast(1, 3, "Clean answers in a row that a health check needs at least."),
+  health_max_faults: u32(0, "New faults of a target that are let pass."),
+  health_max_severity: u32(0, "Faults of a greater number (1 is worst) do not count; 0: all count."),
+  prepare_timeout_ms: atLeast(100, 3_600_000, "Longest preparation of a campaign."),
+  execute_timeout_ms: atLeast(100, 3_600_000, "Longest time from execute to the verdict."),
+  commit_timeout_ms: atLeast(100, 300_000, "How long a silent target is asked to commit before all go back."),
+  rollback_timeout_ms: atLeast(100, 3_600_000, "How long a target may take to go back before it needs service."),
+  verdict_timeout_ms: atLeast(
+    100,
+    7_200_000,
+    "Time after which a secondary without a verdict goes back by itself; well above `execute_timeout_ms` of the primary.",
+  ),
+  retry_ms: atLeast(10, 1_000, "Pause before a silent target is asked again; it doubles up to 32 times as much."),
+  service_retry_ms: atLeast(100, 60_000, "Pause before a target that could not go back is tried again."),
+  max_parallel: atLeast(1, 4, "Targets that prepare, or execute, at the same time."),
+  max_restarts: u32(2, "Restarts of the program in the middle of an execution before it is given up."),
+  max_packages: atLeast(1, 1_000, "Packages that may be registered."),
+  max_files: atLeast(1, 10_000, "Files of bulk data."),
+  max_status_subscribers: atLeast(1, 64, "Clients that follow a status by server-sent events."),
+  max_audit_records: atLeast(100, 10_000, "Records of the audit chain that are kept; older ones leave an anchor."),
 });

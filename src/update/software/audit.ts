@@ -25,7 +25,7 @@ export interface AuditEntry {
   readonly sha256Before?: string;
   readonly sha256After?: string;
   /** State after the event: the record is the write-ahead log of the campaign as well. */
-  readonly state?: CampaignRecord;
+  readonly state?: Omit<CampaignRecord, "package"> & Partial<Pick<CampaignRecord, "package">>;
 }
 
 export interface AuditRecord extends AuditEntry {

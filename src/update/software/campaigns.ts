@@ -5,7 +5,7 @@
 import { Fault, toFaultData } from "#core/errors.ts";
 import type { Clock, TimerHandle } from "#core/time.ts";
 import type { AuditEntry } from "./audit.ts";
-import type { Journal } from "./journal.ts";
+import { type Journal, REGISTERED } from "./journal.ts";
 import { type Action, accepts, next, plan, startable } from "./next.ts";
 import { type ProviderProgress, UNREACHABLE } from "./provider.ts";
 import {
@@ -104,7 +104,7 @@ export class Campaigns {
       if (known !== undefined && (!IDLE_STATES.has(known.state) || known.thenExecute)) {
         throw new Fault("updateInProgress", `Update ${record.id} is ${known.state}`);
       }
-      const entry = { actor, campaign: record.id, event: "registered", to: record.state, result: "ok" };
+      const entry = { actor, campaign: record.id, event: REGISTERED, to: record.state, result: "ok" };
       const written = await journal.transition(entry, { ...record, attempt: known?.attempt ?? 0 });
       this.#options.onChange(record.id);
       return written;

@@ -21,6 +21,8 @@ export const BUCKETS = {
   notes: "update-notes",
   floors: "update-floors",
 } as const;
+/** The event whose record carries the package. */
+export const REGISTERED = "registered";
 const ANCHOR_KEY = "anchor";
 const SEQ_DIGITS = 12;
 /** Pruning goes in steps, so that it is not done at each record. */
@@ -63,8 +65,10 @@ export class Journal {
     }
     const { seq, hash, state } = this.#readRecord(last);
     this.#head = { seq, hash };
-    if (state === undefined || (this.#campaigns.get(state.id)?.auditSeq ?? 0) >= state.auditSeq) return;
-    await this.#store(state);
+    if (state === undefined) return;
+    const known = this.#campaigns.get(state.id);
+    if ((known?.auditSeq ?? 0) >= state.auditSeq) return;
+    await this.#store({ ...state, package: state.package ?? known?.package ?? {} });
   }
 
   /** Where the chain ends. */
@@ -84,7 +88,9 @@ export class Journal {
   transition(entry: Omit<AuditEntry, "state">, state: CampaignRecord): Promise<CampaignRecord> {
     return this.#inTurn(async () => {
       const written: CampaignRecord = { ...state, auditSeq: this.#head.seq + 1 };
-      await this.#append({ ...entry, state: written });
+      const { package: _, ...bare } = written;
+      // the package does not change: it stands in the record of its registration and in the campaign's key
+      await this.#append({ ...entry, state: entry.event === REGISTERED ? written : bare });
       await this.#store(written);
       return written;
     });

@@ -40,6 +40,8 @@ export interface UpdatesOptions {
   readonly describeTimeoutMs: number;
 }
 
+const MAX_PACKAGE_CHARACTERS = 256 * 1024;
+
 export interface ListFilter {
   readonly origin?: string | undefined;
   readonly targetVersion?: string | undefined;
@@ -79,6 +81,9 @@ export class Updates {
         "badRequest",
         `${first?.instancePath ?? ""} ${first?.message ?? "The package is not one"}`.trim(),
       );
+    }
+    if (JSON.stringify(body).length > MAX_PACKAGE_CHARACTERS) {
+      throw new Fault("payloadTooLarge", `A package has at most ${MAX_PACKAGE_CHARACTERS} characters`);
     }
     const update = readPackage(body);
     const { journal, campaigns, role, maxPackages } = this.#options;

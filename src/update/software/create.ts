@@ -1,0 +1,311 @@
+/** Puts the parts of the software update together, as the configuration says. */
+import { resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import type { Config } from "#config/types.ts";
+import { Fault } from "#core/errors.ts";
+import type { Clock } from "#core/time.ts";
+import type { Fleet } from "#fleet/api.ts";
+import type { Persistence } from "#store/persistence.ts";
+import type { Storage } from "#store/storage.ts";
+import { Bulk } from "./bulk.ts";
+import { createCalls } from "./calls.ts";
+import { Campaigns } from "./campaigns.ts";
+import { Discovery } from "./discovery.ts";
+import { Journal } from "./journal.ts";
+import { holds } from "./preconditions.ts";
+import type { CreateProvider, UpdateProvider } from "./provider.ts";
+import { CommandProvider, type CommandTarget } from "./providers/command.ts";
+import { runCommand } from "./providers/command-runner.ts";
+import { SlotProvider, type SlotTarget } from "./providers/slot.ts";
+import { type SecondaryTarget, SovdSecondaryProvider } from "./providers/sovd-secondary.ts";
+import { type KeyOfSeed, UdsFlashProvider, type UdsTarget } from "./providers/uds-flash.ts";
+import { readRecipe } from "./providers/uds-recipe.ts";
+import { Staging } from "./staging.ts";
+import { readTrustedKeys } from "./trust.ts";
+import { Updates } from "./updates.ts";
+
+type UpdateConfig = Config["update"];
+type TargetConfig = UpdateConfig["targets"][string];
+type Log = (level: "info" | "warn" | "error", message: string, fields: Readonly<Record<string, unknown>>) => void;
+
+export interface SoftwareParts {
+  readonly config: Config;
+  readonly fleet: Fleet;
+  readonly clock: Clock;
+  readonly persistence: Persistence;
+  /** The `bulk` environment. */
+  readonly storage: Storage;
+  readonly log: Log;
+  /** A backend of its own kinds, beside those built in: kind → how it is made. */
+  readonly more?: Readonly<Record<string, CreateProvider>>;
+  /** Holds an ECU for a flash. */
+  readonly hold?: (component: string, campaign: string) => Promise<() => void>;
+}
+
+export interface Software {
+  readonly updates: Updates;
+  readonly bulk: Bulk;
+  readonly campaigns: Campaigns;
+  /** Goes on with what a former process left; the vehicle is up. */
+  resume(): Promise<void>;
+  close(): Promise<void>;
+}
+
+const DESCRIBE_TIMEOUT_MS = 10_000;
+const ROLLBACK_TRIES = 3;
+
+/** Opens the journal and makes the providers. Nothing moves before `resume`. @throws Fault invalidConfig */
+export async function createSoftware(parts: SoftwareParts): Promise<Software> {
+  const { config, fleet, clock, log } = parts;
+  const { update } = config;
+  const nowMs = Date.now;
+  const bulk = new Bulk({
+    storage: parts.storage,
+    maxBytes: config.store.max_upload_bytes,
+    maxFiles: update.max_files,
+  });
+  const journal = new Journal({
+    persistence: parts.persistence,
+    nowMs,
+    maxRecords: update.max_audit_records,
+    onHead: ({ seq, hash }) => log("info", "audit head", { seq, hash }),
+  });
+  await journal.open();
+  const discovery = new Discovery({
+    urls: update.secondaries,
+    token: update.token,
+    log: (message, fields) => log("warn", message, fields),
+  });
+  const providers = await createProviders(parts, bulk, discovery);
+  const providerOf = (component: string): UpdateProvider | undefined =>
+    providers.byComponent.get(component) ??
+    (discovery.targetOf(component) === undefined ? undefined : providers.secondary);
+  const staging = new Staging({ bulk, repository: update.repository, timeoutMs: config.http.request_timeout_ms });
+  const calls = createCalls({
+    journal,
+    bulk,
+    staging,
+    clock,
+    nowMs,
+    gate: {
+      bootTimeoutMs: update.health_timeout_ms,
+      intervalMs: update.health_interval_ms,
+      soakMs: update.soak_ms,
+      minPolls: update.health_min_polls,
+      maxFaults: update.health_max_faults,
+      maxSeverity: update.health_max_severity,
+    },
+    verify: update.verify,
+    keys: readTrustedKeys(update.trusted_keys),
+    allowDowngrade: update.allow_downgrade,
+    providerOf,
+    holds: (condition, signal) => holds(fleet, condition, signal),
+    log: (message, fields) => log("info", message, fields),
+  });
+  const campaigns = new Campaigns({
+    journal,
+    calls,
+    clock,
+    nowMs,
+    limits: {
+      prepareMs: update.prepare_timeout_ms,
+      executeMs: update.execute_timeout_ms,
+      commitMs: update.commit_timeout_ms,
+      rollbackMs: update.rollback_timeout_ms,
+      maxRestarts: update.max_restarts,
+      maxParallel: update.max_parallel,
+    },
+    retryMs: update.retry_ms,
+    serviceRetryMs: update.service_retry_ms,
+    rollbackTries: ROLLBACK_TRIES,
+    onChange: (id) => updates.changed(id),
+    onAlarm: ({ id }, stuck) => {
+      updates.alarm(id, stuck);
+      if (stuck.length > 0) log("error", "components need service", { update: id, components: stuck });
+    },
+    onProblem: (problem, where) => log("warn", "a step of an update failed", { error: problem, where }),
+  });
+  const own = ownComponents(update);
+  const updates: Updates = new Updates({
+    journal,
+    campaigns,
+    bulk,
+    staging,
+    role: update.role,
+    ownComponents: own,
+    implicitPrepare: update.implicit_prepare,
+    maxPackages: update.max_packages,
+    maxSubscribers: update.max_status_subscribers,
+    providerOf,
+    knows: (component) =>
+      own.includes(component) || fleet.ecu(component) !== undefined || providerOf(component) !== undefined,
+    discover: (signal) => discovery.refresh(signal),
+    describeTimeoutMs: DESCRIBE_TIMEOUT_MS,
+  });
+  return {
+    updates,
+    bulk,
+    campaigns,
+    async resume() {
+      for (const provider of providers.all) await provider.boot?.();
+      if (update.secondaries.length > 0) await discovery.refresh(AbortSignal.timeout(DESCRIBE_TIMEOUT_MS));
+      await campaigns.resume();
+    },
+    async close() {
+      await campaigns.stop();
+      for (const provider of providers.all) await provider.dispose?.();
+    },
+  };
+}
+
+/** Components that this node stands for: itself, and what it installs on without talking to an ECU or another node. */
+function ownComponents({ component, targets }: UpdateConfig): readonly string[] {
+  const elsewhere = new Set(["uds-flash", "sovd-secondary"]);
+  const local = Object.entries(targets).filter(([, { provider }]) => !elsewhere.has(provider));
+  const names = [...(component === "" ? [] : [component]), ...local.map(([name]) => name)];
+  return [...new Set(names.map((name) => name.toLowerCase()))];
+}
+
+interface Providers {
+  readonly all: readonly UpdateProvider[];
+  readonly byComponent: ReadonlyMap<string, UpdateProvider>;
+  readonly secondary: UpdateProvider;
+}
+
+type Targets = Readonly<Record<string, TargetConfig>>;
+
+async function createProviders(parts: SoftwareParts, bulk: Bulk, discovery: Discovery): Promise<Providers> {
+  const { config, fleet, clock, hold, log } = parts;
+  const { update } = config;
+  const targets: Targets = Object.fromEntries(
+    Object.entries(update.targets).map(([component, target]) => [component.toLowerCase(), target]),
+  );
+  const of = (kind: string) =>
+    Object.fromEntries(Object.entries(targets).filter(([, { provider }]) => provider === kind));
+  const relayed = mapValues(of("sovd-secondary"), secondaryTarget);
+  const secondary = new SovdSecondaryProvider({
+    targetOf: (component) => relayed[component] ?? discovery.targetOf(component),
+    clock,
+    token: update.token,
+    tls: tlsOf(update),
+    timeoutMs: config.http.request_timeout_ms,
+    pollMs: update.status_interval_ms,
+    watchdogMs: update.verdict_timeout_ms,
+  });
+  const udsTargets: Record<string, UdsTarget> = {};
+  for (const [component, target] of Object.entries(of("uds-flash"))) {
+    udsTargets[component] = await udsTarget(component, target);
+  }
+  const builtIn: UpdateProvider[] = [
+    secondary,
+    new SlotProvider(mapValues(of("slot"), slotTarget(update)), runCommand),
+    new CommandProvider(mapValues(of("command"), commandTarget), runCommand),
+    new UdsFlashProvider({ targets: udsTargets, fleet, bulk, clock, ...(hold === undefined ? {} : { hold }) }),
+  ];
+  const all = [...builtIn, ...(await furtherProviders(parts, of, new Set(builtIn.map(({ kind }) => kind))))];
+  const byKind = new Map(all.map((provider) => [provider.kind, provider]));
+  const byComponent = new Map<string, UpdateProvider>();
+  for (const [component, { provider: kind }] of Object.entries(targets)) {
+    const provider = byKind.get(kind);
+    if (provider === undefined)
+      throw new Fault("invalidConfig", `update.targets.${component}: unknown provider ${kind}`);
+    byComponent.set(component, provider);
+  }
+  log("info", "update targets", {
+    targets: Object.fromEntries([...byComponent].map(([name, { kind }]) => [name, kind])),
+  });
+  return { all, byComponent, secondary };
+}
+
+/** The kinds the program adds, and the one of the configured module. */
+async function furtherProviders(
+  { config, log, more = {} }: SoftwareParts,
+  of: (kind: string) => Targets,
+  known: ReadonlySet<string>,
+): Promise<UpdateProvider[]> {
+  const contextOf = (targets: Targets) => ({
+    targets,
+    log: (message: string, fields: Readonly<Record<string, unknown>> = {}) => log("info", message, fields),
+  });
+  const made = await Promise.all(Object.entries(more).map(([kind, create]) => create(contextOf(of(kind)))));
+  const { provider: file, targets } = config.update;
+  if (file === undefined) return made;
+  const taken = new Set([...known, ...Object.keys(more)]);
+  const rest = Object.fromEntries(Object.entries(targets).filter(([, { provider }]) => !taken.has(provider)));
+  return [...made, await (await load<CreateProvider>("update.provider", file))(contextOf(rest))];
+}
+
+function secondaryTarget(target: TargetConfig, component: string): SecondaryTarget {
+  const url = required(target.url, component, "url").replace(/\/+$/, "");
+  return { url, component: target.remote_component ?? component };
+}
+
+const slotTarget =
+  (update: UpdateConfig) =>
+  (target: TargetConfig, component: string): SlotTarget => ({
+    folder: required(target.folder, component, "folder"),
+    activate: target.activate,
+    health: target.health,
+    timeoutMs: target.timeout_ms,
+    trialStarts: target.trial_starts,
+    ...identity(target, component, update),
+  });
+
+function commandTarget(target: TargetConfig, component: string): CommandTarget {
+  const { prepare, execute, verify, commit, rollback, version } = target;
+  return {
+    folder: required(target.folder, component, "folder"),
+    commands: { prepare, execute, verify, commit, rollback, version },
+    timeoutMs: target.timeout_ms,
+    hardwareId: target.hardware_id,
+    serial: target.serial,
+  };
+}
+
+async function udsTarget(component: string, target: TargetConfig): Promise<UdsTarget> {
+  return {
+    recipe: readRecipe(required(target.recipe, component, "recipe")),
+    keyOfSeed:
+      target.key_module === undefined
+        ? undefined
+        : await load<KeyOfSeed>(`update.targets.${component}.key_module`, target.key_module),
+    hardwareId: target.hardware_id,
+    serial: target.serial,
+  };
+}
+
+/** The node's own hardware id and serial stand for its own component. */
+function identity(target: TargetConfig, component: string, update: UpdateConfig) {
+  const own = component === update.component.toLowerCase();
+  const text = (value: string | undefined, ofNode: string) => value ?? (own && ofNode !== "" ? ofNode : undefined);
+  return { hardwareId: text(target.hardware_id, update.hardware_id), serial: text(target.serial, update.serial) };
+}
+
+function tlsOf({ tls_ca: ca, tls_certificate: cert, tls_key: key }: UpdateConfig) {
+  if (ca === undefined && cert === undefined) return undefined;
+  return {
+    ...(ca === undefined ? {} : { ca }),
+    ...(cert === undefined ? {} : { cert }),
+    ...(key === undefined ? {} : { key }),
+  };
+}
+
+function required(value: string | undefined, component: string, key: string): string {
+  if (value === undefined) throw new Fault("invalidConfig", `update.targets.${component}.${key} is missing`);
+  return value;
+}
+
+async function load<T>(key: string, file: string): Promise<T> {
+  let made: unknown;
+  try {
+    made = ((await import(pathToFileURL(resolve(file)).href)) as { default?: unknown }).default;
+  } catch (error) {
+    throw new Fault("invalidConfig", `${key}: ${file} does not load: ${(error as Error).message}`, undefined, error);
+  }
+  if (typeof made !== "function") throw new Fault("invalidConfig", `${key}: ${file} has no function as default export`);
+  return made as T;
+}
+
+function mapValues<T, U>(of: Readonly<Record<string, T>>, make: (value: T, key: string) => U): Record<string, U> {
+  return Object.fromEntries(Object.entries(of).map(([key, value]) => [key, make(value, key)]));
+}

@@ -1,0 +1,31 @@
+/** Conditions of a package, read as data of ECUs: speed, voltage, ignition. What cannot be read does not hold. */
+import type { Fleet } from "#fleet/api.ts";
+import type { Precondition } from "./package.ts";
+
+/** Whether a condition holds now. */
+export async function holds(fleet: Fleet, condition: Precondition, signal: AbortSignal): Promise<boolean> {
+  const ecu = fleet.ecu(condition.component);
+  if (ecu === undefined) return false;
+  const args = { service: condition.data, id: condition.data, resource: "data", accept: "json" } as const;
+  const { body } = await fleet.call(ecu.name, "dataRead", args, { signal });
+  const answer: unknown = JSON.parse(Buffer.from(body ?? []).toString() || "null");
+  return matches(valueAt(answer, condition.pointer ?? "/data"), condition);
+}
+
+/** RFC 6901. */
+export function valueAt(value: unknown, pointer: string): unknown {
+  let at = value;
+  for (const part of pointer.split("/").slice(1)) {
+    if (at === null || typeof at !== "object") return undefined;
+    at = (at as Record<string, unknown>)[part.replaceAll("~1", "/").replaceAll("~0", "~")];
+  }
+  return at;
+}
+
+export function matches(value: unknown, { min, max, equals }: Precondition): boolean {
+  if (equals !== undefined && value !== equals) return false;
+  if (min === undefined && max === undefined) return equals !== undefined || value === true;
+  const number = typeof value === "string" ? Number.parseFloat(value) : value;
+  if (typeof number !== "number" || Number.isNaN(number)) return false;
+  return (min === undefined || number >= min) && (max === undefined || number <= max);
+}
