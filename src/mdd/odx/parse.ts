@@ -47,7 +47,8 @@ interface Parsing {
   /** Line on which the tag under way began. */
   tagLine: number;
   lastEvent: number;
-  container: Scope | undefined;
+  readonly document: Scope;
+  hasCategory: boolean;
 }
 
 /**
@@ -66,11 +67,19 @@ export function parseOdx(file: string, bytes: Uint8Array, context: ParseContext)
     skipped: 0,
     tagLine: 1,
     lastEvent: 0,
-    container: undefined,
+    document: createScope(file),
+    hasCategory: false,
   };
   listen(parsing);
   feed(parsing, bytes);
-  return parsing.container;
+  return parsing.hasCategory ? parsing.document : undefined;
+}
+
+/** A scope whose element is still to be opened. */
+function createScope(file: string, container?: Scope): Scope {
+  const scope = { file, name: "", layers: [], ids: new Map() } as unknown as Scope;
+  scope.container = container ?? scope;
+  return scope;
 }
 
 function wrong(file: string, line: number, message: string): Fault {
@@ -181,7 +190,7 @@ function openElement(
   depth: number,
 ): OpenElement {
   const parent = parsing.open.at(-1);
-  const scope = scopeOf(parsing, tag, depth) ?? parent?.scope ?? (undefined as unknown as Scope);
+  const scope = openScope(parsing, tag, depth) ?? parent?.scope ?? parsing.document;
   const element: OpenElement = {
     tag: shared(parsing.context.strings, tag),
     attributes: keptAttributes(parsing.context, attributes),
@@ -190,29 +199,26 @@ function openElement(
     line: parsing.tagLine,
     scope,
   };
-  if (scope !== undefined && scope !== parent?.scope) scope.root = element;
+  if (depth === 1 || scope !== parent?.scope) scope.root = element;
   if (parent !== undefined && depth > 1) {
     if (parent.children === NO_CHILDREN) parent.children = [element];
     else (parent.children as OdxElement[]).push(element);
   }
-  if (scope !== undefined && element.attributes.ID !== undefined) register(parsing, element, element.attributes.ID);
+  if (element.attributes.ID !== undefined) register(parsing, element, element.attributes.ID);
   return element;
 }
 
-/** The new scope that this tag opens. */
-function scopeOf(parsing: Parsing, tag: string, depth: number): Scope | undefined {
-  const { file, container } = parsing;
-  const common = { file, name: "", layers: [], ids: new Map(), root: undefined as unknown as OdxElement };
+/** The scope that this tag opens: a category the document's, a diag layer one of its own. */
+function openScope(parsing: Parsing, tag: string, depth: number): Scope | undefined {
+  const { file, document } = parsing;
   if (depth === 1) {
-    if (container !== undefined) throw wrongHere(parsing, "a second category in one file");
-    const scope = { ...common, container: undefined as unknown as Scope };
-    scope.container = scope;
-    parsing.container = scope;
-    return scope;
+    if (parsing.hasCategory) throw wrongHere(parsing, "a second category in one file");
+    parsing.hasCategory = true;
+    return document;
   }
-  if (depth !== 3 || !LAYER_TAGS.has(tag) || container === undefined) return undefined;
-  const scope = { ...common, container };
-  container.layers.push(scope);
+  if (depth !== 3 || !LAYER_TAGS.has(tag)) return undefined;
+  const scope = createScope(file, document);
+  document.layers.push(scope);
   return scope;
 }
 
