@@ -27,6 +27,7 @@ interface Flags {
   readonly report?: string;
   readonly selftest?: boolean;
   readonly gateways: number;
+  readonly workers: number;
   readonly serverNodeArgs?: string;
 }
 
@@ -52,6 +53,7 @@ export function register(program: Command): void {
     .option("--report <file>", "writes a report as HTML")
     .option("--selftest", "simulated vehicle, this server, and the bare peers it is held against")
     .option("--gateways <n>", "gateways of the self-test's vehicle", positive, 5)
+    .option("--workers <n>", "shards of the self-test's server; 0: its default", Number, 0)
     .addOption(new Option("--server-node-args <args>", "options of Node for the self-test's server").hideHelp())
     .action((url: string | undefined, flags: Flags) => {
       if (flags.selftest === true) return selfTest(flags);
@@ -85,7 +87,7 @@ function contenderOf({ url, address }: Target, { requests }: Work): Contender {
 
 async function selfTest(flags: Flags): Promise<void> {
   const nodeArgs = flags.serverNodeArgs === undefined ? [] : flags.serverNodeArgs.split(" ");
-  const lab = await startLab({ gateways: flags.gateways, nodeArgs });
+  const lab = await startLab({ gateways: flags.gateways, workers: flags.workers, nodeArgs });
   try {
     const results = await runSelfTest(lab, optionsOf(flags));
     for (const { comparison, measurements, verdicts } of results) {

@@ -13,7 +13,7 @@ import { serviceIndex } from "#mdd/query/service-index.ts";
 import { chooseScope, chooseService, isResponse, serviceOfMessage } from "#mdd/tools/choose.ts";
 import { inFile, type LoadedMdd } from "#mdd/tools/load.ts";
 import { nrcText } from "#uds/nrc.ts";
-import { addLimits, type LimitFlags, openMdd, parseJson } from "./mdd-files.ts";
+import { addLimits, type LimitFlags, parseJson, withMdd } from "./mdd-files.ts";
 import { jsonText, processTerminal, type Terminal } from "./mdd-terminal.ts";
 
 interface CodecFlags extends LimitFlags {
@@ -83,19 +83,20 @@ function planOf({ database, positions }: LoadedMdd, service: ServiceEntry, flags
 export async function decode(file: string, flags: DecodeFlags, terminal: Terminal = processTerminal()): Promise<void> {
   const message = hexBytes(flags.hex, "--hex");
   const request = flags.request === undefined ? undefined : hexBytes(flags.request, "--request");
-  const loaded = await openMdd(file, flags);
-  const scope = chooseScope(loaded.database, flags.variant);
-  const index = serviceIndex(loaded.database, scope);
-  const service =
-    flags.service === undefined ? serviceOfMessage(index, message, request) : chooseService(index, flags.service);
-  const plan = planOf(loaded, service, flags);
+  const { scope, service, plan } = await withMdd(file, flags, (loaded) => {
+    const scope = chooseScope(loaded.database, flags.variant);
+    const index = serviceIndex(loaded.database, scope);
+    const service =
+      flags.service === undefined ? serviceOfMessage(index, message, request) : chooseService(index, flags.service);
+    return { scope, service, plan: planOf(loaded, service, flags) };
+  });
   const { byteFormat } = flags;
   const decoded = isResponse(message)
     ? decodeResponse(plan, message, request, { byteFormat })
     : decodeRequest(plan, message, { byteFormat });
   const type = isResponse(message) ? `${decoded.type} response` : "request";
   terminal.out(jsonText({ service: service.shortName, variant: scope.name, type, ...shown(decoded) }));
-  if (decoded.failure !== undefined || !decoded.isMapped) process.exitCode = 1;
+  if (decoded.failure !== undefined || (!decoded.isMapped && decoded.nrc === undefined)) process.exitCode = 1;
 }
 
 function shown({ data, nrc, errors, notes, failure, isMapped, raw }: DecodedObject): Readonly<Record<string, unknown>> {
@@ -118,13 +119,12 @@ export async function encode(
 ): Promise<void> {
   if (json !== undefined && flags.raw !== undefined) throw new Fault("badRequest", "either parameters or --raw");
   const parameters = flags.raw === undefined ? objectOf(json) : hexBytes(flags.raw, "--raw");
-  const loaded = await openMdd(file, flags);
-  const index = serviceIndex(loaded.database, chooseScope(loaded.database, flags.variant));
-  const service = chooseService(index, flags.service);
-  const isStrict = flags.strict === true;
-  const bytes = await inFile(service.shortName, () =>
-    encodeRequest(planOf(loaded, service, flags), parameters, { isStrict, byteFormat: flags.byteFormat }),
-  );
+  const bytes = await withMdd(file, flags, (loaded) => {
+    const index = serviceIndex(loaded.database, chooseScope(loaded.database, flags.variant));
+    const service = chooseService(index, flags.service);
+    const call = { isStrict: flags.strict === true, byteFormat: flags.byteFormat };
+    return inFile(service.shortName, () => encodeRequest(planOf(loaded, service, flags), parameters, call));
+  });
   terminal.out(`${toHex(bytes, " ")}\n`);
 }
 

@@ -4,7 +4,7 @@ import { basename, dirname } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
 import { Fault } from "#core/errors.ts";
 import { type ContainerLimits, DEFAULT_LIMITS } from "#mdd/container/limits.ts";
-import { type LoadedMdd, type LoadOptions, loadMdd } from "#mdd/tools/load.ts";
+import { inFile, type LoadedMdd, type LoadOptions, loadMdd } from "#mdd/tools/load.ts";
 import { DEFAULT_VERIFY, type VerifyOptions } from "#mdd/verify/verify.ts";
 import { inflateLzma } from "#store/lzma.ts";
 
@@ -76,6 +76,16 @@ export function readInput(file: string, maxBytes = DEFAULT_LIMITS.maxFileBytes):
 /** Opens an MDD file. @throws Fault naming file and place */
 export function openMdd(file: string, flags: LimitFlags): Promise<LoadedMdd> {
   return loadMdd(readInput(file, flags.maxFileBytes), basename(file), loadOptions(flags));
+}
+
+/** Opens an MDD file and works on it; faults of both name the file. */
+export async function withMdd<T>(
+  file: string,
+  flags: LimitFlags,
+  work: (loaded: LoadedMdd) => T | Promise<T>,
+): Promise<T> {
+  const loaded = await openMdd(file, flags);
+  return inFile(basename(file), () => work(loaded));
 }
 
 /** JSON of a file or argument. @throws Fault invalidData naming `what` and the place */

@@ -2,13 +2,15 @@
 import { basename } from "node:path";
 import type { Command } from "commander";
 import { Fault } from "#core/errors.ts";
-import { functionalGroupsOf, variantsOf } from "#mdd/query/layers.ts";
+import type { Database } from "#mdd/query/database.ts";
+import { functionalGroupsOf, type Scope, variantsOf } from "#mdd/query/layers.ts";
 import { serviceIndex } from "#mdd/query/service-index.ts";
 import { chooseScope, chooseService } from "#mdd/tools/choose.ts";
 import { inspectMdd, type MddView, type ScopeView } from "#mdd/tools/inspect.ts";
 import { layoutOf } from "#mdd/tools/layout.ts";
+import type { LoadedMdd } from "#mdd/tools/load.ts";
 import type { MessageView, ParamView, ServiceView } from "#mdd/tools/view.ts";
-import { addLimits, type LimitFlags, openMdd, positive } from "./mdd-files.ts";
+import { addLimits, type LimitFlags, positive, withMdd } from "./mdd-files.ts";
 import { type Cell, jsonText, paint, processTerminal, type Terminal, tableText } from "./mdd-terminal.ts";
 
 export interface InspectFlags extends LimitFlags {
@@ -36,34 +38,33 @@ export async function inspect(
   flags: InspectFlags,
   terminal: Terminal = processTerminal(),
 ): Promise<void> {
-  const loaded = await openMdd(file, flags);
-  const { database } = loaded;
-  const named = flags.variant === undefined ? undefined : chooseScope(database, flags.variant);
-  const scopes = named === undefined ? [...variantsOf(database), ...functionalGroupsOf(database)] : [named];
-  const service =
-    flags.service === undefined
-      ? undefined
-      : nameIn(
-          flags.service,
-          scopes.map((scope) => () => chooseService(serviceIndex(database, scope), flags.service!).shortName),
-        );
-  const view = inspectMdd(loaded, {
-    ...(named !== undefined && { scope: named }),
-    ...(service !== undefined && { service }),
-    ...(flags.maxParams !== undefined && { maxParams: flags.maxParams }),
-  });
-  if (flags.json) return terminal.out(jsonText(view));
-  if (service === undefined) return terminal.out(treeText(terminal, basename(file), view));
-  for (const scope of view.scopes) for (const one of scope.services) terminal.out(serviceText(terminal, one, scope));
+  const view = await withMdd(file, flags, (loaded) => viewOf(loaded, flags));
+  if (flags.json) terminal.out(jsonText(view));
+  else if (flags.service === undefined) terminal.out(treeText(terminal, basename(file), view));
+  else
+    for (const scope of view.scopes)
+      for (const service of scope.services) terminal.out(serviceText(terminal, service, scope));
 }
 
-/** First of several look-ups that finds something; the last one's fault when none does. */
-function nameIn(name: string, lookups: readonly (() => string)[]): string {
+function viewOf(loaded: LoadedMdd, { variant, service, maxParams }: InspectFlags): MddView {
+  const { database } = loaded;
+  const scope = variant === undefined ? undefined : chooseScope(database, variant);
+  const scopes = scope === undefined ? [...variantsOf(database), ...functionalGroupsOf(database)] : [scope];
+  return inspectMdd(loaded, {
+    ...(scope !== undefined && { scope }),
+    ...(service !== undefined && { service: shortNameIn(database, scopes, service) }),
+    ...(maxParams !== undefined && { maxParams }),
+  });
+}
+
+/** Short name of the service that the first of the scopes has; the last one's fault when none has it. */
+function shortNameIn(database: Database, scopes: readonly Scope[], name: string): string {
   let problem: unknown = new Fault("notFound", `no service '${name}'`);
-  for (const lookup of lookups) {
+  for (const scope of scopes) {
     try {
-      return lookup();
+      return chooseService(serviceIndex(database, scope), name).shortName;
     } catch (error) {
+      if (!(error instanceof Fault) || error.kind !== "notFound") throw error;
       problem = error;
     }
   }

@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { Option } from "commander";
 import { chooseScope } from "#mdd/tools/choose.ts";
 import { openApiOf } from "#mdd/tools/openapi.ts";
-import { addLimits, type LimitFlags, openMdd, writeOutput } from "./mdd-files.ts";
+import { addLimits, type LimitFlags, withMdd, writeOutput } from "./mdd-files.ts";
 import { jsonText, processTerminal, type Terminal } from "./mdd-terminal.ts";
 
 export interface OpenApiFlags extends LimitFlags {
@@ -33,9 +33,11 @@ export async function openApi(
   flags: OpenApiFlags,
   terminal: Terminal = processTerminal(),
 ): Promise<void> {
-  const { database } = await openMdd(file, flags);
-  const { basePath, shape } = flags;
-  const text = jsonText(openApiOf(database, chooseScope(database, flags.variant), { basePath, shape }));
+  const { basePath, shape, variant } = flags;
+  const document = await withMdd(file, flags, ({ database }) =>
+    openApiOf(database, chooseScope(database, variant), { basePath, shape }),
+  );
+  const text = jsonText(document);
   if (flags.output === undefined) terminal.out(text);
   else writeOutput(flags.output, text);
 }

@@ -66,7 +66,10 @@ export function diffDatabases(a: EcuData, b: EcuData, options: DiffOptions = {})
 type Layered = Variant & FunctionalGroup;
 
 function diffLayered(diff: Diff, kind: string, a: readonly Layered[] = [], b: readonly Layered[] = []): Change[] {
-  const named = (layered: readonly Layered[]) => byKey(layered, ({ diag_layer }) => diag_layer?.short_name ?? "");
+  // The base variants belong together whatever their names: two ECUs, or one that was renamed.
+  const base = a.find(({ is_base_variant }) => is_base_variant)?.diag_layer?.short_name;
+  const named = (layered: readonly Layered[]) =>
+    byKey(layered, ({ diag_layer, is_base_variant: isBase }) => (isBase && base) || (diag_layer?.short_name ?? ""));
   return diffNamed(diff, kind, named(a), named(b), (x, y) => [
     ...diffValue("is_base_variant", x.is_base_variant, y.is_base_variant),
     ...diffValue("parents", parentsText(x.parent_refs), parentsText(y.parent_refs)),
