@@ -7,12 +7,15 @@ export interface Clock {
 
 export type TimerHandle = ReturnType<typeof globalThis.setTimeout>;
 
+/** Read once: the property is computed at each reading. Every thread has a module, and so an origin, of its own. */
+const ORIGIN_MS = performance.timeOrigin;
+
 /**
  * The process's own clock. Deadlines are absolute values of `now()`. Worker threads have another `performance.timeOrigin`, so the
  * scale adds it: one deadline means the same instant in every thread.
  */
 export const systemClock: Clock = {
-  now: () => performance.timeOrigin + performance.now(),
+  now: () => ORIGIN_MS + performance.now(),
   setTimeout: (handler, delayMs) => globalThis.setTimeout(handler, delayMs),
   clearTimeout: (handle) => globalThis.clearTimeout(handle),
 };

@@ -42,6 +42,8 @@ export interface CallOptions {
   readonly deadlineMs?: number;
   /** Aborting takes a queued call out of the queue; nothing is killed. */
   readonly signal?: AbortSignal;
+  /** In place of `signal` where there is no need to make one: calls its listener once, when the call is to be aborted. */
+  whenAborted?(listener: () => void): void;
 }
 
 export interface Fleet {

@@ -147,6 +147,11 @@ export class VehicleFleet implements Fleet {
     await this.call(ecu, "layerSdgs", {});
   }
 
+  /** The worker that speaks with an ECU. */
+  shardOf(ecu: string): Shard | undefined {
+    return this.#records.get(ecu.toLowerCase())?.shard;
+  }
+
   get shards(): readonly Shard[] {
     return this.#shards;
   }
@@ -261,8 +266,8 @@ export class VehicleFleet implements Fleet {
     this.#standing.note(record.id, call, args);
     const deadlineMs = this.#deadline(options);
     const wait = METADATA_CALLS.has(call) ? undefined : this.#options.gate?.(deadlineMs);
-    if (wait === undefined) return record.shard.call(record.name, call, args, deadlineMs, options?.signal);
-    return wait.then(() => record.shard.call(record.name, call, args, deadlineMs, options?.signal));
+    if (wait === undefined) return record.shard.call(record.name, call, args, deadlineMs, options);
+    return wait.then(() => record.shard.call(record.name, call, args, deadlineMs, options));
   }
 
   async callGroup<K extends GroupCallName>(
@@ -281,7 +286,7 @@ export class VehicleFleet implements Fleet {
       asked.map(async (shard): Promise<ShardAnswer> => {
         const members = this.#membersOn(shard, name);
         try {
-          return { members, reply: await shard.call(name, call, args, deadlineMs, options?.signal) };
+          return { members, reply: await shard.call(name, call, args, deadlineMs, options) };
         } catch (error) {
           return { members, fault: toFaultData(error) };
         }

@@ -2,6 +2,7 @@ import { MessageChannel, type MessagePort } from "node:worker_threads";
 import { Piscina } from "piscina";
 import { Fault, fromFaultData } from "#core/errors.ts";
 import type { Clock, TimerHandle } from "#core/time.ts";
+import type { CallOptions } from "./api.ts";
 import type { FromShard, Reply, ToShard } from "./messages.ts";
 
 /** Calls in flight per shard; also the number of slots in the shared "frame was sent" table. */
@@ -108,7 +109,7 @@ export class Shard {
   }
 
   /** Rejects with `overloaded` when the shard has too many calls, `workerLost` when its thread dies. */
-  call(entity: string, call: string, args: unknown, deadlineMs: number, signal?: AbortSignal): Promise<Reply> {
+  call(entity: string, call: string, args: unknown, deadlineMs: number, options?: CallOptions): Promise<Reply> {
     const port = this.#port;
     if (port === undefined) return Promise.reject(this.#lost(entity, false));
     if (this.#pending.size >= this.#maxInFlight) {
@@ -119,9 +120,10 @@ export class Shard {
     return new Promise<Reply>((resolve, reject) => {
       this.#pending.set(id, { resolve, reject, entity, call });
       port.postMessage({ type: "call", id, entity, call, args, deadlineMs } as ToShard);
-      signal?.addEventListener("abort", () => port.postMessage({ type: "cancel", id } satisfies ToShard), {
-        once: true,
-      });
+      const cancel = () => port.postMessage({ type: "cancel", id } satisfies ToShard);
+      // a signal is only looked at where there is no cheaper way: a request makes its own at first use
+      if (options?.whenAborted !== undefined) options.whenAborted(cancel);
+      else options?.signal?.addEventListener("abort", cancel, { once: true });
     });
   }
 

@@ -10,6 +10,7 @@ import {
   type AnswerEvents,
   type AnswerStream,
   type BodySpec,
+  type Claims,
   paramNames,
   type Route,
 } from "#sovd/route.ts";
@@ -62,25 +63,33 @@ export class Dispatcher {
   }
 
   /** Finds the route and reads the headers it needs. Faults: `notFound`, `methodNotAllowed`. For the socket's own turn. */
-  open(method: string, path: string, query: string, header: HeaderReader): Exchange {
+  open(method: string, path: string, query: string, header: HeaderReader, nowMs = this.#options.clock.now()): Exchange {
     const match = this.#router.match(method, path);
     if (match === undefined) throw resourceNotFound({ shownPath: shownPath(path, query) });
     if ("allow" in match) throw new Fault("methodNotAllowed", "Method not allowed", { allow: match.allow });
-    const { clock, requestTimeoutMs, uploadTimeoutMs = requestTimeoutMs, scheme, trustForwarded } = this.#options;
+    const { requestTimeoutMs, uploadTimeoutMs = requestTimeoutMs, scheme, trustForwarded } = this.#options;
     const patienceMs = match.value.route.body?.kind === "upload" ? uploadTimeoutMs : requestTimeoutMs;
-    const target = { path, query, scheme, trustForwarded, deadlineMs: clock.now() + patienceMs };
+    const target = { path, query, scheme, trustForwarded, deadlineMs: nowMs + patienceMs };
     return new Exchange(match.value, match.params, match.base, target, header);
   }
 
-  /** Runs checks and handler. `body` is that of routes that have one. Never rejects. */
-  async run(exchange: Exchange, body?: IncomingBody): Promise<Outgoing> {
+  /** Runs checks and handler, at once where nothing has to be waited for. `body` is that of routes that have one. Never fails. */
+  run(exchange: Exchange, body?: IncomingBody): Outgoing | Promise<Outgoing> {
     try {
-      return outgoingOf(await this.#handle(exchange, body), exchange);
+      const answer = this.#handle(exchange, body);
+      if (!(answer instanceof Promise)) return outgoingOf(answer, exchange);
+      return answer
+        .then((awaited) => outgoingOf(awaited, exchange))
+        .catch((error: unknown) => this.#refuse(error, exchange, body));
     } catch (error) {
-      // a client that still sends would not see the answer
-      if (body instanceof UploadStream) await body.discard();
-      return this.failure(error, exchange.base, exchange.query["include-schema"] === true);
+      return this.#refuse(error, exchange, body);
     }
+  }
+
+  #refuse(error: unknown, exchange: Exchange, body: IncomingBody | undefined): Outgoing | Promise<Outgoing> {
+    const answer = () => this.failure(error, exchange.base, exchange.query["include-schema"] === true);
+    // a client that still sends would not see the answer
+    return body instanceof UploadStream ? body.discard().then(answer) : answer();
   }
 
   /** The error answer of whatever was thrown. */
@@ -100,25 +109,42 @@ export class Dispatcher {
     return basePaths.find((base) => lower.startsWith(base)) ?? basePaths[0] ?? "";
   }
 
-  async #handle(exchange: Exchange, body: IncomingBody | undefined): Promise<Answer> {
+  #handle(exchange: Exchange, body: IncomingBody | undefined): Answer | Promise<Answer> {
+    const { entry } = exchange;
+    this.#checkEntity(exchange, entry);
+    if (entry.open) return this.#admit(exchange, body);
+    const verified = this.#options.context.authenticator.verify(exchange.authorization || undefined);
+    if (verified instanceof Promise) return verified.then((claims) => this.#authorized(exchange, claims, body));
+    return this.#authorized(exchange, verified, body);
+  }
+
+  #authorized(exchange: Exchange, claims: Claims, body: IncomingBody | undefined): Answer | Promise<Answer> {
+    exchange.claims = claims;
+    exchange.owner = claims.sub;
+    return this.#admit(exchange, body);
+  }
+
+  #admit(exchange: Exchange, body: IncomingBody | undefined): Answer | Promise<Answer> {
     const { context } = this.#options;
     const { entry } = exchange;
     const { route } = entry;
-    this.#checkEntity(exchange, entry);
-    if (!entry.open) {
-      const verified = context.authenticator.verify(exchange.authorization || undefined);
-      const claims = verified instanceof Promise ? await verified : verified;
-      exchange.claims = claims;
-      exchange.owner = claims.sub;
-    }
     if (route.params !== undefined) checkParams(route, exchange);
     exchange.query = parseQuery(entry.query, exchange.rawQuery);
     checkSwitch(route, context);
-    if (route.lock !== "vehicle") this.#checkLock(exchange);
+    if (route.lock !== "vehicle" && route.lock !== "none") this.#checkLock(exchange);
     if (route.negotiated) negotiate(exchange);
-    if (route.body !== undefined) exchange.body = await this.#readBody(exchange, route.body, body);
+    return route.body === undefined ? this.#serve(exchange) : this.#serveWithBody(exchange, route.body, body);
+  }
+
+  async #serveWithBody(exchange: Exchange, spec: BodySpec, body: IncomingBody | undefined): Promise<Answer> {
+    exchange.body = await this.#readBody(exchange, spec, body);
+    return this.#serve(exchange);
+  }
+
+  #serve(exchange: Exchange): Answer | Promise<Answer> {
+    const { route } = exchange.entry;
     if (route.lock === "vehicle") this.#checkLock(exchange);
-    return route.handle(exchange, context);
+    return route.handle(exchange, this.#options.context);
   }
 
   #checkLock(exchange: Exchange): void {

@@ -3,6 +3,7 @@ import { Fault } from "#core/errors.ts";
 import type { EcuView } from "#fleet/api.ts";
 import type { Accept } from "#fleet/messages.ts";
 import type { AnyRequest, Claims, Method, Route } from "#sovd/route.ts";
+import { JSON_TYPE } from "./negotiate.ts";
 import type { QuerySpec } from "./query.ts";
 import { shownPath } from "./router.ts";
 
@@ -56,6 +57,7 @@ export class Exchange implements AnyRequest {
   owner = "";
   accept: Accept = "json";
   #controller: AbortController | undefined = undefined;
+  #listeners: (() => void)[] | undefined = undefined;
   #aborted = false;
 
   constructor(
@@ -78,7 +80,8 @@ export class Exchange implements AnyRequest {
     this.deadlineMs = target.deadlineMs;
     this.authorization = entry.open ? NO_HEADER : header("authorization");
     this.acceptHeader = forms ? header("accept") : NO_HEADER;
-    this.contentType = forms ? header("content-type") : NO_HEADER;
+    // reading a header costs more than looking at one: who says what answer is wanted, without a body, needs no other
+    this.contentType = hasBody || (forms && this.acceptHeader !== JSON_TYPE) ? header("content-type") : NO_HEADER;
     this.contentLength = hasBody ? header("content-length") : NO_HEADER;
     this.contentDisposition = route.body?.kind === "upload" ? header("content-disposition") : NO_HEADER;
     const forwarded = route.links && target.trustForwarded;
@@ -121,6 +124,13 @@ export class Exchange implements AnyRequest {
     return this.#controller.signal;
   }
 
+  /** As `signal`, without its price. */
+  whenAborted(listener: () => void): void {
+    if (this.#aborted) listener();
+    else if (this.#listeners === undefined) this.#listeners = [listener];
+    else this.#listeners.push(listener);
+  }
+
   get aborted(): boolean {
     return this.#aborted;
   }
@@ -129,6 +139,9 @@ export class Exchange implements AnyRequest {
   abort(): void {
     this.#aborted = true;
     this.#controller?.abort();
+    const listeners = this.#listeners ?? [];
+    this.#listeners = undefined;
+    for (const listener of listeners) listener();
   }
 }
 

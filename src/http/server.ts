@@ -196,21 +196,21 @@ class UwsServer implements HttpServer {
       if (this.#closing || this.#pending.size >= maxInFlight)
         throw new Fault("overloaded", "Too many requests at once");
       const query = req.getQuery() ?? "";
-      const exchange = this.#dispatcher.open(head ? "get" : sent, path, query, (name) => req.getHeader(name));
+      const startedMs = clock.now();
+      const method = head ? "get" : sent;
+      const exchange = this.#dispatcher.open(method, path, query, (name) => req.getHeader(name), startedMs);
       const pending: Pending = {
         res,
         exchange,
         head,
         path,
         cors,
-        startedMs: clock.now(),
+        startedMs,
         upload: undefined,
         sending: undefined,
         endless: false,
         done: false,
       };
-      this.#pending.add(pending);
-      res.onAborted(() => this.#abandon(pending));
       this.#start(pending);
     } catch (error) {
       const answer = this.#dispatcher.failure(error, this.#dispatcher.baseOf(path));
@@ -228,13 +228,23 @@ class UwsServer implements HttpServer {
   }
 
   #start(pending: Pending): void {
-    const { exchange } = pending;
+    const { res, exchange } = pending;
     const body = this.#bodyOf(pending);
     if (body instanceof UploadStream) pending.upload = body;
-    this.#dispatcher
-      .run(exchange, body)
-      .then((answer) => this.#finish(pending, answer))
-      .catch((problem) => this.#options.context.onProblem(problem, "answer"));
+    const answer = this.#dispatcher.run(exchange, body);
+    // known at once, so nothing has to be remembered of it: uWebSockets.js has corked the response in its handler
+    if (!(answer instanceof Promise) && answer.stream === undefined && answer.events === undefined) {
+      pending.done = true;
+      this.#write(pending, answer);
+      return;
+    }
+    this.#pending.add(pending);
+    res.onAborted(() => this.#abandon(pending));
+    if (answer instanceof Promise) {
+      answer
+        .then((awaited) => this.#finish(pending, awaited))
+        .catch((problem) => this.#options.context.onProblem(problem, "answer"));
+    } else this.#finish(pending, answer);
   }
 
   /** In the socket's turn: what is not listened to now is lost. */
@@ -251,7 +261,7 @@ class UwsServer implements HttpServer {
       answer.stream?.close();
       return;
     }
-    const { res, head, cors } = pending;
+    const { res, head } = pending;
     pending.upload?.detach();
     if (answer.events !== undefined && !head) {
       this.#sendEvents(pending, answer, answer.events);
@@ -262,9 +272,15 @@ class UwsServer implements HttpServer {
       return;
     }
     this.#leave(pending);
+    res.cork(() => this.#write(pending, answer));
+  }
+
+  /** To be called corked. */
+  #write(pending: Pending, answer: Outgoing): void {
+    const { res, head, cors } = pending;
     // 408 and 413 leave a body half read: the connection cannot be used again
     const closeConnection = this.#closing || answer.status === 408 || answer.status === 413;
-    res.cork(() => writeAnswer(res, withCors(answer, cors), head, closeConnection));
+    writeAnswer(res, withCors(answer, cors), head, closeConnection);
     this.#answered(pending, answer.status);
   }
 

@@ -2,7 +2,7 @@
 import { Type } from "typebox";
 import type { EcuView } from "#fleet/api.ts";
 import { objectText, textOf } from "./json-text.ts";
-import { type Route, route } from "./route.ts";
+import { type Answer, type Route, route } from "./route.ts";
 import {
   CREATED_EMPTY,
   IncludeSchema,
@@ -33,6 +33,9 @@ const Component = Type.Object({
 });
 
 const Components = items(ResourceItem, {});
+
+/** The finished list of a set of ECUs for the prefix it was last asked with; a vehicle's clients use one. */
+const LISTS = new WeakMap<readonly EcuView[], { readonly prefix: string; readonly answer: Answer }>();
 
 /** The variant as the API shows it; its address has at least two digits, where other places show four. */
 function variantOf(ecu: EcuView): Record<string, unknown> {
@@ -74,11 +77,14 @@ export const componentRoutes: readonly Route[] = [
     responses: { 200: ok(Components) },
     handle: (request, { fleet, options }) => {
       const prefix = `${request.origin}${request.base}/components/`;
+      const known = LISTS.get(fleet.ecus);
+      if (known?.prefix === prefix && request.query["include-schema"] !== true) return known.answer;
       const show = (ecu: EcuView) => ({ href: prefix + encodeURIComponent(ecu.id), id: ecu.id, name: ecu.id });
       const json: Record<string, unknown> = { items: fleet.ecus.map(show) };
       for (const field of options.componentFields) {
         json[field] = fleet.ecus.filter((ecu) => ecu.fields.includes(field)).map(show);
       }
+      LISTS.set(fleet.ecus, { prefix, answer: { status: 200, body: Buffer.from(JSON.stringify(json)) } });
       return { status: 200, json };
     },
   }),

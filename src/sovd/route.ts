@@ -121,6 +121,8 @@ export interface SovdRequest<Params, Query, Body, Ecu, Group> {
   readonly deadlineMs: number;
   /** Aborted when the client goes away or time is up. */
   readonly signal: AbortSignal;
+  /** Calls `listener` once when the client goes away or time is up; as `signal`, without its price. */
+  whenAborted(listener: () => void): void;
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: the erased form; `route` checks each handler against its own schemas
