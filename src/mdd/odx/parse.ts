@@ -3,6 +3,7 @@ import { TextDecoder } from "node:util";
 import { SaxesParser } from "saxes";
 import { Fault } from "#core/errors.ts";
 import type { OdxElement, Scope } from "./element.ts";
+import { createHeld, type Held, keptAttributes, shared } from "./held.ts";
 import type { OdxLimits } from "./limits.ts";
 import type { Report } from "./report.ts";
 import { ADMIN_DATA_DEPTH, CATEGORIES, LAYER_TAGS, LEFT_OUT, SILENT, STRICT_IN_SHARED_DATA } from "./tags.ts";
@@ -14,17 +15,14 @@ export interface ParseContext {
   readonly isLenient: boolean;
   /** Elements kept so far, over all files. */
   elements: number;
-  /** Strings by value: each is held once, and none keeps a file's text alive. */
-  readonly strings: Map<string, string>;
-  readonly attributeSets: Map<string, Readonly<Record<string, string>>>;
+  readonly held: Held;
 }
 
 export function createParseContext(limits: OdxLimits, report: Report, isLenient: boolean): ParseContext {
-  return { limits, report, isLenient, elements: 0, strings: new Map(), attributeSets: new Map() };
+  return { limits, report, isLenient, elements: 0, held: createHeld() };
 }
 
 const CHUNK_BYTES = 64 * 1024;
-const NO_ATTRIBUTES: Readonly<Record<string, string>> = Object.freeze({});
 const NO_CHILDREN: readonly OdxElement[] = Object.freeze([]);
 
 interface OpenElement {
@@ -192,8 +190,8 @@ function openElement(
   const parent = parsing.open.at(-1);
   const scope = openScope(parsing, tag, depth) ?? parent?.scope ?? parsing.document;
   const element: OpenElement = {
-    tag: shared(parsing.context.strings, tag),
-    attributes: keptAttributes(parsing.context, attributes),
+    tag: shared(parsing.context.held.strings, tag),
+    attributes: keptAttributes(parsing.context.held, attributes),
     children: NO_CHILDREN,
     text: "",
     line: parsing.tagLine,
@@ -235,7 +233,7 @@ function closeTag(parsing: Parsing): void {
     return;
   }
   const element = parsing.open.pop()!;
-  element.text = element.children.length > 0 ? "" : shared(parsing.context.strings, element.text);
+  element.text = element.children.length > 0 ? "" : shared(parsing.context.held.strings, element.text);
   // a list that grew by push has room for sixteen more
   if (element.children.length > 0) element.children = element.children.slice();
   const parent = parsing.open.at(-1);
@@ -250,39 +248,4 @@ function addText(parsing: Parsing, text: string): void {
   if (element.text.length + text.length > parsing.context.limits.maxTextBytes)
     throw wrongHere(parsing, `text longer than ${parsing.context.limits.maxTextBytes}`);
   element.text += text;
-}
-
-/** Attributes that something reads: schema locations, ids of other tools and the like go. Equal sets are one object. */
-function keptAttributes({ strings, attributeSets }: ParseContext, attributes: Readonly<Record<string, string>>) {
-  let key = "";
-  for (const name in attributes) if (isKept(name)) key += `${name}\0${attributes[name]}\0`;
-  if (key === "") return NO_ATTRIBUTES;
-  const known = attributeSets.get(key);
-  if (known !== undefined) return known;
-  const kept: Record<string, string> = {};
-  for (const name in attributes)
-    if (isKept(name))
-      kept[name.endsWith(":type") ? "xsi:type" : shared(strings, name)] = shared(strings, attributes[name]!);
-  // an element with an ID stands alone
-  if (kept.ID === undefined) attributeSets.set(copied(key), kept);
-  return kept;
-}
-
-function isKept(name: string): boolean {
-  return !name.startsWith("xmlns") && name !== "OID" && !name.endsWith("SchemaLocation");
-}
-
-/** An equal string that is held already, or a copy: what the parser hands out are slices of the file's text. */
-function shared(strings: Map<string, string>, text: string): string {
-  if (text === "") return "";
-  const known = strings.get(text);
-  if (known !== undefined) return known;
-  const copy = copied(text);
-  strings.set(copy, copy);
-  return copy;
-}
-
-/** A string of its own, as narrow as its letters allow. */
-function copied(text: string): string {
-  return Buffer.from(text, "utf8").toString("utf8");
 }
