@@ -144,7 +144,7 @@ export class VehicleFleet implements Fleet {
 
   /** Has the ECU's database opened by its shard, which does so at first use. @throws Fault when it does not open */
   async probe(ecu: string): Promise<void> {
-    await this.call(ecu, "layerSdgs", {});
+    await this.call(ecu, "jobList", {});
   }
 
   /** The worker that speaks with an ECU. */
