@@ -6,6 +6,7 @@ import { bool, optional, path, text } from "./leaf.ts";
 import { mapOf, partialOf, section } from "./node.ts";
 import { COM_PARAMS } from "./schema/com-params.ts";
 import { COMPONENTS, DATA, DATABASE, FAULTS, FLAT_BUF, FUNCTIONAL_DESCRIPTION, STRICT } from "./schema/database.ts";
+import { SKYBRUSH } from "./schema/devices.ts";
 import { LOGGING } from "./schema/logging.ts";
 import { JOBS, PROCESS, SECURITY, SHARDS, STORE, UPDATE } from "./schema/runtime.ts";
 import { COMPAT, HEALTH, HTTP, LIMITS, LOCKS, RUNTIME_UPDATE, SERVER } from "./schema/server.ts";
@@ -41,6 +42,7 @@ export const SCHEMA = section("Configuration of sovd-edge.", {
   store: STORE,
   security: SECURITY,
   update: UPDATE,
+  skybrush: SKYBRUSH,
   discovery: DISCOVERY,
   communication: COMMUNICATION,
   data: DATA,
@@ -58,6 +60,7 @@ export const OWN: ReadonlySet<string> = new Set([
   "store",
   "security",
   "update",
+  "skybrush",
   "discovery",
   "communication",
   "data",

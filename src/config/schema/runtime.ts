@@ -1,6 +1,7 @@
 /** Sections of our own: processes and memory, store, tokens, software update. */
 import { atLeast, bool, choice, choiceList, optional, path, pattern, text, textList, u32, u64 } from "../leaf.ts";
 import { mapOf, section } from "../node.ts";
+import { AJOUR } from "./devices.ts";
 
 const GIB = 1_073_741_824;
 const MIB = 1_048_576;
@@ -151,8 +152,8 @@ export const UPDATE = section("Software update (`/updates`) and retrieval of dat
   ),
   health_timeout_ms: u64(60_000, "Time in which an update must prove healthy before it is rolled back."),
   status_interval_ms: atLeast(10, 1_000, "Period of progress questions to secondaries."),
-  component: text("", "Name of this node among the components; empty: it is none.", { example: "compute_primary" }),
-  serial: text("", "Serial number of this node.", { example: "ECU-P-00007" }),
+  component: text("", "Name of this node among the components; empty: it is none."),
+  serial: text("", "Serial number of this node."),
   repository: optional(
     text("", "Base URL of the update server: `{id}/manifest.json` and the images it names.", {
       example: "https://updates.example/vehicle",
@@ -184,5 +185,6 @@ export const UPDATE = section("Software update (`/updates`) and retrieval of dat
   max_packages: atLeast(1, 1_000, "Packages that may be registered."),
   max_files: atLeast(1, 10_000, "Files of bulk data."),
   max_status_subscribers: atLeast(1, 64, "Clients that follow a status by server-sent events."),
+  ajour: AJOUR,
   max_audit_records: atLeast(100, 10_000, "Records of the audit chain that are kept; older ones leave an anchor."),
 });

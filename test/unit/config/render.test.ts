@@ -25,13 +25,16 @@ test("the sample as it stands changes nothing and warns about nothing", (t) => {
 });
 
 /** Lines whose key has no default show an example, which is not what is in force without them. */
+/** The sample with every default switched on; tables that are there only when the user writes them stay out. */
 function uncommented(): string {
   const lines = sampleToml().split("\n");
   const kept = lines.filter((_, index) => !lines[index - 1]?.includes("Absent by default."));
-  const end = kept.findIndex((line) => line.startsWith("#[ecu.NAME]"));
-  const can = kept.findIndex((line) => line.includes("UDS on CAN"));
-  const after = kept.findIndex((line, index) => index > can && /^\[http\]/.test(line));
-  return [...kept.slice(0, end), ...kept.slice(after)].map((line) => line.replace(/^#(?=["A-Za-z0-9])/, "")).join("\n");
+  let inOptional = false;
+  const standing = kept.filter((line) => {
+    if (/^#?\[/.test(line)) inOptional = line.startsWith("#");
+    return !inOptional;
+  });
+  return standing.map((line) => line.replace(/^#(?=["A-Za-z0-9])/, "")).join("\n");
 }
 
 test("every line of the sample is the default and known", (t) => {
