@@ -18,6 +18,7 @@ import { createFlashFiles } from "#sovd/flash-files.ts";
 import { metricsRoutes } from "#sovd/metrics.ts";
 import { sovdOptionsOf } from "#sovd/options.ts";
 import { sovdRoutes } from "#sovd/routes.ts";
+import { ownComponentRoutes } from "#sovd/updates.ts";
 import { createSovdContext } from "#sovd/wiring.ts";
 import { openStore } from "#store/environments.ts";
 import { createLmdbPersistence } from "#store/lmdb-persistence.ts";
@@ -29,9 +30,11 @@ import { createMetrics, type Metrics } from "#telemetry/metrics.ts";
 import { startNotifier } from "#telemetry/systemd.ts";
 import type { JobTable } from "#update/jobs.ts";
 import type { LoadResult } from "#update/load.ts";
+import type { Software } from "#update/software/create.ts";
 import type { Updater } from "#update/updater.ts";
 import { createDatabaseUpdater, jobRunner, setDatabaseHealth, type UpdaterParts } from "./database-updater.ts";
 import { observeFleet, requestObserver } from "./observe.ts";
+import { needsVehicle, startSoftware } from "./software.ts";
 
 /** Bytes of the key that signs tokens of mode `development`. */
 const TOKEN_KEY_BYTES = 32;
@@ -67,10 +70,13 @@ export async function startServer(config: Config, log: Log = createLogger(config
   const storage = createLmdbStorage(store.databases, { maxMappedBytes: config.store.max_mapped_bytes });
   const parts = { config, jobs, fleet, communication, health, log, authenticator, storage };
   const updater = createDatabaseUpdater(parts);
-  const context = createContext(parts, updater);
+  const software = config.update.enabled
+    ? await startSoftware({ config, fleet, store, persistence, log, context: () => context })
+    : undefined;
+  const context: ReturnType<typeof createContext> = createContext(parts, updater, software);
   const server = await listen(config, context, log, metrics);
   const notifier = await startNotifier(health, { onProblem: (problem) => log.scope("systemd").warn(problem) });
-  const ready = bringUp(parts);
+  const ready = bringUp(parts).then(() => software?.resume());
   return {
     port: server.port,
     config,
@@ -85,6 +91,7 @@ export async function startServer(config: Config, log: Log = createLogger(config
       await server.close();
       context.close();
       await ready.catch(() => {});
+      await software?.close();
       await updater.idle();
       await communication.close();
       await fleet.stop();
@@ -111,7 +118,7 @@ function createFleet(config: Config, health: Health, log: Log, metrics: Metrics)
       maxYoungGenerationSizeMb: config.shards.max_young_heap_mib,
     },
     restartDelayMs: config.shards.restart_delay_ms,
-    gate: (deadlineMs) => communication.gate(deadlineMs),
+    gate: () => communication.gate(),
     onLog: (message) => log.record(message),
     onShardDied: (index, deaths) => {
       observed.shardDied(index);
@@ -143,7 +150,7 @@ function createFleet(config: Config, health: Health, log: Log, metrics: Metrics)
 
 const HEALTH_OF = { pending: "Pending", starting: "Starting", up: "Up", failed: "Failed" } as const;
 
-function createContext(parts: UpdaterParts, updater: Updater) {
+function createContext(parts: UpdaterParts, updater: Updater, software: Software | undefined) {
   const { config, fleet, health, log, authenticator, storage } = parts;
   return createSovdContext({
     fleet,
@@ -153,6 +160,7 @@ function createContext(parts: UpdaterParts, updater: Updater) {
     flashFiles: createFlashFiles({ folder: config.flash_files_path, ...FLASH_FILES }),
     embeddedFiles: createEmbeddedFiles(storage, (ecu) => fleet.databaseOf(ecu.id)),
     databaseUpdate: updater,
+    ...(software === undefined ? {} : { softwareUpdates: software.updates }),
     version: { name: PRODUCT, version: VERSION, commit: "", buildDate: "" },
     health: () => health.snapshot(),
     switching: () => updater.switching,
@@ -174,7 +182,14 @@ function listen(config: Config, context: SovdContext, log: Log, metrics: Metrics
   return startHttpServer({
     address: server.address,
     port: server.port,
-    routes: withDocumentation([...sovdRoutes(options), ...metricsRoutes(metrics)], options),
+    routes: withDocumentation(
+      [
+        ...sovdRoutes(options),
+        ...metricsRoutes(metrics),
+        ...ownComponentRoutes(context.softwareUpdates?.ownComponents ?? []),
+      ],
+      options,
+    ),
     context,
     clock: systemClock,
     ...(http.tls_certificate === undefined || http.tls_key === undefined
@@ -189,6 +204,7 @@ function listen(config: Config, context: SovdContext, log: Log, metrics: Metrics
     requestTimeoutMs: http.request_timeout_ms,
     maxBodyBytes: http.max_body_bytes,
     maxUploadBytes: config.runtime_update_config.upload_body_limit_bytes,
+    maxBulkBytes: config.store.max_upload_bytes,
     uploadTimeoutMs: config.update.upload_timeout_ms,
     maxHeaderBytes: http.max_header_bytes,
     maxInFlight: limits.in_flight_requests,
@@ -205,6 +221,11 @@ function listen(config: Config, context: SovdContext, log: Log, metrics: Metrics
 }
 
 async function bringUp({ config, jobs, fleet, communication, health, log }: UpdaterParts): Promise<void> {
+  if (!needsVehicle(config)) {
+    fleet.setReady();
+    health.set("main", "Up");
+    return;
+  }
   health.set("database", "Starting");
   if (config.doip.enabled) health.set("doip", "Starting");
   try {

@@ -28,11 +28,15 @@ export interface CommunicationOptions {
 /** The vehicle's side of start-up: discovery on the main thread, announcements to the shards that own the gateways. */
 export class Communication {
   readonly #options: CommunicationOptions;
-  readonly #unknown = new Set<number>();
+  /** Entities that are the gateway of no ECU so far. */
+  readonly #unknown = new Map<number, Announcement>();
   /** The newest announcement of each entity that no shard was told of, because databases were still loading. */
   readonly #early = new Map<number, Announcement>();
   #discovery: Discovery | undefined;
   #starting: Promise<void> | undefined;
+  #firstConnections: Promise<void> | undefined;
+  /** Whether calls have nothing to wait for any more. */
+  #settled = false;
   state: CommunicationState = "pending";
 
   constructor(options: CommunicationOptions) {
@@ -55,22 +59,25 @@ export class Communication {
   }
 
   /**
-   * What an ECU's call must wait for: nothing once communication is up.
-   * @throws Fault notReady before a plugin's trigger
+   * What an ECU's call must wait for: nothing once communication is up, and where it began on demand once gateways had their time
+   * to connect. @throws Fault notReady before a plugin's trigger
    */
-  gate(deadlineMs: number): Promise<void> | undefined {
-    if (this.state === "up") return undefined;
+  gate(): Promise<void> | undefined {
+    if (this.#settled) return undefined;
     if (this.#options.mode === "plugin" && this.#starting === undefined) {
       return Promise.reject(new Fault("notReady", "Communication with the vehicle has not been initialised yet"));
     }
-    return this.trigger().then(() => this.#firstDetection(deadlineMs));
+    return this.trigger().then(() => {
+      this.#firstConnections ??= this.#awaitConnections();
+      return this.#firstConnections;
+    });
   }
 
-  /** Databases are loaded: tells the fleet which entities have spoken meanwhile. */
+  /** Databases are loaded, or others: tells the fleet which entities have spoken that it did not know yet. */
   replay(): void {
-    const early = [...this.#early.values()];
+    const spoken = [...this.#early.values(), ...this.#unknown.values()];
     this.#early.clear();
-    for (const announcement of early) this.#announced(announcement);
+    for (const announcement of spoken) this.#announced(announcement);
   }
 
   /** Asks again, e.g. after the set of databases changed. */
@@ -85,6 +92,7 @@ export class Communication {
   async #start(): Promise<void> {
     const { enabled, clock, discovery } = this.#options;
     this.#enter("starting");
+    this.#settled = !enabled || this.#options.mode === "always";
     if (!enabled) return this.#enter("up");
     const opened = new Discovery({
       ...discovery,
@@ -104,22 +112,23 @@ export class Communication {
     void opened.run(() => this.#options.fleet.missingGateways.length > 0);
   }
 
-  /** The first request on demand waits until some gateway is there, at most one round of collecting. */
-  async #firstDetection(deadlineMs: number): Promise<void> {
+  /** Requests on demand wait until every gateway is connected, at most one round of collecting. */
+  async #awaitConnections(): Promise<void> {
     const { clock, fleet, detectionMs } = this.#options;
-    const endMs = Math.min(deadlineMs, clock.now() + detectionMs);
-    if (fleet.missingGateways.length === 0) return;
-    await new Promise<void>((resolve) => {
-      const timer = clock.setTimeout(done, Math.max(0, endMs - clock.now()));
-      const stop = fleet.onChange(() => {
-        if (fleet.missingGateways.length === 0) done();
+    if (fleet.missingGateways.length > 0) {
+      await new Promise<void>((resolve) => {
+        const timer = clock.setTimeout(done, detectionMs);
+        const stop = fleet.onChange(() => {
+          if (fleet.missingGateways.length === 0) done();
+        });
+        function done() {
+          clock.clearTimeout(timer);
+          stop();
+          resolve();
+        }
       });
-      function done() {
-        clock.clearTimeout(timer);
-        stop();
-        resolve();
-      }
-    });
+    }
+    this.#settled = true;
   }
 
   #announced(announcement: Announcement): void {
@@ -129,9 +138,14 @@ export class Communication {
       if (this.#early.size < MAX_EARLY) this.#early.set(logicalAddress, announcement);
       return;
     }
-    if (fleet.announce({ type: "gateway", logicalAddress, ip, version })) return;
-    if (this.#unknown.has(logicalAddress)) return;
-    this.#unknown.add(logicalAddress);
+    if (fleet.announce({ type: "gateway", logicalAddress, ip, version })) {
+      this.#unknown.delete(logicalAddress);
+      return;
+    }
+    const isNew = !this.#unknown.has(logicalAddress);
+    if (isNew && this.#unknown.size >= MAX_EARLY) return;
+    this.#unknown.set(logicalAddress, announcement);
+    if (!isNew) return;
     const address = formatAddress(logicalAddress);
     this.#log("warn", `DoIP entity ${address} at ${ip} is the gateway of no ECU that a database describes`);
   }

@@ -61,7 +61,7 @@ export interface FleetOptions {
   readonly maxInFlightPerShard?: number;
   readonly restartDelayMs: number;
   /** What a call that speaks to an ECU has to wait for; undefined: nothing. */
-  readonly gate?: (deadlineMs: number) => Promise<void> | undefined;
+  readonly gate?: () => Promise<void> | undefined;
   readonly onLog: (message: LogMessage) => void;
   /** A shard died; five deaths in a minute mean that it will not get well by itself. */
   readonly onShardDied: (index: number, deathsInAMinute: number) => void;
@@ -265,7 +265,7 @@ export class VehicleFleet implements Fleet {
     if (record === undefined) return Promise.reject(new Fault("notFound", `Not found: ECU ${ecu}`));
     this.#standing.note(record.id, call, args);
     const deadlineMs = this.#deadline(options);
-    const wait = METADATA_CALLS.has(call) ? undefined : this.#options.gate?.(deadlineMs);
+    const wait = METADATA_CALLS.has(call) ? undefined : this.#options.gate?.();
     if (wait === undefined) return record.shard.call(record.name, call, args, deadlineMs, options);
     return wait.then(() => record.shard.call(record.name, call, args, deadlineMs, options));
   }
@@ -280,7 +280,7 @@ export class VehicleFleet implements Fleet {
     if (name === undefined) throw new Fault("notFound", `Not found: functional group ${group}`);
     this.#standing.note(name, call, args);
     const deadlineMs = this.#deadline(options);
-    if (!DESCRIPTION_CALLS.has(call)) await this.#options.gate?.(deadlineMs);
+    if (!DESCRIPTION_CALLS.has(call)) await this.#options.gate?.();
     const asked = DESCRIPTION_CALLS.has(call) ? [this.#anyShard()] : this.#shardsOfGroup(name);
     const answers = await Promise.all(
       asked.map(async (shard): Promise<ShardAnswer> => {
