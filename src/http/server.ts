@@ -47,6 +47,8 @@ export interface HttpServerOptions {
   readonly maxBodyBytes?: number;
   /** Largest upload. */
   readonly maxUploadBytes?: number;
+  /** Largest file of bulk data; default: as `maxUploadBytes`. */
+  readonly maxBulkBytes?: number;
   /** Longest upload, transfer included. */
   readonly uploadTimeoutMs?: number;
   readonly maxHeaderBytes?: number;
@@ -249,10 +251,12 @@ class UwsServer implements HttpServer {
 
   /** In the socket's turn: what is not listened to now is lost. */
   #bodyOf({ res, exchange }: Pending): IncomingBody | undefined {
-    const kind = exchange.entry.route.body?.kind;
-    const { maxBodyBytes, maxUploadBytes } = this.#options;
-    if (kind === undefined) return undefined;
-    if (kind === "upload") return new UploadStream(res, exchange.contentLength, maxUploadBytes);
+    const { body } = exchange.entry.route;
+    const { maxBodyBytes, maxUploadBytes, maxBulkBytes = maxUploadBytes } = this.#options;
+    if (body === undefined) return undefined;
+    if (body.kind === "upload") {
+      return new UploadStream(res, exchange.contentLength, body.bulk === true ? maxBulkBytes : maxUploadBytes);
+    }
     return collectBody(res, exchange.contentLength, maxBodyBytes);
   }
 

@@ -75,12 +75,14 @@ export const componentRoutes: readonly Route[] = [
     links: true,
     query: SchemaQuery,
     responses: { 200: ok(Components) },
-    handle: (request, { fleet, options }) => {
+    handle: (request, { fleet, options, softwareUpdates }) => {
       const prefix = `${request.origin}${request.base}/components/`;
       const known = LISTS.get(fleet.ecus);
       if (known?.prefix === prefix && request.query["include-schema"] !== true) return known.answer;
-      const show = (ecu: EcuView) => ({ href: prefix + encodeURIComponent(ecu.id), id: ecu.id, name: ecu.id });
-      const json: Record<string, unknown> = { items: fleet.ecus.map(show) };
+      const show = (ecu: EcuView) => entry(ecu.id);
+      const entry = (id: string) => ({ href: prefix + encodeURIComponent(id), id, name: id });
+      const own = softwareUpdates?.ownComponents ?? [];
+      const json: Record<string, unknown> = { items: [...fleet.ecus.map(show), ...own.map(entry)] };
       for (const field of options.componentFields) {
         json[field] = fleet.ecus.filter((ecu) => ecu.fields.includes(field)).map(show);
       }

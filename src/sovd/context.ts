@@ -2,7 +2,9 @@
 import type { Clock } from "#core/time.ts";
 import type { EcuView, Fleet } from "#fleet/api.ts";
 import type { ServiceFacts } from "#fleet/messages.ts";
+import type { UpdateFacts } from "#security/plugin.ts";
 import type { DatabaseUpdate } from "#update/api.ts";
+import type { Updates } from "#update/software/updates.ts";
 import type { ComParamRegistry } from "./comparam-registry.ts";
 import type { ExecutionRegistry } from "./executions.ts";
 import type { FlashFiles } from "./flash-files.ts";
@@ -18,6 +20,8 @@ export interface Authenticator {
   authorize(body: unknown): object | Promise<object>;
   /** Asked before a physical service is sent, and for each entry of a list; a Fault refuses. */
   validateService?(claims: Claims | undefined, service: ServiceFacts, ecu: string): void | Promise<void>;
+  /** Asked before an update begins or is taken back; a Fault refuses. */
+  validateUpdate?(claims: Claims, update: UpdateFacts): Promise<void>;
 }
 
 /** A file that a diagnostic database carries. */
@@ -62,6 +66,7 @@ export interface SovdOptions {
   /** Where the resource tree is mounted, without trailing slash. */
   readonly basePaths: readonly string[];
   readonly healthEnabled: boolean;
+  readonly updatesEnabled: boolean;
   /** Reads and communication parameters without token, as the CDA has them. */
   readonly openReads: boolean;
   readonly lockStatus: "cda" | "iso";
@@ -97,6 +102,7 @@ export interface SovdOptions {
 export const SOVD_DEFAULTS: SovdOptions = {
   basePaths: ["/vehicle/v15", "/sovd/v1", "/api/v1"],
   healthEnabled: true,
+  updatesEnabled: true,
   openReads: true,
   lockStatus: "cda",
   comParamLock: false,
@@ -132,6 +138,7 @@ export interface SovdContext {
   readonly embeddedFiles: EmbeddedFiles;
   /** Absent where databases cannot be changed. */
   readonly databaseUpdate?: DatabaseUpdate;
+  readonly softwareUpdates?: Updates;
   readonly version: VersionInfo;
   health(): HealthSnapshot;
   /** True only while a new database set is switched in. */

@@ -8,6 +8,7 @@ export function sovdOptionsOf(config: Config): SovdOptions {
     ...SOVD_DEFAULTS,
     basePaths: config.http.base_paths,
     healthEnabled: config.health.enabled,
+    updatesEnabled: config.update.enabled,
     openReads: config.security.open_reads,
     lockStatus: compat.lock_status,
     comParamLock: compat.comparam_lock,

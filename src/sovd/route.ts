@@ -50,6 +50,8 @@ export interface RawBody {
 export interface UploadBody {
   readonly kind: "upload";
   readonly types: readonly string[];
+  /** Bulk data, which has a limit of its own. */
+  readonly bulk?: boolean;
 }
 
 export type BodySpec = JsonBody | NegotiatedBody | RawBody | UploadBody;

@@ -1,6 +1,7 @@
 /** The one table of all SOVD routes. */
 import { appRoutes } from "./apps.ts";
 import { authorizeRoutes } from "./authorize.ts";
+import { bulkDataRoutes } from "./bulk-data.ts";
 import { comParamRoutes } from "./comparams.ts";
 import { componentRoutes } from "./components.ts";
 import type { SovdOptions } from "./context.ts";
@@ -20,6 +21,7 @@ import { resetRoutes } from "./reset.ts";
 import type { Route } from "./route.ts";
 import { runtimeExecutionRoutes } from "./runtime-executions.ts";
 import { runtimeContentRoutes, runtimeFileRoutes } from "./runtime-files.ts";
+import { updateRoutes } from "./updates.ts";
 import { vehicleRoutes } from "./vehicle.ts";
 import { versionRoutes } from "./version.ts";
 
@@ -47,10 +49,13 @@ const ALWAYS: readonly Route[] = [
 ];
 
 /** Every route these options offer. Order does not matter: a fixed segment wins over a parameter. */
-export function sovdRoutes(options: Pick<SovdOptions, "healthEnabled" | "databaseDownload">): readonly Route[] {
+export function sovdRoutes(
+  options: Pick<SovdOptions, "healthEnabled" | "databaseDownload" | "updatesEnabled">,
+): readonly Route[] {
   return [
     ...ALWAYS,
     ...(options.healthEnabled ? healthRoutes : []),
+    ...(options.updatesEnabled ? [...updateRoutes, ...bulkDataRoutes] : []),
     ...(options.databaseDownload ? runtimeContentRoutes : []),
   ];
 }

@@ -9,7 +9,15 @@ import { TransferRegistry } from "./transfers.ts";
 
 type Given = Pick<
   SovdContext,
-  "authenticator" | "databaseUpdate" | "embeddedFiles" | "flashFiles" | "health" | "onProblem" | "switching" | "version"
+  | "authenticator"
+  | "databaseUpdate"
+  | "embeddedFiles"
+  | "flashFiles"
+  | "health"
+  | "onProblem"
+  | "softwareUpdates"
+  | "switching"
+  | "version"
 >;
 
 export interface SovdParts extends Given {

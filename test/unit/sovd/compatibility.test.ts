@@ -20,7 +20,13 @@ test("subjects are told once", () => {
 });
 
 /** Options that are no choice between the CDA's way and another. */
-const PLAIN: readonly (keyof SovdOptions)[] = ["healthEnabled", "retryAfterS", "maxEndedExecutions", "componentFields"];
+const PLAIN: readonly (keyof SovdOptions)[] = [
+  "healthEnabled",
+  "updatesEnabled",
+  "retryAfterS",
+  "maxEndedExecutions",
+  "componentFields",
+];
 
 test("every other option is some row's", () => {
   const named = new Set<string>(DEVIATIONS.flatMap(({ option }) => option ?? []));

@@ -1,0 +1,50 @@
+/** The software update of this process: what `main` starts, resumes and ends. */
+import type { Config } from "#config/types.ts";
+import { systemClock } from "#core/time.ts";
+import type { VehicleFleet } from "#fleet/fleet.ts";
+import type { SovdContext } from "#sovd/context.ts";
+import type { Store } from "#store/environments.ts";
+import { createLmdbStorage } from "#store/lmdb-storage.ts";
+import type { Persistence } from "#store/persistence.ts";
+import type { Log } from "#telemetry/logger.ts";
+import { createSoftware, type Software } from "#update/software/create.ts";
+
+/** Longest flash of one ECU; its lock ends by itself if this process does not end it. */
+const HOLD_SECONDS = 24 * 3600;
+
+export interface SoftwareEnvironment {
+  readonly config: Config;
+  readonly fleet: VehicleFleet;
+  readonly store: Store;
+  readonly persistence: Persistence;
+  readonly log: Log;
+  /** Set as soon as it exists: nothing is flashed before. */
+  readonly context: () => Pick<SovdContext, "locks">;
+}
+
+export function startSoftware(environment: SoftwareEnvironment): Promise<Software> {
+  const { config, fleet, store, persistence, log, context } = environment;
+  const logger = log.scope("update");
+  return createSoftware({
+    config,
+    fleet,
+    clock: systemClock,
+    persistence,
+    storage: createLmdbStorage(store.bulk, { maxMappedBytes: config.store.max_mapped_bytes }),
+    log: (level, message, fields) => logger[level](fields, message),
+    hold: async (component, campaign) => {
+      const owner = `update:${campaign}`;
+      const { locks } = context();
+      const { id } = locks.acquire("ecu", component, owner, HOLD_SECONDS);
+      return () => {
+        if (locks.get("ecu", component)?.id === id) locks.release("ecu", component, id, owner);
+      };
+    },
+  });
+}
+
+/** A node that takes updates from a primary and talks to no ECU needs neither databases nor DoIP. */
+export function needsVehicle({ update }: Config): boolean {
+  if (update.role !== "secondary") return true;
+  return Object.values(update.targets).some(({ provider }) => provider === "uds-flash");
+}

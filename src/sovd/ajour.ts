@@ -1,0 +1,55 @@
+/** `POST /v1/dfu`: devices that fetch their firmware by drogue-ajour. They prove who they are to the protocol, not with our tokens. */
+import { Type } from "typebox";
+import { Fault } from "#core/errors.ts";
+import { CHANNEL, MAX_REPORT_BYTES, type TransportParts } from "#update/ajour/transport.ts";
+import { type Route, route, type Upload } from "./route.ts";
+
+const QuerySchema = Type.Object({
+  ct: Type.Optional(Type.Integer({ minimum: 0, description: "Seconds the device waits for a command; absent: none." })),
+  application: Type.Optional(Type.String()),
+  device: Type.Optional(Type.String()),
+  as: Type.Optional(Type.String({ description: "Device that the sender speaks for." })),
+});
+/** Reports say themselves what they are; devices name many types, or none. */
+const TYPES = ["", "application/cbor", "application/octet-stream", "application/json", "text/plain"];
+const CBOR_TYPE = "application/cbor";
+
+export function ajourRoutes({ desk, registry }: TransportParts): readonly Route[] {
+  return [
+    route({
+      method: "post",
+      path: `/v1/${CHANNEL}`,
+      mount: "root",
+      summary: "Report of a device's firmware, answered with its next step (drogue-ajour)",
+      tag: "updates",
+      public: true,
+      early: true,
+      exclusive: false,
+      headers: ["authorization"],
+      query: QuerySchema,
+      body: { kind: "upload", types: TYPES },
+      responses: {
+        200: { description: "The command, CBOR", contentType: CBOR_TYPE },
+        202: { description: "The device does not wait for a command" },
+      },
+      async handle({ query, body, header }) {
+        const { ct, ...names } = query;
+        const identity = registry.identify({ authorization: header("authorization"), ...names });
+        const command = desk.answer(identity, await collect(body));
+        if (ct === undefined) return { status: 202 };
+        return { status: 200, headers: { command: CHANNEL }, contentType: CBOR_TYPE, body: command };
+      },
+    }),
+  ];
+}
+
+async function collect({ chunks }: Upload): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of chunks) {
+    size += chunk.byteLength;
+    if (size > MAX_REPORT_BYTES) throw new Fault("payloadTooLarge", `A report has at most ${MAX_REPORT_BYTES} bytes`);
+    parts.push(chunk);
+  }
+  return Buffer.concat(parts);
+}

@@ -1,0 +1,281 @@
+/** Bulk data of a component: files of any length, streamed in and out, resumable both ways. */
+import { randomBytes } from "node:crypto";
+import { Type } from "typebox";
+import { Fault } from "#core/errors.ts";
+import type { Bulk, BulkInfo, BulkKey } from "#update/software/bulk.ts";
+import type { SovdContext } from "./context.ts";
+import { resourceNotFound } from "./guard.ts";
+import { type FilePart, takeFile } from "./multipart.ts";
+import { type Answer, type Route, route, type Upload } from "./route.ts";
+import { items, NO_CONTENT, ok } from "./schemas.ts";
+import { updatesOf } from "./updates.ts";
+
+const COMPONENT = "/components/{component}/bulk-data" as const;
+const CATEGORY = `${COMPONENT}/{category}` as const;
+const FILE = `${CATEGORY}/{id}` as const;
+const tag = "bulk-data";
+const BYTES = "application/octet-stream";
+const MULTIPART = "multipart/form-data";
+const ANY_TYPES = [MULTIPART, BYTES];
+const MAX_ID_LENGTH = 64;
+const RANDOM_BYTES = 3;
+
+const Name = Type.String({ pattern: "^[a-z0-9][a-z0-9._-]{0,127}$" });
+const CategoryParams = Type.Object({ component: Type.String(), category: Name });
+const FileParams = Type.Object({ component: Type.String(), category: Name, id: Name });
+
+const Item = Type.Object({
+  id: Type.String(),
+  name: Type.String(),
+  size: Type.Integer(),
+  mimetype: Type.String(),
+  mime_type: Type.String(),
+  hash: Type.Optional(Type.String()),
+  hash_algorithm: Type.Optional(Type.Literal("sha256")),
+  "x-complete": Type.Boolean(),
+});
+const UploadState = Type.Object({
+  offset: Type.Integer(),
+  complete: Type.Boolean(),
+  sha256: Type.Optional(Type.String()),
+});
+const Deleted = Type.Object({ deleted_ids: Type.Array(Type.String()), errors: Type.Array(Type.Unknown()) });
+
+function show({ id, name, mimetype, size, sha256, complete, createdAt }: BulkInfo): Record<string, unknown> {
+  return {
+    id,
+    name,
+    size,
+    mimetype,
+    mime_type: mimetype,
+    ...(complete ? { hash: sha256, hash_algorithm: "sha256" } : {}),
+    creation_date: new Date(createdAt).toISOString(),
+    "x-complete": complete,
+  };
+}
+
+interface Place {
+  readonly params: { readonly component: string };
+  readonly path: string;
+}
+
+/** The store of a component that is there; 404 for one that is not. */
+function bulkOf({ params, path }: Place, context: SovdContext): Bulk {
+  const updates = updatesOf(context);
+  if (!updates.knows(params.component)) throw resourceNotFound({ shownPath: path });
+  return updates.bulk;
+}
+
+/** `vehicle-fw v2.1.tar.zst` → `vehicle-fw-v2-1-tar-zst-a1b2c3`. */
+function idOf(name: string): string {
+  const plain = name
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, "-")
+    .replace(/^-+|-+$/g, "");
+  return `${plain.slice(0, MAX_ID_LENGTH) || "file"}-${randomBytes(RANDOM_BYTES).toString("hex")}`;
+}
+
+/** File name of a Content-Disposition, without folders. */
+function fileName(disposition: string): string | undefined {
+  const match = /filename="?([^";]+)"?/i.exec(disposition);
+  return match?.[1]?.split(/[/\\]/).at(-1);
+}
+
+interface Range {
+  readonly from: number;
+  /** Behind the last byte. */
+  readonly to: number;
+  readonly total: number;
+}
+
+/** `bytes a-b/total` of an upload; undefined when the whole is sent. @throws Fault badRequest */
+export function contentRange(header: string): Range | undefined {
+  if (header === "") return undefined;
+  const match = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(header);
+  const [from = 0, last = 0, total = 0] = (match?.slice(1) ?? []).map(Number);
+  if (match === null || from > last || last >= total) throw new Fault("badRequest", `Bad Content-Range: ${header}`);
+  return { from, to: last + 1, total };
+}
+
+/** The part a client asks for; undefined for the whole, which is also the answer to what we do not understand (RFC 9110, 14.2). */
+export function requestedRange(header: string, size: number): { from: number; to: number } | undefined {
+  const match = /^bytes=(\d*)-(\d*)$/.exec(header.trim());
+  if (match === null || (match[1] === "" && match[2] === "")) return undefined;
+  const [first, last] = [match[1] ?? "", match[2] ?? ""];
+  const from = first === "" ? Math.max(0, size - Number(last)) : Number(first);
+  const to = first === "" || last === "" ? size : Math.min(size, Number(last) + 1);
+  if (from >= size || from >= to) throw new Fault("rangeNotSatisfiable", `The file has ${size} bytes`, { size });
+  return { from, to };
+}
+
+/** Exactly so many bytes: fewer is a cut upload, more is not what was said. */
+async function* exactly(chunks: AsyncIterable<Uint8Array>, bytes: number): AsyncGenerator<Uint8Array> {
+  let size = 0;
+  for await (const chunk of chunks) {
+    size += chunk.byteLength;
+    if (size > bytes) throw new Fault("badRequest", `The body is longer than the ${bytes} bytes of its range`);
+    yield chunk;
+  }
+  if (size < bytes) throw new Fault("badRequest", `The body has ${size} of the ${bytes} bytes of its range`);
+}
+
+async function create(bulk: Bulk, key: Omit<BulkKey, "id">, upload: Upload): Promise<BulkInfo> {
+  const { contentType, contentDisposition, chunks } = upload;
+  const take = async ({ name, mimetype, chunks }: FilePart): Promise<BulkInfo> => {
+    const start = { ...key, id: idOf(name), name, mimetype };
+    try {
+      return await bulk.write(start, 0, chunks, true);
+    } catch (error) {
+      // nobody knows this id: there is nothing to go on with
+      await bulk.remove(start).catch(() => undefined);
+      throw error;
+    }
+  };
+  if (contentType.toLowerCase().startsWith(MULTIPART)) return takeFile(contentType, chunks, take);
+  return take({ name: fileName(contentDisposition) ?? "file", mimetype: BYTES, chunks });
+}
+
+function download(bulk: Bulk, info: BulkInfo, rangeHeader: string, ifRange: string, ifNoneMatch: string): Answer {
+  const etag = `"${info.sha256}"`;
+  const common = {
+    ETag: etag,
+    "Accept-Ranges": "bytes",
+    "Content-Disposition": `attachment; filename="${info.name.replace(/[^\w. -]/g, "_")}"`,
+  };
+  if (ifNoneMatch.split(",").some((tagged) => tagged.trim() === etag || tagged.trim() === "*")) {
+    return { status: 304, headers: common };
+  }
+  const range = ifRange === "" || ifRange === etag ? requestedRange(rangeHeader, info.size) : undefined;
+  const { from, to } = range ?? { from: 0, to: info.size };
+  const chunks = bulk.chunks(info, from, to);
+  const stream = { sizeBytes: to - from, chunks, close: () => void chunks.return() };
+  const headers = range === undefined ? common : { ...common, "Content-Range": `bytes ${from}-${to - 1}/${info.size}` };
+  return { status: range === undefined ? 200 : 206, headers, stream, contentType: info.mimetype };
+}
+
+export const bulkDataRoutes: readonly Route[] = [
+  route({
+    method: "get",
+    path: COMPONENT,
+    summary: "Categories that hold files",
+    tag,
+    early: true,
+    responses: { 200: ok(items(Type.String())) },
+    handle: (request, context) => {
+      return { status: 200, json: { items: bulkOf(request, context).categories(request.params.component) } };
+    },
+  }),
+  route({
+    method: "get",
+    path: CATEGORY,
+    summary: "Files of a category",
+    tag,
+    early: true,
+    params: CategoryParams,
+    responses: { 200: ok(items(Item)) },
+    handle: (request, context) => {
+      const { component, category } = request.params;
+      return { status: 200, json: { items: bulkOf(request, context).list(component, category).map(show) } };
+    },
+  }),
+  route({
+    method: "post",
+    path: CATEGORY,
+    summary: "Upload a file, multipart or raw",
+    tag,
+    early: true,
+    links: true,
+    params: CategoryParams,
+    body: { kind: "upload", types: ANY_TYPES, bulk: true },
+    responses: { 201: ok(Item, "Stored.") },
+    handle: async (request, context) => {
+      const { component, category } = request.params;
+      const info = await create(bulkOf(request, context), { component, category }, request.body);
+      const location = `${request.origin}${request.base}/components/${component}/bulk-data/${category}/${info.id}`;
+      return { status: 201, headers: { Location: location }, json: show(info) };
+    },
+  }),
+  route({
+    method: "delete",
+    path: CATEGORY,
+    summary: "Delete all files of a category",
+    tag,
+    early: true,
+    params: CategoryParams,
+    responses: { 200: ok(Deleted) },
+    handle: async (request, context) => {
+      const { component, category } = request.params;
+      const bulk = bulkOf(request, context);
+      const ids = bulk.list(component, category).map(({ id }) => id);
+      for (const id of ids) await bulk.remove({ component, category, id });
+      return { status: 200, json: { deleted_ids: ids, errors: [] } };
+    },
+  }),
+  route({
+    method: "put",
+    path: FILE,
+    summary: "Upload a file, whole or from where it was cut (Content-Range)",
+    tag,
+    early: true,
+    params: FileParams,
+    headers: ["content-range"],
+    body: { kind: "upload", types: [BYTES], bulk: true },
+    responses: { 200: ok(Item, "The part is stored."), 201: ok(Item, "The file is complete.") },
+    handle: async (request, context) => {
+      const { contentDisposition, chunks } = request.body;
+      const bulk = bulkOf(request, context);
+      const range = contentRange(request.header("content-range"));
+      const start = { ...request.params, name: fileName(contentDisposition) ?? request.params.id, mimetype: BYTES };
+      const last = range === undefined || range.to === range.total;
+      const body = range === undefined ? chunks : exactly(chunks, range.to - range.from);
+      const info = await bulk.write(start, range?.from ?? 0, body, last);
+      return { status: last ? 201 : 200, json: show(info) };
+    },
+  }),
+  route({
+    method: "get",
+    path: `${FILE}/x-upload`,
+    summary: "Where an upload goes on",
+    tag,
+    early: true,
+    params: FileParams,
+    responses: { 200: ok(UploadState) },
+    handle: (request, context) => {
+      const info = bulkOf(request, context).find(request.params);
+      const { size: offset = 0, complete = false, sha256 = "" } = info ?? {};
+      return { status: 200, json: { offset, complete, ...(complete ? { sha256 } : {}) } };
+    },
+  }),
+  route({
+    method: "get",
+    path: FILE,
+    summary: "Content of a file, or a range of it",
+    tag,
+    early: true,
+    params: FileParams,
+    headers: ["range", "if-range", "if-none-match"],
+    responses: {
+      200: { description: "The file.", contentType: BYTES },
+      206: { description: "The range.", contentType: BYTES },
+    },
+    handle: (request, context) => {
+      const bulk = bulkOf(request, context);
+      const info = bulk.get(request.params);
+      if (!info.complete) throw new Fault("notFound", `The upload of ${info.id} is not complete`);
+      return download(bulk, info, request.header("range"), request.header("if-range"), request.header("if-none-match"));
+    },
+  }),
+  route({
+    method: "delete",
+    path: FILE,
+    summary: "Delete a file",
+    tag,
+    early: true,
+    params: FileParams,
+    responses: { 204: NO_CONTENT },
+    handle: async (request, context) => {
+      await bulkOf(request, context).remove(request.params);
+      return { status: 204 };
+    },
+  }),
+];

@@ -1,0 +1,243 @@
+/** Updates (ISO 17978-3, 7.18): register, prepare, execute, status; verdicts between nodes and the audit beside. */
+import { Type } from "typebox";
+import { Fault, toFaultData } from "#core/errors.ts";
+import { PackageSchema } from "#update/software/package.ts";
+import type { Updates } from "#update/software/updates.ts";
+import type { SovdContext } from "./context.ts";
+import { resourceNotFound } from "./guard.ts";
+import { type Answer, type AnyRequest, type Route, route } from "./route.ts";
+import { IdItem, items, NO_CONTENT, ok, SchemaQuery } from "./schemas.ts";
+import { isMedkit, statusEvents } from "./update-status.ts";
+
+const tag = "updates";
+const ONE = "/updates/{id}" as const;
+const EVENTS = "text/event-stream";
+const MAX_AUDIT_RECORDS = 1_000;
+
+const ListQuery = Type.Object({
+  origin: Type.Optional(Type.String()),
+  "target-version": Type.Optional(Type.String()),
+  "include-schema": Type.Optional(Type.Boolean()),
+});
+const AuditQuery = Type.Object({ after: Type.Optional(Type.Integer({ minimum: 0 })) });
+const Package = Type.Record(Type.String(), Type.Unknown());
+
+const Progress = Type.Object({
+  entity: Type.String(),
+  status: Type.String(),
+  progress: Type.Integer(),
+  error: Type.Optional(Type.Unknown()),
+});
+const Status = Type.Object({
+  phase: Type.Union([Type.Literal("prepare"), Type.Literal("execute")]),
+  status: Type.Union(["pending", "inProgress", "completed", "failed"].map((word) => Type.Literal(word))),
+  progress: Type.Optional(Type.Integer({ minimum: 0, maximum: 100 })),
+  subprogress: Type.Optional(Type.Array(Progress)),
+  step: Type.Optional(Type.String()),
+  error: Type.Optional(Type.Unknown()),
+});
+const Audit = Type.Object({ seq: Type.Integer(), event: Type.String(), hash: Type.String() });
+
+/** The context's updates; 501 in a program without. */
+export function updatesOf({ softwareUpdates }: SovdContext): Updates {
+  if (softwareUpdates === undefined) throw new Fault("notImplemented", "This program takes no updates");
+  return softwareUpdates;
+}
+
+function statusPath({ base, origin }: AnyRequest, id: string, rest = ""): string {
+  return `${origin}${base}/updates/${encodeURIComponent(id)}${rest}`;
+}
+
+/** Asks the security plugin, acts, and puts a refusal on record. */
+async function act(
+  request: AnyRequest,
+  context: SovdContext,
+  event: string,
+  work: (updates: Updates, id: string, actor: string) => Promise<void>,
+): Promise<void> {
+  const updates = updatesOf(context);
+  const { id } = request.params as { id: string };
+  const { members } = updates.record(id);
+  try {
+    const { claims } = request;
+    const facts = { kind: "software", id, targets: members.map(({ component }) => component) } as const;
+    if (claims !== undefined) await context.authenticator.validateUpdate?.(claims, facts);
+    await work(updates, id, request.owner);
+  } catch (error) {
+    await updates.refused(id, event, request.owner, toFaultData(error).message);
+    throw error;
+  }
+}
+
+/** PUT without a body, answered with 202 and where the status is. */
+function verb(
+  name: string,
+  summary: string,
+  work: (updates: Updates, id: string, actor: string) => Promise<void>,
+): Route {
+  return route({
+    method: "put",
+    path: `${ONE}/${name}`,
+    summary,
+    tag,
+    early: true,
+    links: true,
+    responses: { 202: { description: "Under way; the status tells how far." } },
+    handle: async (request, context): Promise<Answer> => {
+      await act(request, context, name, work);
+      return { status: 202, headers: { Location: statusPath(request, request.params.id, "/status") } };
+    },
+  });
+}
+
+export const updateRoutes: readonly Route[] = [
+  route({
+    method: "get",
+    path: "/updates",
+    summary: "Ids of the updates",
+    tag,
+    early: true,
+    query: ListQuery,
+    responses: { 200: ok(items(Type.String())) },
+    handle: ({ query }, context) => {
+      const filter = { origin: query.origin, targetVersion: query["target-version"] };
+      return { status: 200, json: { items: updatesOf(context).list(filter) } };
+    },
+  }),
+  route({
+    method: "post",
+    path: "/updates",
+    summary: "Register an update",
+    tag,
+    early: true,
+    links: true,
+    body: { kind: "json", family: "wrapped", schema: PackageSchema },
+    responses: { 201: ok(IdItem, "Registered.") },
+    handle: async (request, context) => {
+      const id = await updatesOf(context).register(request.body, request.owner);
+      return { status: 201, headers: { Location: statusPath(request, id) }, json: { id } };
+    },
+  }),
+  route({
+    method: "get",
+    path: ONE,
+    summary: "An update as it was registered",
+    tag,
+    early: true,
+    responses: { 200: ok(Package) },
+    handle: ({ params }, context) => ({ status: 200, json: updatesOf(context).get(params.id) }),
+  }),
+  route({
+    method: "delete",
+    path: ONE,
+    summary: "Forget an update that is not under way",
+    tag,
+    early: true,
+    responses: { 204: NO_CONTENT },
+    handle: async (request, context) => {
+      await act(request, context, "delete", (updates, id, actor) => updates.remove(id, actor));
+      return { status: 204 };
+    },
+  }),
+  verb("prepare", "Fetch, check and stage on all components", (updates, id, actor) => updates.prepare(id, actor)),
+  verb("execute", "Install on all components", (updates, id, actor) => updates.execute(id, actor)),
+  verb("automated", "Prepare and execute in one", (updates, id, actor) => updates.automated(id, actor)),
+  verb("x-commit", "Verdict of the leading node: keep it", (updates, id, actor) => updates.commit(id, actor)),
+  verb("x-close", "All nodes are new: drop the old software", (updates, id, actor) => updates.close(id, actor)),
+  verb("x-rollback", "Stop, or go back", (updates, id, actor) => updates.rollback(id, actor)),
+  route({
+    method: "get",
+    path: `${ONE}/status`,
+    summary: "How far an update is; as server-sent events with `Accept: text/event-stream`",
+    tag,
+    early: true,
+    headers: ["accept"],
+    query: SchemaQuery,
+    responses: { 200: ok(Status) },
+    handle: (request, context) => {
+      const updates = updatesOf(context);
+      const medkit = isMedkit(request.base);
+      const { id } = request.params;
+      if (!request.header("accept").includes(EVENTS)) return { status: 200, json: updates.status(id, medkit) };
+      return { status: 200, events: statusEvents(updates, id, medkit) };
+    },
+  }),
+  route({
+    method: "get",
+    path: `${ONE}/x-audit`,
+    summary: "What happened to an update, who caused it, and how it ended",
+    tag,
+    early: true,
+    query: AuditQuery,
+    responses: { 200: ok(items(Audit)) },
+    handle: ({ params, query }, context) => {
+      const updates = updatesOf(context);
+      const records = [...updates.audit(params.id, query.after)];
+      // the record of a deleted update stays on the chain
+      if (records.length === 0) updates.record(params.id);
+      return { status: 200, json: { items: records } };
+    },
+  }),
+  route({
+    method: "get",
+    path: "/x-audit",
+    summary: "The audit chain, as it can be verified",
+    tag,
+    early: true,
+    query: AuditQuery,
+    responses: { 200: ok(items(Audit)) },
+    handle: ({ query }, context) => {
+      return { status: 200, json: { items: updatesOf(context).auditWhole(query.after, MAX_AUDIT_RECORDS) } };
+    },
+  }),
+  route({
+    method: "get",
+    path: "/components/{component}/x-medkit-update",
+    summary: "What a component is to an update: role, hardware, version",
+    tag,
+    early: true,
+    open: true,
+    responses: { 200: ok(Type.Record(Type.String(), Type.Unknown())) },
+    handle: async (request, context) => {
+      const updates = updatesOf(context);
+      const { component } = request.params;
+      if (!updates.knows(component)) throw resourceNotFound({ shownPath: request.path });
+      return { status: 200, json: await updates.describe(component) };
+    },
+  }),
+];
+
+/** Resources of components that are no ECU: the node itself and what it installs on. */
+export function ownComponentRoutes(names: readonly string[]): readonly Route[] {
+  return names.flatMap((name) => [
+    route({
+      method: "get",
+      path: `/components/${name}` as "/components/own",
+      summary: `Component ${name} of this node`,
+      tag: "components",
+      early: true,
+      open: true,
+      links: true,
+      responses: { 200: ok(Package) },
+      handle: ({ origin, base }) => {
+        const here = `${origin}${base}/components/${name}`;
+        const links = {
+          faults: `${here}/faults`,
+          "bulk-data": `${here}/bulk-data`,
+          "x-medkit-update": `${here}/x-medkit-update`,
+        };
+        return { status: 200, json: { id: name, name, ...links } };
+      },
+    }),
+    route({
+      method: "get",
+      path: `/components/${name}/faults` as "/components/own/faults",
+      summary: `Faults of ${name}`,
+      tag: "faults",
+      early: true,
+      open: true,
+      responses: { 200: ok(items(Package)) },
+      handle: (_request, context) => ({ status: 200, json: { items: updatesOf(context).faults() } }),
+    }),
+  ]);
+}
