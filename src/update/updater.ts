@@ -127,14 +127,14 @@ export function createUpdater(options: UpdaterOptions): Updater {
     const before = new Map(fleet.ecus.map((ecu) => [ecu.id, fleet.versionOf(ecu.id)]));
     let switched = false;
     try {
-      const catalog = await whileSwitching(async () => {
+      const { catalog, loaded } = await whileSwitching(async () => {
         caller.requireQuiet();
         const { generation } = await run("switchUpdate", { step });
         switched = true;
         const next: Catalog = { ...ready, generation };
-        await load(next);
-        return next;
+        return { catalog: next, loaded: load(next) };
       });
+      await loaded;
       await probe(fleet.ecus.filter((ecu) => before.get(ecu.id) !== fleet.versionOf(ecu.id)));
       options.onLoaded(catalog);
     } catch (error) {
@@ -169,12 +169,12 @@ export function createUpdater(options: UpdaterOptions): Updater {
   async function undo({ id }: ExecutionStep, cause: unknown): Promise<never> {
     const why = `Reload failed: ${toFaultData(cause).message}`;
     try {
-      const catalog = await whileSwitching(async () => {
+      const { catalog, loaded } = await whileSwitching(async () => {
         const end = { id, time: wallClock(), reason: `${why}; ${BACK_AGAIN}` };
         const old = await run("undoUpdate", { end });
-        await fleet.load(old);
-        return old;
+        return { catalog: old, loaded: fleet.load(old) };
       });
+      await loaded;
       options.onLoaded(catalog);
     } catch (error) {
       const { message } = toFaultData(error);
@@ -183,7 +183,10 @@ export function createUpdater(options: UpdaterOptions): Updater {
     throw new Undone(`${why}; ${BACK_AGAIN}`, { cause });
   }
 
-  /** The guard is up while `work` runs and never longer, whatever becomes of it. */
+  /**
+   * The guard is up while `work` runs and never longer, whatever becomes of it. Work ends when the shards have been told: calls reach
+   * them behind that message, so nobody need wait until they have taken it.
+   */
   async function whileSwitching<T>(work: () => Promise<T>): Promise<T> {
     switching = true;
     const raised = clock.now();

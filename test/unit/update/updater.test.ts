@@ -66,7 +66,7 @@ function bench({ fail = {}, load, probe, prepared = catalog(entry("BODY", "2")),
   const updater = createUpdater({
     clock: systemClock,
     wallClock: () => 1_000,
-    storage: createMemoryStorage({ maxMappedBytes: 1_000 }),
+    storage: createMemoryStorage({ maxMappedBytes: 1_000, maxBytes: 10_000 }),
     fleet,
     run: (async (job: JobName, args: { end?: object }) => {
       ran.push(job);
