@@ -18,8 +18,8 @@ export interface Report {
   readonly atMs: number;
 }
 
-/** What a device shall have; looked up at each report. */
-export type FindDesired = (identity: Identity) => Desired | undefined;
+/** What a device shall have, looked up at each report. `later`: it is being fetched; undefined: nobody says. */
+export type FindDesired = (identity: Identity) => Desired | "later" | undefined;
 
 export interface DeskOptions {
   readonly desired: FindDesired;
@@ -47,8 +47,13 @@ export class Desk {
   answer(identity: Identity, message: Uint8Array, maxBlockBytes = Number.POSITIVE_INFINITY): Uint8Array {
     const { desired, images, clock, limits, onReport } = this.#options;
     const status = readStatus(message);
-    const wanted = desired(identity);
-    const capped = { ...limits, maxBlockBytes: Math.min(limits.maxBlockBytes, maxBlockBytes) };
+    const found = desired(identity);
+    const wanted = found === "later" ? undefined : found;
+    const capped = {
+      ...limits,
+      pollS: found === "later" ? limits.gatePollS : limits.pollS,
+      maxBlockBytes: Math.min(limits.maxBlockBytes, maxBlockBytes),
+    };
     const step = nextStep(status, wanted, capped);
     const command = commandOf(step, status, wanted, images);
     const report = { status, answer: step.type, image: wanted?.image, atMs: clock.now() };

@@ -12,7 +12,7 @@ export interface Registry {
   readonly username?: string | undefined;
   readonly password?: string | undefined;
   /** Without TLS. */
-  readonly plainHttp: boolean;
+  readonly plain_http: boolean;
 }
 
 export interface OciOptions {
@@ -84,7 +84,7 @@ export class OciSource implements FirmwareSource {
     this.#reference = parseReference(options.image, options.defaultRegistry);
     const { host, repository } = this.#reference;
     this.#registry = Object.hasOwn(options.registries, host) ? options.registries[host] : undefined;
-    this.#base = `${this.#registry?.plainHttp === true ? "http" : "https"}://${host}/v2/${repository}`;
+    this.#base = `${this.#registry?.plain_http === true ? "http" : "https"}://${host}/v2/${repository}`;
   }
 
   async look(signal: AbortSignal): Promise<Offer> {
@@ -163,7 +163,7 @@ export class OciSource implements FirmwareSource {
     const { realm, service, scope } = challengeOf(challenge);
     const url = realm !== undefined && URL.canParse(realm) ? new URL(realm) : undefined;
     // a registry with TLS must not make us send its password without
-    const allowed = url?.protocol === "https:" || (url?.protocol === "http:" && this.#registry?.plainHttp === true);
+    const allowed = url?.protocol === "https:" || (url?.protocol === "http:" && this.#registry?.plain_http === true);
     if (url === undefined || !allowed) throw new Fault("unauthorized", `${this.#base} refuses and names no realm`);
     if (service !== undefined) url.searchParams.set("service", service);
     url.searchParams.set("scope", scope ?? `repository:${this.#reference.repository}:pull`);

@@ -95,19 +95,20 @@ export class Sources {
     return kept;
   }
 
+  async #store({ name, version, sha256, fetch }: Offer): Promise<Image> {
+    const sizeBytes = await this.#options.images.put({ name, sha256, chunks: fetch(this.#controller.signal) });
+    return { version, sizeBytes, sha256 };
+  }
+
   /** Never rejects. */
   async #look(kept: Kept, label: string): Promise<void> {
-    const { images, clock, retryMs, onProblem, onChange } = this.#options;
+    const { clock, retryMs, onProblem, onChange } = this.#options;
     const { signal } = this.#controller;
     try {
       const offer = await kept.source.look(signal);
-      if (offer !== undefined) {
-        const { name, version, sha256 } = offer;
-        const sizeBytes = await images.put({ name, sha256, chunks: offer.fetch(signal) });
-        const changed = kept.image !== undefined && kept.image.sha256 !== sha256;
-        kept.image = { version, sizeBytes, sha256 };
-        if (changed) await onChange();
-      }
+      const before = kept.image;
+      kept.image = offer === undefined ? undefined : await this.#store(offer);
+      if (before !== undefined && before.sha256 !== kept.image?.sha256) await onChange();
       const validMs = offer === undefined ? retryMs : offer.validMs;
       kept.dueMs = validMs === undefined ? Number.POSITIVE_INFINITY : clock.now() + validMs;
     } catch (error) {

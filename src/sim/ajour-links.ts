@@ -1,0 +1,93 @@
+/** The device's side of each transport. */
+import type { AjourLink } from "./ajour-device.ts";
+
+export interface DeviceLogin {
+  /** `device@application`. */
+  readonly device: string;
+  readonly password: string;
+  /** Longest wait for an answer. */
+  readonly timeoutMs: number;
+}
+
+/** HTTP: `POST /v1/dfu?ct=<s>` of a server. `server`: scheme, host and port. */
+export function httpLink(server: string, { device, password, timeoutMs }: DeviceLogin): AjourLink {
+  const url = `${server}/v1/dfu?ct=${Math.ceil(timeoutMs / 1_000)}`;
+  const headers = { authorization: basic(device, password), "content-type": "application/cbor" };
+  const stop = new AbortController();
+  return {
+    async ask(report) {
+      const signal = AbortSignal.any([stop.signal, AbortSignal.timeout(timeoutMs)]);
+      const body = new Uint8Array(report);
+      const response = await fetch(url, { method: "POST", headers, body, signal });
+      const bytes = new Uint8Array(await response.arrayBuffer());
+      if (!response.ok) throw new Error(`${response.status} ${Buffer.from(bytes).toString()}`);
+      return response.status === 200 ? bytes : undefined;
+    },
+    async close() {
+      stop.abort();
+    },
+  };
+}
+
+/** MQTT: `dfu/<device>` of a broker. Answers that come late, to a report asked again meanwhile, are let go. */
+export async function mqttLink(
+  broker: string,
+  { device, timeoutMs }: Omit<DeviceLogin, "password">,
+): Promise<AjourLink> {
+  const { default: mqtt } = await import("mqtt");
+  const client = await mqtt.connectAsync(broker, { clean: true });
+  let waiting: ((answer: Uint8Array) => void) | undefined;
+  client.on("message", (_, payload) => waiting?.(payload));
+  await client.subscribeAsync(`command/inbox/${device}/dfu`, { qos: 1 });
+  return {
+    ask: (report) =>
+      bounded(timeoutMs, (resolve, reject) => {
+        waiting = resolve;
+        client.publish(`dfu/${device}`, Buffer.from(report), { qos: 1 }, (problem) => problem && reject(problem));
+      }),
+    close: () => client.endAsync(true),
+  };
+}
+
+/** CoAP: `POST /v1/dfu?ct=<s>`, with the options of Drogue Cloud. */
+export async function coapLink(host: string, port: number, login: DeviceLogin): Promise<AjourLink> {
+  const { request, Agent } = await import("coap");
+  const { device, password, timeoutMs } = login;
+  const agent = new Agent({ type: "udp4" });
+  const query = `ct=${Math.ceil(timeoutMs / 1_000)}`;
+  return {
+    ask: (report) =>
+      bounded(timeoutMs, (resolve, reject) => {
+        const asked = request({ host, port, method: "POST", pathname: "/v1/dfu", query, agent });
+        asked.setOption("4209" as never, Buffer.from(basic(device, password)));
+        asked.on("response", (response) => {
+          if (response.code === "2.05") resolve(new Uint8Array(response.payload));
+          else if (response.code === "2.04") resolve(undefined);
+          else reject(new Error(`${response.code} ${response.payload}`));
+        });
+        asked.on("error", reject);
+        asked.end(Buffer.from(report));
+      }),
+    close: () => new Promise((resolve) => agent.close(() => resolve())),
+  };
+}
+
+function basic(user: string, password: string): string {
+  return `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}`;
+}
+
+function bounded<T>(
+  timeoutMs: number,
+  begin: (resolve: (value: T) => void, reject: (error: Error) => void) => void,
+): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error("no answer")), timeoutMs);
+    const settled =
+      <V>(finish: (value: V) => void) =>
+      (value: V) => {
+        clearTimeout(timer);
+        finish(value);
+      };
+    begin(settled(resolve), settled(reject));
+  });
+}

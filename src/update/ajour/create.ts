@@ -1,0 +1,177 @@
+/** Puts the parts of drogue-ajour together, as the configuration says. */
+import type { Config } from "#config/types.ts";
+import { Fault } from "#core/errors.ts";
+import type { Clock } from "#core/time.ts";
+import type { Persistence } from "#store/persistence.ts";
+import type { Storage } from "#store/storage.ts";
+import { Bulk } from "../software/bulk.ts";
+import type { UpdateProvider } from "../software/provider.ts";
+import { Assignments } from "./assignments.ts";
+import { startCoap } from "./coap.ts";
+import { Desk, type Report } from "./desk.ts";
+import { FileSource } from "./file-source.ts";
+import { HawkbitSource } from "./hawkbit.ts";
+import { Images } from "./images.ts";
+import { startMqtt } from "./mqtt.ts";
+import type { Desired, Image } from "./next.ts";
+import { OciSource } from "./oci.ts";
+import { AjourProvider } from "./provider.ts";
+import { type FirmwareSpec, type Identity, keyOf, Registry } from "./registry.ts";
+import { type FirmwareSource, Sources } from "./sources.ts";
+import type { Transport, TransportParts } from "./transport.ts";
+
+type AjourConfig = Config["update"]["ajour"];
+type FirmwareConfig = AjourConfig["devices"][string]["firmware"];
+
+export interface AjourParts {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly persistence: Persistence;
+  /** The `bulk` environment. */
+  readonly storage: Storage;
+  readonly onProblem: (problem: unknown, where: string) => void;
+}
+
+export interface Ajour extends TransportParts {
+  readonly provider: UpdateProvider;
+  /** Opens the transports beside HTTP and looks for firmware. Resolves with the CoAP port, 0 without. @throws Fault */
+  start(): Promise<{ readonly coapPort: number }>;
+  close(): Promise<void>;
+}
+
+const SECOND_MS = 1_000;
+/** A device on trial reports at each pause; it has failed when several stay out. */
+const MISSED_REPORTS = 6;
+
+/** @throws Fault misconfigured for firmware that names no place, or two devices of one component */
+export function createAjour({ config, clock, persistence, storage, onProblem }: AjourParts): Ajour {
+  const ajour = config.update.ajour;
+  const bulk = new Bulk({ storage, maxBytes: config.store.max_upload_bytes, maxFiles: config.update.max_files });
+  const registry = registryOf(ajour);
+  const images = new Images(bulk, ajour.cached_mib);
+  const assignments = new Assignments(persistence);
+  const collect = () => images.keepOnly(new Set([...assignments.images, ...sources.images]));
+  const sources = new Sources({
+    create: sourceOf(ajour, bulk, onProblem),
+    images,
+    clock,
+    retryMs: ajour.retry_secs * SECOND_MS,
+    onProblem,
+    onChange: collect,
+  });
+  const byConfiguration = (identity: Identity): Image | undefined => {
+    const firmware = registry.firmwareOf(identity);
+    return firmware === undefined ? undefined : sources.image(firmware);
+  };
+  const desk = new Desk({
+    desired: (identity): Desired | "later" | undefined => {
+      const assigned = assignments.get(keyOf(identity));
+      if (assigned !== undefined) return assigned;
+      if (registry.firmwareOf(identity) === undefined) return undefined;
+      const image = byConfiguration(identity);
+      return image === undefined ? "later" : { image, gate: "open" };
+    },
+    images,
+    clock,
+    limits: {
+      defaultBlockBytes: ajour.default_block_bytes,
+      minBlockBytes: ajour.min_block_bytes,
+      maxBlockBytes: ajour.max_block_bytes,
+      pollS: ajour.poll_secs,
+      gatePollS: ajour.gate_poll_secs,
+    },
+    maxDevices: ajour.max_devices,
+    onReport: (identity: Identity, report: Report) => {
+      const firmware = registry.firmwareOf(identity);
+      if (firmware !== undefined && assignments.get(keyOf(identity)) === undefined) sources.note(firmware, report);
+    },
+  });
+  const provider = new AjourProvider({
+    desk,
+    assignments,
+    images,
+    clock,
+    configured: (device) => byConfiguration(registry.named(device)),
+    devices: devicesOf(ajour),
+    offlineMs: ajour.offline_secs * SECOND_MS,
+    trialSilenceMs: MISSED_REPORTS * ajour.gate_poll_secs * SECOND_MS,
+    maxRefusals: ajour.max_refusals,
+    collect,
+  });
+  const transports: Transport[] = [];
+  const parts: TransportParts = { desk, registry, onProblem };
+  return {
+    ...parts,
+    provider,
+    async start() {
+      for (const firmware of registry.firmware) sources.image(firmware);
+      const coap = ajour.coap === undefined ? undefined : await startCoap(ajour.coap, parts);
+      if (coap !== undefined) transports.push(coap);
+      if (ajour.mqtt !== undefined) transports.push(await startMqtt(ajour.mqtt, parts));
+      return { coapPort: coap?.port ?? 0 };
+    },
+    async close() {
+      await Promise.all(transports.map((transport) => transport.close()));
+      await sources.close();
+    },
+  };
+}
+
+function registryOf({ authentication, default_application, applications, devices }: AjourConfig): Registry {
+  return new Registry({
+    authentication,
+    defaultApplication: default_application,
+    applications: mapValues(applications, (entry, name) => ({ ...entry, firmware: specOf(entry.firmware, name) })),
+    devices: mapValues(devices, (entry, name) => ({ ...entry, firmware: specOf(entry.firmware, name) })),
+  });
+}
+
+/** Exactly one place. @throws Fault misconfigured */
+function specOf(firmware: FirmwareConfig, owner: string): FirmwareSpec | undefined {
+  if (firmware === undefined) return undefined;
+  const { hawkbit, file } = firmware;
+  const oci = firmware.oci ?? firmware.container;
+  const given = [firmware.oci, firmware.container, hawkbit, file].filter((each) => each !== undefined);
+  if (given.length !== 1)
+    throw new Fault("misconfigured", `The firmware of ${owner} is to come from exactly one place`);
+  if (oci !== undefined) return { kind: "oci", image: oci.image, pull: oci.pull };
+  if (hawkbit !== undefined) return { kind: "hawkbit", controller: hawkbit.controller };
+  return { kind: "file", ...file! };
+}
+
+function sourceOf(ajour: AjourConfig, bulk: Bulk, onProblem: AjourParts["onProblem"]) {
+  const timeoutMs = ajour.timeout_ms;
+  const refreshMs = ajour.refresh_secs * SECOND_MS;
+  return (spec: FirmwareSpec): FirmwareSource => {
+    if (spec.kind === "file") {
+      const { component, category, name } = spec;
+      return new FileSource({ bulk, component: component.toLowerCase(), category, name, refreshMs });
+    }
+    if (spec.kind === "oci") {
+      const { default_registry: defaultRegistry, registries } = ajour;
+      return new OciSource({ ...spec, defaultRegistry, registries, timeoutMs, refreshMs });
+    }
+    if (ajour.hawkbit === undefined)
+      throw new Fault("misconfigured", "Firmware is to come from hawkBit, but none is named");
+    const { controller } = spec;
+    const pollMs = refreshMs;
+    const onFeedbackProblem = (problem: unknown) => onProblem(problem, `hawkbit ${controller}`);
+    return new HawkbitSource({ ...ajour.hawkbit, controller, timeoutMs, pollMs, onProblem: onFeedbackProblem });
+  };
+}
+
+/** Component → key of its device. */
+function devicesOf({ devices }: AjourConfig): Readonly<Record<string, string>> {
+  const found: Record<string, string> = {};
+  for (const [device, { application, component }] of Object.entries(devices)) {
+    if (component === undefined) continue;
+    const id = component.toLowerCase();
+    if (found[id] !== undefined) throw new Fault("misconfigured", `Component ${component} has two devices`);
+    found[id] = keyOf({ device, application });
+  }
+  return found;
+}
+
+function mapValues<T, U>(of: Readonly<Record<string, T>>, make: (value: T, key: string) => U): Record<string, U> {
+  return Object.fromEntries(Object.entries(of).map(([key, value]) => [key, make(value, key)]));
+}

@@ -1,0 +1,124 @@
+/**
+ * drogue-ajour over an MQTT broker, in two ways: devices publish to `dfu/<device>` and listen on `command/inbox/<device>/dfu`; and a
+ * Drogue Cloud publishes the events of an application, as CloudEvents, and takes commands for its devices. The broker says who may
+ * publish where, so topics are believed.
+ */
+import { readFileSync } from "node:fs";
+import type { MqttClient } from "mqtt";
+import { Fault } from "#core/errors.ts";
+import type { Identity } from "./registry.ts";
+import { CHANNEL, MAX_REPORT_BYTES, type Transport, type TransportParts } from "./transport.ts";
+
+export interface MqttOptions {
+  readonly url: string;
+  readonly username?: string | undefined;
+  readonly password?: string | undefined;
+  readonly client_id?: string | undefined;
+  /** PEM file. */
+  readonly ca?: string | undefined;
+  /** Devices speak to this broker themselves. */
+  readonly devices: boolean;
+  readonly drogue_applications: readonly string[];
+  readonly shared_group: string;
+}
+
+/** A report, and where its answer goes. */
+export interface Delivery {
+  readonly identity: Identity;
+  readonly message: Uint8Array;
+  readonly answerTo: string;
+}
+
+const EVENT = /^app\/([^/]+)$/;
+const DEVICE = /^dfu\/([^/]+)$/;
+/** Delivered at least once: a report that comes twice is answered twice, which a stateless protocol allows. */
+const AT_LEAST_ONCE = { qos: 1 } as const;
+
+/** Connects, and again whenever the broker is gone. Resolves when the first connection stands or has failed. */
+export async function startMqtt(options: MqttOptions, parts: TransportParts): Promise<Transport> {
+  const { default: mqtt } = await import("mqtt");
+  const { url, username, password, client_id, ca } = options;
+  const client = mqtt.connect(url, {
+    clean: true,
+    ...(username === undefined ? {} : { username }),
+    ...(password === undefined ? {} : { password }),
+    ...(client_id === undefined ? {} : { clientId: client_id }),
+    ...(ca === undefined ? {} : { ca: readFileSync(ca) }),
+  });
+  client.on("error", (problem) => parts.onProblem(problem, url));
+  client.on("message", (topic, payload) => answer(client, topic, payload, parts));
+  const subscribed = new Promise<void>((resolve) => {
+    client.once("close", resolve);
+    client.on("connect", () => {
+      client.subscribe(topicsOf(options), AT_LEAST_ONCE, (problem) => {
+        if (problem) parts.onProblem(problem, url);
+        resolve();
+      });
+    });
+  });
+  await subscribed;
+  return { port: 0, close: () => client.endAsync() };
+}
+
+function topicsOf({ devices, drogue_applications, shared_group }: MqttOptions): string[] {
+  const share = shared_group === "" ? "" : `$share/${shared_group}/`;
+  const events = drogue_applications.map((application) => `${share}app/${application}`);
+  return devices ? [...events, `${CHANNEL}/+`] : events;
+}
+
+function answer(client: MqttClient, topic: string, payload: Uint8Array, { registry, desk, onProblem }: TransportParts) {
+  try {
+    const delivery = readDelivery(topic, payload, (name, application) => registry.named(name, application));
+    if (delivery === undefined) return;
+    const command = desk.answer(delivery.identity, delivery.message);
+    client.publish(delivery.answerTo, Buffer.from(command), AT_LEAST_ONCE, (problem) => {
+      if (problem) onProblem(problem, delivery.answerTo);
+    });
+  } catch (error) {
+    onProblem(error, topic);
+  }
+}
+
+/** What came on a topic; undefined for what is none of ours. @throws Fault invalidData, badRequest, payloadTooLarge */
+export function readDelivery(
+  topic: string,
+  payload: Uint8Array,
+  named: (name: string, application?: string) => Identity,
+): Delivery | undefined {
+  // base64 and the envelope of an event
+  if (payload.byteLength > 4 * MAX_REPORT_BYTES) throw new Fault("payloadTooLarge", `A report on ${topic} is too long`);
+  const [, device] = DEVICE.exec(topic) ?? [];
+  if (device !== undefined) {
+    return { identity: named(device), message: payload, answerTo: `command/inbox/${device}/${CHANNEL}` };
+  }
+  const [, application] = EVENT.exec(topic) ?? [];
+  return application === undefined ? undefined : readEvent(application, payload, named);
+}
+
+function readEvent(
+  application: string,
+  payload: Uint8Array,
+  named: (name: string, application?: string) => Identity,
+): Delivery | undefined {
+  const event = parse(payload);
+  if (event.subject !== CHANNEL) return undefined;
+  const { device, data, data_base64 } = event;
+  if (typeof device !== "string" || /[/#+@]/.test(device)) throw new Fault("invalidData", "An event names no device");
+  const message = typeof data_base64 === "string" ? Buffer.from(data_base64, "base64") : Buffer.from(textOf(data));
+  const answerTo = `command/${application}/${device}/${CHANNEL}`;
+  return { identity: named(device, application), message, answerTo };
+}
+
+function parse(payload: Uint8Array): Record<string, unknown> {
+  try {
+    const event: unknown = JSON.parse(Buffer.from(payload).toString("utf8"));
+    if (typeof event === "object" && event !== null) return event as Record<string, unknown>;
+  } catch {
+    // said below
+  }
+  throw new Fault("invalidData", "The message is no CloudEvent in JSON");
+}
+
+function textOf(data: unknown): string {
+  return typeof data === "string" ? data : JSON.stringify(data ?? "");
+}
