@@ -20,7 +20,7 @@ interface CodecFlags extends LimitFlags {
   readonly variant?: string;
   readonly service?: string;
   readonly shape: CodecOptions["shape"];
-  readonly lengthKey: CodecOptions["lengthKeyUnit"];
+  readonly lengthKey?: CodecOptions["lengthKeyUnit"];
   readonly byteFormat: ByteFormat;
 }
 
@@ -61,7 +61,12 @@ function addCodecOptions(command: Command): Command {
     command
       .option("--variant <name>", "variant or functional group (default: the base variant)")
       .addOption(choice("--shape <shape>", "structures flattened or nested", ["cda", "iso"], "cda"))
-      .addOption(choice("--length-key <unit>", "what length keys count", ["bytes", "bits"], "bytes"))
+      .addOption(
+        new Option("--length-key <unit>", "what length keys count (default: bits in our own files)").choices([
+          "bytes",
+          "bits",
+        ]),
+      )
       .addOption(choice("--byte-format <format>", "byte fields in JSON", ["hex", "base64"], "hex")),
   );
 }
@@ -73,8 +78,9 @@ function hexBytes(text: string, option: string): Uint8Array {
   return bytes;
 }
 
-function planOf({ database, positions }: LoadedMdd, service: ServiceEntry, flags: CodecFlags): ServicePlan {
-  const { shape, lengthKey: lengthKeyUnit } = flags;
+function planOf(mdd: LoadedMdd, service: ServiceEntry, flags: CodecFlags): ServicePlan {
+  const { database, positions } = mdd;
+  const { shape, lengthKey: lengthKeyUnit = mdd.lengthKeyUnit } = flags;
   const table = new DiagService().__init(service.table, database.buffer);
   return compileService(table, { shape, positions, lengthKeyUnit, nrcText });
 }

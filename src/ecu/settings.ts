@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { ecuConfig } from "#config/derived.ts";
 import type { Config } from "#config/types.ts";
 import type { TlsSettings } from "#doip/tls.ts";
-import { type CodecOptions, DEFAULT_CODEC_OPTIONS, positionsOf } from "#mdd/codec/options.ts";
+import { type CodecOptions, DEFAULT_CODEC_OPTIONS, readingOf } from "#mdd/codec/options.ts";
 import type { NamingConvention } from "#mdd/query/naming.ts";
 import { namingConvention } from "#mdd/query/naming-settings.ts";
 import type { ProtocolChoice } from "#mdd/query/protocols.ts";
@@ -20,7 +20,7 @@ export function codecOptionsOf({ compat, database }: Config, converter: string |
   return {
     ...DEFAULT_CODEC_OPTIONS,
     shape: compat.value_shape,
-    positions: positionsOf(converter),
+    ...readingOf(converter),
     dataSemantic: data,
     serviceIdSemantic: service_id_rq,
     nrcText,

@@ -28,7 +28,12 @@ export const DEFAULT_CODEC_OPTIONS: CodecOptions = {
 /** Value of the container's metadata key `converter` in files that our own writer made. */
 const OWN_CONVERTER = "sovd-edge";
 
-/** How to read absent positions in a file that `converter` (container metadata) made. */
-export function positionsOf(converter: string | undefined): CodecOptions["positions"] {
-  return converter?.startsWith(OWN_CONVERTER) ? "sequential" : "converter";
+/**
+ * How to read a file that `converter` (container metadata) made. Our own store zeros, so an absent position means "behind the one
+ * before", and their length keys count bits, as ODX has them; other files are read as the CDA reads them.
+ */
+export function readingOf(converter: string | undefined): Pick<CodecOptions, "positions" | "lengthKeyUnit"> {
+  return converter?.startsWith(OWN_CONVERTER)
+    ? { positions: "sequential", lengthKeyUnit: "bits" }
+    : { positions: "converter", lengthKeyUnit: "bytes" };
 }

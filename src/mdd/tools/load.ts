@@ -1,5 +1,5 @@
 import { Fault } from "#core/errors.ts";
-import { type CodecOptions, positionsOf } from "../codec/options.ts";
+import { type CodecOptions, readingOf } from "../codec/options.ts";
 import { type Inflate, inflateChunk } from "../container/chunk.ts";
 import { decodeContainer, diagnosticDescription } from "../container/decode.ts";
 import type { ContainerLimits } from "../container/limits.ts";
@@ -21,6 +21,8 @@ export interface LoadedMdd {
   readonly database: Database;
   /** How absent positions in this file are to be read. */
   readonly positions: CodecOptions["positions"];
+  /** What its length keys count. */
+  readonly lengthKeyUnit: CodecOptions["lengthKeyUnit"];
 }
 
 /**
@@ -41,7 +43,7 @@ export function loadMdd(content: Uint8Array, file: string, options: LoadOptions)
       container,
       bytes,
       database: openDatabase(bytes),
-      positions: positionsOf(container.metadata.get("converter")),
+      ...readingOf(container.metadata.get("converter")),
     };
   });
 }

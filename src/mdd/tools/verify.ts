@@ -1,6 +1,6 @@
 /** Says everything that is wrong with an MDD file: what keeps it from being read, and what reads but cannot be meant. */
 import { Fault } from "#core/errors.ts";
-import { positionsOf } from "../codec/options.ts";
+import { readingOf } from "../codec/options.ts";
 import { inflateChunk } from "../container/chunk.ts";
 import { decodeContainer } from "../container/decode.ts";
 import { CHUNK_TYPE, type Chunk, type MddContainer, SHA512_UNCOMPRESSED } from "../container/messages.ts";
@@ -134,6 +134,6 @@ async function checkDatabase(
     );
   checkReferences(description, new Set(container.chunks.map(({ name }) => name ?? "")), found);
   checkVariants(description, found);
-  const positions = positionsOf(container.metadata.get("converter"));
+  const { positions } = readingOf(container.metadata.get("converter"));
   await guarded(found, "schema", "EcuData", () => checkScopes(database, positions, found));
 }

@@ -7,7 +7,7 @@ import { PlanCache, planBytes } from "#mdd/codec/cache.ts";
 import { decodeRequest, decodeResponse, encodeRequest, writeResponseJson } from "#mdd/codec/codec.ts";
 import { failureFault } from "#mdd/codec/errors.ts";
 import { JsonBytes } from "#mdd/codec/json-bytes.ts";
-import { type CodecOptions, positionsOf } from "#mdd/codec/options.ts";
+import { type CodecOptions, readingOf } from "#mdd/codec/options.ts";
 import type { ServicePlan } from "#mdd/codec/plan.ts";
 import type { DOP, Param } from "#mdd/generated/description.ts";
 import {
@@ -100,9 +100,9 @@ for (const { name, params, converter, sequential } of POSITIONS)
   });
 
 test("positions: whose files mean what", () => {
-  assert.equal(positionsOf("sovd-edge 1.0"), "sequential");
-  assert.equal(positionsOf("odx-converter 0.1.0 (ae6e814)"), "converter");
-  assert.equal(positionsOf(undefined), "converter");
+  assert.deepEqual(readingOf("sovd-edge 1.0"), { positions: "sequential", lengthKeyUnit: "bits" });
+  assert.deepEqual(readingOf("odx-converter 0.1.0 (ae6e814)"), { positions: "converter", lengthKeyUnit: "bytes" });
+  assert.equal(readingOf(undefined).positions, "converter");
 });
 
 const mixed = readService("Mixed_Read", 0x0100, [

@@ -8,7 +8,7 @@ import test, { type TestContext } from "node:test";
 import { Command } from "commander";
 import { strFromU8, strToU8, zipSync } from "fflate";
 import { type ConvertFlags, convert as convertFiles, registerConvert } from "#cli/mdd-convert.ts";
-import { positionsOf } from "#mdd/codec/options.ts";
+import { readingOf } from "#mdd/codec/options.ts";
 import { inflateChunk } from "#mdd/container/chunk.ts";
 import { decodeContainer, diagnosticDescription } from "#mdd/container/decode.ts";
 import { parsePartialJobs } from "#mdd/odx/code-files.ts";
@@ -187,7 +187,7 @@ test("a PDX becomes an MDD that loads, the same bytes again for the same time", 
       ["plugins", "compression@0.1.0"],
     ],
   );
-  assert.equal(positionsOf(mdd.metadata.get("converter")), "sequential");
+  assert.equal(readingOf(mdd.metadata.get("converter")).positions, "sequential");
   assert.deepEqual(
     mdd.chunks.map((chunk) => [chunk.type, chunk.name, chunk.compressionAlgorithm]),
     [
