@@ -64,9 +64,11 @@ function* doip({ doip }: Config): Iterable<Finding> {
   if (doip.tls.min_version > doip.tls.max_version) yield finding("doip.tls.max_version", "is lower than min_version");
 }
 
-function* transports({ doip, can }: Config, features: Features): Iterable<Finding> {
+/** A node that hands updates on, or takes them, may stand without ECUs of its own. */
+function* transports({ doip, can, update }: Config, features: Features): Iterable<Finding> {
   if (can !== undefined && !features.can) yield finding("can", "this build speaks DoIP only; remove the section");
-  if (can === undefined && !doip.enabled) yield finding("doip.enabled", "neither DoIP nor CAN is configured");
+  const alone = update.role === "standalone" || !update.enabled;
+  if (alone && can === undefined && !doip.enabled) yield finding("doip.enabled", "neither DoIP nor CAN is configured");
 }
 
 function* can({ doip, can }: Config): Iterable<Finding> {

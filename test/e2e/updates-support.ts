@@ -1,0 +1,177 @@
+/** Nodes for update tests: servers of this process on free ports, each with a store of its own. */
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { TestContext } from "node:test";
+import { readConfig } from "#config/load.ts";
+import { merge, type Tree } from "#config/tree.ts";
+import { createLogger } from "#telemetry/logger.ts";
+import { type RunningServer, startServer } from "../../src/main.ts";
+
+export interface Node {
+  readonly server: RunningServer;
+  /** Base path, `http://127.0.0.1:port/api/v1`. */
+  readonly url: string;
+  readonly folder: string;
+  /** Body and status of a call; bodies other than bytes go as JSON. */
+  send(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Reply>;
+  /** Polls the status until it is `completed` or `failed` in this phase, or the state is the wanted one. */
+  until(id: string, state: string): Promise<Record<string, any>>;
+  /** Ends it and starts it again on the same store. */
+  restart(): Promise<void>;
+}
+
+export interface Reply {
+  readonly status: number;
+  readonly headers: Headers;
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into answers of every shape
+  readonly json: any;
+  readonly bytes: Buffer;
+}
+
+/** Times that let a campaign run through in well under a second. */
+export const QUICK: Tree = {
+  soak_ms: 30,
+  health_interval_ms: 10,
+  health_min_polls: 2,
+  health_timeout_ms: 2_000,
+  status_interval_ms: 10,
+  retry_ms: 20,
+};
+
+/** Starts a node in a folder of its own; `config` is laid over. */
+export async function startNode(t: TestContext, update: Tree, config: Tree = {}): Promise<Node> {
+  const folder = await mkdtemp(join(tmpdir(), "sovd-update-"));
+  const databases = join(folder, "none");
+  const base: Tree = {
+    server: { address: "127.0.0.1", port: 0 },
+    doip: { enabled: false },
+    database: { path: databases },
+    store: {
+      path: join(folder, "store"),
+      max_bytes: { databases: 64 << 20, state: 64 << 20, bulk: 512 << 20 },
+      max_mapped_bytes: 32 << 20,
+    },
+    shards: { workers: 1 },
+    process: { shutdown_timeout_ms: 500 },
+    update: { role: "secondary", ...QUICK, ...update },
+  };
+  const tree = merge(base, config);
+  const start = async (): Promise<RunningServer> => {
+    const { config: read, problems } = readConfig({ flags: { tree, names: new Map() }, cwd: folder });
+    if (problems.length > 0) throw new Error(JSON.stringify(problems));
+    const server = await startServer(read, createLogger({ ...read.logging, level: "error" } as never));
+    await server.ready;
+    return server;
+  };
+  let server = await start();
+  t.after(async () => {
+    await server.close();
+    await rm(folder, { recursive: true, force: true });
+  });
+  const token = await tokenOf(server.port);
+  const node: Node = {
+    get server() {
+      return server;
+    },
+    get url() {
+      return `http://127.0.0.1:${server.port}/api/v1`;
+    },
+    folder,
+    async send(method, path, body, headers = {}) {
+      const raw = body instanceof Uint8Array || body instanceof FormData;
+      const response = await fetch(path.startsWith("http") ? path : node.url + path, {
+        method,
+        headers: {
+          authorization: `Bearer ${token}`,
+          ...(body === undefined || body instanceof FormData
+            ? {}
+            : { "content-type": raw ? "application/octet-stream" : "application/json" }),
+          ...headers,
+        },
+        ...(body === undefined ? {} : { body: raw ? (body as never) : JSON.stringify(body) }),
+      });
+      const bytes = Buffer.from(await response.arrayBuffer());
+      const type = response.headers.get("content-type") ?? "";
+      const json = type.includes("json") && bytes.length > 0 ? JSON.parse(bytes.toString()) : undefined;
+      return { status: response.status, headers: response.headers, json, bytes };
+    },
+    until: (id, state) => untilState(node, id, state),
+    async restart() {
+      await server.close();
+      server = await start();
+    },
+  };
+  return node;
+}
+
+export async function tokenOf(port: number): Promise<string> {
+  const response = await fetch(`http://127.0.0.1:${port}/vehicle/v15/authorize`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ client_id: "tester", client_secret: "secret" }),
+  });
+  return ((await response.json()) as { access_token: string }).access_token;
+}
+
+/** Follows the status by server-sent events: no polling, no waiting for luck. */
+async function untilState(node: Node, id: string, state: string): Promise<Record<string, any>> {
+  const stop = new AbortController();
+  const timer = setTimeout(() => stop.abort(new Error(`${id} never became ${state}`)), 20_000);
+  const token = await tokenOf(node.server.port);
+  const response = await fetch(`${node.url}/updates/${id}/status`, {
+    headers: { accept: "text/event-stream", authorization: `Bearer ${token}` },
+    signal: stop.signal,
+  });
+  let text = "";
+  let last = "";
+  try {
+    for await (const chunk of response.body!) {
+      text += Buffer.from(chunk as Uint8Array).toString();
+      const events = text.split("\n\n");
+      text = events.pop() ?? "";
+      for (const event of events) {
+        last = event;
+        const data = JSON.parse(/^data: (.*)$/m.exec(event)?.[1] ?? "{}") as Record<string, any>;
+        if (data["x-state"] === state) return data;
+        if (/^event: end$/m.test(event)) throw new Error(`${id} ended otherwise: ${event}`);
+      }
+    }
+    throw new Error(`the stream ended at ${last}`);
+  } catch (error) {
+    throw new Error(`waiting for ${state}: ${(error as Error).message}; last: ${last}`);
+  } finally {
+    clearTimeout(timer);
+    stop.abort();
+  }
+}
+
+/** Registers, prepares and executes a package. */
+export async function run(node: Node, body: Record<string, unknown>): Promise<void> {
+  const registered = await node.send("POST", "/updates", body);
+  if (registered.status !== 201) throw new Error(`POST /updates: ${registered.status} ${registered.bytes}`);
+  const executed = await node.send("PUT", `/updates/${body.id}/execute`);
+  if (executed.status !== 202) throw new Error(`execute: ${executed.status} ${executed.bytes}`);
+}
+
+export async function upload(
+  node: Node,
+  component: string,
+  content: string | Uint8Array,
+  name = "image.bin",
+): Promise<string> {
+  const form = new FormData();
+  form.append("file", new Blob([content as never]), name);
+  const { status, json, bytes } = await node.send(
+    "POST",
+    `/components/${component}/bulk-data/firmware-artifacts`,
+    form,
+  );
+  if (status !== 201) throw new Error(`upload: ${status} ${bytes}`);
+  return `/components/${component}/bulk-data/firmware-artifacts/${json.id}`;
+}
+
+export async function writeText(path: string, text: string): Promise<string> {
+  await writeFile(path, text);
+  return path;
+}
