@@ -14,6 +14,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = {
   demo: () => import("./demo.ts"),
   simulate: () => import("./simulate.ts"),
   mdd: () => import("./mdd.ts"),
+  store: () => import("./store.ts"),
   config: () => import("./config-command.ts"),
   "generate-config": () => import("./config-command.ts"),
   doctor: () => import("./doctor-command.ts"),
