@@ -77,8 +77,8 @@ async function runFile(
   flags: VectorFlags,
 ): Promise<readonly VectorResult[]> {
   try {
-    const { database, positions } = await openMdd(findFile(mdd, folders), flags);
-    return runVectors(database, positions, own, environmentOf(flags));
+    const loaded = await openMdd(findFile(mdd, folders), flags);
+    return runVectors(loaded.database, loaded, own, environmentOf(flags));
   } catch (error) {
     if (!(error instanceof Fault)) throw error;
     return own.map((vector) => ({ vector, differences: [error.message], remarks: [] }));

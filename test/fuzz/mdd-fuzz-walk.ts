@@ -79,7 +79,13 @@ function walkQueries(database: Database, random: Random): void {
     chunks: [],
     unknown: [],
   };
-  const loaded = { container, bytes: database.bytes, database, positions: "converter" as const };
+  const loaded = {
+    container,
+    bytes: database.bytes,
+    database,
+    positions: "converter",
+    lengthKeyUnit: "bytes",
+  } as const;
   const all: readonly (() => unknown)[] = [
     () => databaseFacts(database),
     () => functionalGroupFacts(database),

@@ -56,7 +56,7 @@ export function diffDatabases(a: EcuData, b: EcuData, options: DiffOptions = {})
   const head = (["ecu_name", "revision", "version"] as const).flatMap((name) => diffValue(name, a[name], b[name]));
   return [
     ...head,
-    ...diffNamed(diff, "layer", parentLayers(a), parentLayers(b), (x, y) => diffTable(diff, "DiagLayer", x, y)),
+    ...diffNamed("layer", parentLayers(a), parentLayers(b), (x, y) => diffTable(diff, "DiagLayer", x, y)),
     ...diffLayered(diff, "variant", a.variants, b.variants),
     ...diffLayered(diff, "functional group", a.functional_groups, b.functional_groups),
     ...diffList(diff, "DTC", "dtcs", a.dtcs ?? [], b.dtcs ?? []),
@@ -70,7 +70,7 @@ function diffLayered(diff: Diff, kind: string, a: readonly Layered[] = [], b: re
   const base = a.find(({ is_base_variant }) => is_base_variant)?.diag_layer?.short_name;
   const named = (layered: readonly Layered[]) =>
     byKey(layered, ({ diag_layer, is_base_variant: isBase }) => (isBase && base) || (diag_layer?.short_name ?? ""));
-  return diffNamed(diff, kind, named(a), named(b), (x, y) => [
+  return diffNamed(kind, named(a), named(b), (x, y) => [
     ...diffValue("is_base_variant", x.is_base_variant, y.is_base_variant),
     ...diffValue("parents", parentsText(x.parent_refs), parentsText(y.parent_refs)),
     ...diffValue("patterns", patternsText(x), patternsText(y)),
@@ -111,7 +111,6 @@ function parentLayers({ variants = [], functional_groups: groups = [] }: EcuData
 }
 
 function diffNamed<T>(
-  diff: Diff,
   kind: string,
   a: ReadonlyMap<string, T>,
   b: ReadonlyMap<string, T>,
@@ -124,7 +123,7 @@ function diffNamed<T>(
     else if (y === undefined) changes.push({ change: "removed", kind, place: key });
     else changes.push(...inside(key, compare(x, y)));
   }
-  return limited(diff, changes);
+  return changes;
 }
 
 function inside(place: string, changes: readonly Change[]): Change[] {
@@ -198,7 +197,7 @@ function diffList(diff: Diff, table: string, name: string, a: readonly Described
   const key = isNamed ? (element: Described) => nameOf(element)! : (_: Described, i: number) => `${name}[${i}]`;
   const kind = KINDS[table] ?? name;
   const moved = isNamed && table === "Param" ? orderOf(a, b) : [];
-  return [...diffNamed(diff, kind, byKey(a, key), byKey(b, key), (x, y) => diffTable(diff, table, x, y)), ...moved];
+  return [...diffNamed(kind, byKey(a, key), byKey(b, key), (x, y) => diffTable(diff, table, x, y)), ...moved];
 }
 
 /** The order of parameters decides where those without a position stand. */

@@ -27,7 +27,7 @@ export const CODEC_OPERATIONS: Readonly<Record<string, Operation>> = {
 
 function planOf(run: Run, vector: Vector, shape: CodecOptions["shape"]): ServicePlan {
   const table = new DiagService().__init(serviceOf(run, vector).table, run.database.buffer);
-  return compileService(table, { shape, positions: run.positions, nrcText: run.nrcText });
+  return compileService(table, { shape, ...run.reading, nrcText: run.nrcText });
 }
 
 /** Bytes of a vector's hex. */

@@ -142,7 +142,7 @@ function detect(run: Run, { input, config, cda }: Vector, found: Findings): void
     const hex = input?.responses?.[shortName];
     if (hex === undefined) continue;
     const service = new DiagService().__init(table, run.database.buffer);
-    const { type, data } = decodeResponse(compileService(service, { positions: run.positions }), bytesOf(hex));
+    const { type, data } = decodeResponse(compileService(service, run.reading), bytesOf(hex));
     answers.set(shortName, type === "negative" ? undefined : (data ?? undefined));
   }
   compareDetection(run, plan, answers, cda.state ?? "", found);

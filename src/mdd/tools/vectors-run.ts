@@ -76,10 +76,13 @@ export interface VectorEnvironment {
   readonly comParams: (database: Database) => ResolvedComParams;
 }
 
+/** How the file is to be read. */
+export type FileReading = Pick<CodecOptions, "positions" | "lengthKeyUnit">;
+
 /** What a run over one file carries from vector to vector. */
 export interface Run extends VectorEnvironment {
   readonly database: Database;
-  readonly positions: CodecOptions["positions"];
+  readonly reading: FileReading;
   variant: VariantScope | undefined;
   index: ServiceIndex | undefined;
   charts: StateCharts;
@@ -99,15 +102,11 @@ export interface VectorResult extends Findings {
 export type Operation = (run: Run, vector: Vector, found: Findings) => void;
 
 /** A run that begins with the base variant. */
-export function startRun(
-  database: Database,
-  positions: CodecOptions["positions"],
-  environment: VectorEnvironment,
-): Run {
+export function startRun(database: Database, reading: FileReading, environment: VectorEnvironment): Run {
   const run: Run = {
     ...environment,
     database,
-    positions,
+    reading,
     variant: undefined,
     index: undefined,
     charts: { session: undefined, security: undefined },

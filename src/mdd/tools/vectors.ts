@@ -1,11 +1,11 @@
 /** Runs vector files of the shape of the golden file: what a reference made of databases, operation by operation. */
 import { Fault } from "#core/errors.ts";
-import type { CodecOptions } from "../codec/options.ts";
 import type { Database } from "../query/database.ts";
 import { CODEC_OPERATIONS } from "./vectors-codec.ts";
 import { QUERY_OPERATIONS } from "./vectors-query.ts";
 import {
   activate,
+  type FileReading,
   follow,
   type Operation,
   type Run,
@@ -35,11 +35,11 @@ export function parseVectors(json: unknown): readonly Vector[] {
 /** Runs the vectors of one database in the order of their ids; never throws on what a vector says. */
 export function runVectors(
   database: Database,
-  positions: CodecOptions["positions"],
+  reading: FileReading,
   vectors: readonly Vector[],
   environment: VectorEnvironment,
 ): readonly VectorResult[] {
-  const run = startRun(database, positions, environment);
+  const run = startRun(database, reading, environment);
   return [...vectors].sort((a, b) => a.id - b.id).map((vector) => runVector(run, vector));
 }
 

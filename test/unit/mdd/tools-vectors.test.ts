@@ -13,6 +13,9 @@ import { nrcText } from "#uds/nrc.ts";
 import { SMALL_ECU } from "../../fixtures/small-ecu.ts";
 import { openShared, readShared, SKIP_WITHOUT_SHARED } from "./query-support.ts";
 
+/** Files of the converter. */
+const READING = { positions: "converter", lengthKeyUnit: "bytes" } as const;
+
 const readers = { parse: parseComParam, readConfig: readComParamConfig };
 const environment = (mode: VectorMode) => ({
   mode,
@@ -31,7 +34,7 @@ async function runGolden(mode: VectorMode): Promise<readonly VectorResult[]> {
     results.push(
       ...runVectors(
         await openShared(file),
-        "converter",
+        READING,
         vectors.filter(({ mdd }) => mdd === file),
         environment(mode),
       ),
@@ -75,7 +78,7 @@ test("as the CDA answers, every vector with a recommendation of another outcome 
 const database = openDatabase(writeEcuData(SMALL_ECU));
 const one = (vector: Partial<Vector>): VectorResult => {
   const whole = { id: 1, mdd: "small.mdd", op: "encode_request", cda: {}, ...vector };
-  return runVectors(database, "sequential", [whole], environment("recommended"))[0]!;
+  return runVectors(database, READING, [whole], environment("recommended"))[0]!;
 };
 
 test("a difference is told with both sides", () => {
