@@ -93,6 +93,7 @@ export class Detector {
 
   async #detect(): Promise<void> {
     const { members } = this.#options;
+    if (this.#stopped) return;
     const candidates = members.map((ecu) => ({ ecu, name: ecu.name, plan: detectionPlan(ecu.loaded.database) }));
     for (const { ecu } of candidates) ecu.seedStates();
     const sent = new Map<string, Uint8Array | undefined>();
