@@ -17,6 +17,7 @@ import { createEmbeddedFiles } from "#sovd/embedded-files.ts";
 import { createFlashFiles } from "#sovd/flash-files.ts";
 import { metricsRoutes } from "#sovd/metrics.ts";
 import { sovdOptionsOf } from "#sovd/options.ts";
+import type { Route } from "#sovd/route.ts";
 import { sovdRoutes } from "#sovd/routes.ts";
 import { ownComponentRoutes } from "#sovd/updates.ts";
 import { createSovdContext } from "#sovd/wiring.ts";
@@ -33,6 +34,7 @@ import type { LoadResult } from "#update/load.ts";
 import type { Software } from "#update/software/create.ts";
 import type { Updater } from "#update/updater.ts";
 import { createDatabaseUpdater, jobRunner, setDatabaseHealth, type UpdaterParts } from "./database-updater.ts";
+import { createDevices, type DevicePorts } from "./devices.ts";
 import { observeFleet, requestObserver } from "./observe.ts";
 import { needsVehicle, startSoftware } from "./software.ts";
 
@@ -42,6 +44,8 @@ const FLASH_FILES = { maxFiles: 10_000, maxDepth: 16 } as const;
 
 export interface RunningServer {
   readonly port: number;
+  /** Of protocols for devices. */
+  readonly devicePorts: DevicePorts;
   readonly config: Config;
   readonly fleet: VehicleFleet;
   readonly communication: Communication;
@@ -70,15 +74,20 @@ export async function startServer(config: Config, log: Log = createLogger(config
   const storage = createLmdbStorage(store.databases, { maxMappedBytes: config.store.max_mapped_bytes });
   const parts = { config, jobs, fleet, communication, health, log, authenticator, storage };
   const updater = createDatabaseUpdater(parts);
+  const bulk = createLmdbStorage(store.bulk, { maxMappedBytes: config.store.max_mapped_bytes });
+  const devices = createDevices({ config, persistence, storage: bulk, log });
+  const { providers: more } = devices;
   const software = config.update.enabled
-    ? await startSoftware({ config, fleet, store, persistence, log, context: () => context })
+    ? await startSoftware({ config, fleet, storage: bulk, persistence, log, context: () => context, more })
     : undefined;
   const context: ReturnType<typeof createContext> = createContext(parts, updater, software);
-  const server = await listen(config, context, log, metrics);
+  const server = await listen(config, context, log, metrics, devices.routes);
+  const devicePorts = await devices.start();
   const notifier = await startNotifier(health, { onProblem: (problem) => log.scope("systemd").warn(problem) });
   const ready = bringUp(parts).then(() => software?.resume());
   return {
     port: server.port,
+    devicePorts,
     config,
     fleet,
     communication,
@@ -92,6 +101,7 @@ export async function startServer(config: Config, log: Log = createLogger(config
       context.close();
       await ready.catch(() => {});
       await software?.close();
+      await devices.close();
       await updater.idle();
       await communication.close();
       await fleet.stop();
@@ -176,7 +186,13 @@ async function tokenKey(persistence: Persistence): Promise<Uint8Array> {
   return Buffer.from(persistence.get("security", "token-key"), "base64");
 }
 
-function listen(config: Config, context: SovdContext, log: Log, metrics: Metrics): Promise<HttpServer> {
+function listen(
+  config: Config,
+  context: SovdContext,
+  log: Log,
+  metrics: Metrics,
+  more: readonly Route[],
+): Promise<HttpServer> {
   const { http, server, limits } = config;
   const options = context.options;
   return startHttpServer({
@@ -187,6 +203,7 @@ function listen(config: Config, context: SovdContext, log: Log, metrics: Metrics
         ...sovdRoutes(options),
         ...metricsRoutes(metrics),
         ...ownComponentRoutes(context.softwareUpdates?.ownComponents ?? []),
+        ...more,
       ],
       options,
     ),

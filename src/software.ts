@@ -3,11 +3,11 @@ import type { Config } from "#config/types.ts";
 import { systemClock } from "#core/time.ts";
 import type { VehicleFleet } from "#fleet/fleet.ts";
 import type { SovdContext } from "#sovd/context.ts";
-import type { Store } from "#store/environments.ts";
-import { createLmdbStorage } from "#store/lmdb-storage.ts";
 import type { Persistence } from "#store/persistence.ts";
+import type { Storage } from "#store/storage.ts";
 import type { Log } from "#telemetry/logger.ts";
 import { createSoftware, type Software } from "#update/software/create.ts";
+import type { CreateProvider } from "#update/software/provider.ts";
 
 /** Longest flash of one ECU; its lock ends by itself if this process does not end it. */
 const HOLD_SECONDS = 24 * 3600;
@@ -15,22 +15,26 @@ const HOLD_SECONDS = 24 * 3600;
 export interface SoftwareEnvironment {
   readonly config: Config;
   readonly fleet: VehicleFleet;
-  readonly store: Store;
+  /** The `bulk` environment. */
+  readonly storage: Storage;
   readonly persistence: Persistence;
   readonly log: Log;
   /** Set as soon as it exists: nothing is flashed before. */
   readonly context: () => Pick<SovdContext, "locks">;
+  /** Further update providers, by kind. */
+  readonly more?: Readonly<Record<string, CreateProvider>>;
 }
 
 export function startSoftware(environment: SoftwareEnvironment): Promise<Software> {
-  const { config, fleet, store, persistence, log, context } = environment;
+  const { config, fleet, storage, persistence, log, context, more = {} } = environment;
   const logger = log.scope("update");
   return createSoftware({
     config,
     fleet,
     clock: systemClock,
     persistence,
-    storage: createLmdbStorage(store.bulk, { maxMappedBytes: config.store.max_mapped_bytes }),
+    storage,
+    more,
     log: (level, message, fields) => logger[level](fields, message),
     hold: async (component, campaign) => {
       const owner = `update:${campaign}`;

@@ -5,7 +5,7 @@
 import { Fault } from "#core/errors.ts";
 import type { Bulk, BulkInfo } from "../software/bulk.ts";
 
-const COMPONENT = "ajour";
+const COMPONENT = "x-ajour";
 const CATEGORY = "images";
 const CHUNK_BYTES = 1 << 20;
 

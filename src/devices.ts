@@ -1,0 +1,53 @@
+/** Protocols that bring software to devices, beside SOVD: what `main` starts and ends. */
+import type { Config } from "#config/types.ts";
+import { systemClock } from "#core/time.ts";
+import { ajourRoutes } from "#sovd/ajour.ts";
+import type { Route } from "#sovd/route.ts";
+import type { Persistence } from "#store/persistence.ts";
+import type { Storage } from "#store/storage.ts";
+import type { Log } from "#telemetry/logger.ts";
+import { type Ajour, createAjour } from "#update/ajour/create.ts";
+import type { CreateProvider } from "#update/software/provider.ts";
+
+export interface DevicesParts {
+  readonly config: Config;
+  readonly persistence: Persistence;
+  /** The `bulk` environment, as the software update uses it. */
+  readonly storage: Storage;
+  readonly log: Log;
+}
+
+/** Ports that are listened on; 0: none. */
+export interface DevicePorts {
+  readonly coap: number;
+}
+
+export interface Devices {
+  /** Update providers by kind, for the software update. */
+  readonly providers: Readonly<Record<string, CreateProvider>>;
+  readonly routes: readonly Route[];
+  /** Opens what is beside the server's own port. @throws Fault */
+  start(): Promise<DevicePorts>;
+  close(): Promise<void>;
+}
+
+/** Nothing is opened before `start`. @throws Fault misconfigured */
+export function createDevices(parts: DevicesParts): Devices {
+  const ajour = parts.config.update.ajour.enabled && parts.config.update.enabled ? ajourOf(parts) : undefined;
+  return {
+    providers: ajour === undefined ? {} : { ajour: () => ajour.provider },
+    routes: ajour !== undefined && parts.config.update.ajour.http ? ajourRoutes(ajour) : [],
+    async start() {
+      return { coap: (await ajour?.start())?.coapPort ?? 0 };
+    },
+    async close() {
+      await ajour?.close();
+    },
+  };
+}
+
+function ajourOf({ config, persistence, storage, log }: DevicesParts): Ajour {
+  const onProblem = (error: unknown, where: string) =>
+    log.scope("ajour").warn({ error, where }, "a device or a source of firmware");
+  return createAjour({ config, clock: systemClock, persistence, storage, onProblem });
+}
