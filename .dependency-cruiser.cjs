@@ -1,6 +1,6 @@
 /**
  * Who may import whom. A row names a layer and what it may reach beside itself. `folder/file` allows one file: config/types and
- * fleet/messages hold types only, uds/nrc and uds/com-params tables and types. src/cli, src/bench and src/main.ts may import anything.
+ * fleet/messages hold types only, fleet/packets what crosses the port, uds/nrc and uds/com-params tables and types. src/cli, src/bench and src/main.ts may import anything.
  * Cycles are biome's (noImportCycles), which tells types from values; the parser below does not.
  */
 const LAYERS = {
@@ -12,13 +12,14 @@ const LAYERS = {
   doip: ["core"],
   uds: ["core", "doip"],
   mdd: ["core", "doip"],
-  sim: ["core", "doip", "uds", "mdd"],
+  // the device simulator speaks the protocol's messages, and nothing else of the update
+  sim: ["core", "doip", "uds", "mdd", "update/ajour/codec"],
   ecu: ["core", "doip", "uds", "mdd", "store", "config", "telemetry", "fleet/messages"],
   fleet: ["core", "config", "store", "telemetry", "doip/discovery", "uds/com-params"],
   update: ["core", "config", "store", "telemetry", "security", "mdd", "fleet", "ecu/catalog"],
   sovd: ["core", "config", "store", "telemetry", "security", "update", "fleet", "uds/nrc"],
   http: ["core", "config", "store", "telemetry", "security", "update", "fleet", "sovd"],
-  workers: ["core", "config", "store", "telemetry", "ecu", "mdd", "uds", "doip", "update", "fleet/messages"],
+  workers: ["core", "config", "store", "telemetry", "ecu", "mdd", "uds", "doip", "update", "fleet/messages", "fleet/packets"],
   "native-free-bench": ["core", "doip", "uds", "mdd", "ecu", "sim", "store/lzma"],
 };
 
