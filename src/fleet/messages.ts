@@ -94,6 +94,8 @@ export interface EcuCalls {
   };
   /** A complete UDS request in, the complete answer out, negative ones included. */
   genericService: { readonly request: Uint8Array };
+  /** The same for a request that the database need not know. */
+  flashService: { readonly request: Uint8Array };
   /** `meta.operation` tells sync or async. Sync: the finished answer. Async: the JSON object of the start's parameters. */
   operationStart: WithForm & { readonly service: string; readonly body: ServiceBody };
   /** JSON `{"parameters"?,"error"?}` members of an execution, `meta.errors` set when a parameter failed. */

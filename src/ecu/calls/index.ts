@@ -1,7 +1,7 @@
 /** Every call to an ECU by name. */
 
 import type { EcuCallTable } from "./call.ts";
-import { configurationList, dataList, dataRead, dataWrite, genericService } from "./data.ts";
+import { configurationList, dataList, dataRead, dataWrite, flashService, genericService } from "./data.ts";
 import { docs } from "./docs.ts";
 import { faultClear, faultList, faultRead } from "./faults.ts";
 import {
@@ -35,6 +35,7 @@ export const ECU_CALLS: EcuCallTable = {
   docs,
   dataRead,
   dataWrite,
+  flashService,
   genericService,
   operationStart,
   operationResults,
