@@ -72,7 +72,6 @@ export function sdgsReply(ecu: Ecu, key: string, service: ServiceEntry, schema: 
   });
 }
 
-/** The complete answer, refusals included; the service it belongs to must be known and allowed in the present state. */
 /** A request of a flash sequence: a boot loader's services need not be in the database. */
 export async function flashService(
   ecu: Ecu,
@@ -82,6 +81,7 @@ export async function flashService(
   return rawReply(await sendRaw(ecu, request, context.send));
 }
 
+/** The complete answer, refusals included; the service it belongs to must be known and allowed in the present state. */
 export async function genericService(
   ecu: Ecu,
   { request }: EcuCalls["genericService"],
