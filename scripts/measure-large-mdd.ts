@@ -45,7 +45,7 @@ async function make(file: string, mib: number, compression: string): Promise<obj
   const d = await import("#mdd/writer/dsl.ts");
   const { writeMdd } = await import("#mdd/writer/mdd.ts");
   const { deflateLzma } = await import("#store/lzma.ts");
-  const SERVICE_BYTES = 4900;
+  const SERVICE_BYTES = 4230;
   const SERVICES = 800;
   const texts = (of: string) =>
     Object.fromEntries(Array.from({ length: 24 }, (_, i) => [i, `${of} state ${i} of the component`]));

@@ -87,7 +87,10 @@ async function readDescribed(input: string): Promise<Described> {
 async function exported(input: string): Promise<unknown> {
   if (!existsSync(input)) throw new Fault("notFound", `${input}: no such file`);
   const module = await importModule(input);
-  const value = module.default ?? module.description ?? module.source;
+  // Where a module counts as CommonJS, its exports stand below `default`.
+  const inner = module.default as Record<string, unknown> | undefined;
+  const exports = inner?.__esModule === true ? inner : module;
+  const value = exports.default ?? exports.description ?? exports.source;
   return typeof value === "function" ? (value as () => unknown)() : value;
 }
 

@@ -1,5 +1,6 @@
 /** `sovd-edge mdd diff`: what differs between two databases. */
 import type { Command } from "commander";
+import { Fault } from "#core/errors.ts";
 import { type Change, diffDatabases } from "#mdd/tools/diff.ts";
 import { readDescription } from "#mdd/writer/read.ts";
 import { addLimits, type LimitFlags, loadOptions, openMdd, positive } from "./mdd-files.ts";
@@ -27,8 +28,13 @@ export function registerDiff(mdd: Command): void {
       .option("--json", "print as JSON")
       .option("--max-changes <n>", "differences listed of one object (default: 1000)", positive),
   ).action(async (a: string, b: string, flags: DiffFlags) => {
-    process.exitCode = EXIT.trouble;
-    process.exitCode = await diff(a, b, flags);
+    try {
+      process.exitCode = await diff(a, b, flags);
+    } catch (error) {
+      if (!(error instanceof Fault)) throw error;
+      process.stderr.write(`${error.message}\n`);
+      process.exitCode = EXIT.trouble;
+    }
   });
 }
 

@@ -69,7 +69,7 @@ export function readInput(file: string, maxBytes = DEFAULT_LIMITS.maxFileBytes):
   } catch (error) {
     if (error instanceof Fault) throw error;
     const { code, message } = error as NodeJS.ErrnoException;
-    throw new Fault("notFound", `${file}: ${code === "ENOENT" ? "no such file" : message}`, { file }, error);
+    throw new Fault("notFound", `${file}: ${code === "ENOENT" ? "no such file" : message}`, { file });
   }
 }
 
