@@ -78,25 +78,8 @@ export async function startNode(t: TestContext, update: Tree, config: Tree = {})
       return `http://127.0.0.1:${server.port}/api/v1`;
     },
     folder,
-    async send(method, path, body, headers = {}) {
-      const raw = body instanceof Uint8Array || body instanceof FormData;
-      const response = await fetch(path.startsWith("http") ? path : node.url + path, {
-        method,
-        headers: {
-          authorization: `Bearer ${token}`,
-          ...(body === undefined || body instanceof FormData
-            ? {}
-            : { "content-type": raw ? "application/octet-stream" : "application/json" }),
-          ...headers,
-        },
-        ...(body === undefined ? {} : { body: raw ? (body as never) : JSON.stringify(body) }),
-      });
-      const bytes = Buffer.from(await response.arrayBuffer());
-      const type = response.headers.get("content-type") ?? "";
-      const json = type.includes("json") && bytes.length > 0 ? JSON.parse(bytes.toString()) : undefined;
-      return { status: response.status, headers: response.headers, json, bytes };
-    },
-    until: (id, state) => untilState(node, id, state),
+    send: (method, path, body, headers = {}) => sendTo(node.url, token, method, path, body, headers),
+    until: (id, state) => untilState(node.url, token, id, state),
     async restart() {
       await server.close();
       server = await start();
@@ -114,12 +97,35 @@ export async function tokenOf(port: number): Promise<string> {
   return ((await response.json()) as { access_token: string }).access_token;
 }
 
+async function sendTo(
+  url: string,
+  token: string,
+  method: string,
+  path: string,
+  body: unknown,
+  headers: Record<string, string>,
+): Promise<Reply> {
+  const raw = body instanceof Uint8Array || body instanceof FormData;
+  const typed =
+    body === undefined || body instanceof FormData
+      ? {}
+      : { "content-type": raw ? "application/octet-stream" : "application/json" };
+  const response = await fetch(path.startsWith("http") ? path : url + path, {
+    method,
+    headers: { authorization: `Bearer ${token}`, ...typed, ...headers },
+    ...(body === undefined ? {} : { body: raw ? (body as never) : JSON.stringify(body) }),
+  });
+  const bytes = Buffer.from(await response.arrayBuffer());
+  const type = response.headers.get("content-type") ?? "";
+  const json = type.includes("json") && bytes.length > 0 ? JSON.parse(bytes.toString()) : undefined;
+  return { status: response.status, headers: response.headers, json, bytes };
+}
+
 /** Follows the status by server-sent events: no polling, no waiting for luck. */
-async function untilState(node: Node, id: string, state: string): Promise<Record<string, any>> {
+async function untilState(url: string, token: string, id: string, state: string): Promise<Record<string, any>> {
   const stop = new AbortController();
-  const timer = setTimeout(() => stop.abort(new Error(`${id} never became ${state}`)), 20_000);
-  const token = await tokenOf(node.server.port);
-  const response = await fetch(`${node.url}/updates/${id}/status`, {
+  const timer = setTimeout(() => stop.abort(new Error(`${id} never became ${state}`)), 30_000);
+  const response = await fetch(`${url}/updates/${id}/status`, {
     headers: { accept: "text/event-stream", authorization: `Bearer ${token}` },
     signal: stop.signal,
   });
@@ -146,11 +152,15 @@ async function untilState(node: Node, id: string, state: string): Promise<Record
   }
 }
 
-/** Registers, prepares and executes a package. */
-export async function run(node: Node, body: Record<string, unknown>): Promise<void> {
-  const registered = await node.send("POST", "/updates", body);
+/** Registers a package and executes it. */
+export function run(node: Node, body: Record<string, unknown>): Promise<void> {
+  return runOn(node.send, body);
+}
+
+async function runOn(send: SceneClient["send"], body: Record<string, unknown>): Promise<void> {
+  const registered = await send("POST", "/updates", body);
   if (registered.status !== 201) throw new Error(`POST /updates: ${registered.status} ${registered.bytes}`);
-  const executed = await node.send("PUT", `/updates/${body.id}/execute`);
+  const executed = await send("PUT", `/updates/${body.id}/execute`);
   if (executed.status !== 202) throw new Error(`execute: ${executed.status} ${executed.bytes}`);
 }
 
@@ -174,4 +184,29 @@ export async function upload(
 export async function writeText(path: string, text: string): Promise<string> {
   await writeFile(path, text);
   return path;
+}
+
+export interface SceneClient {
+  send(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Reply>;
+  upload(component: string, category: string, content: Uint8Array, name?: string): Promise<string>;
+  run(body: Record<string, unknown>): Promise<void>;
+  until(id: string, state: string): Promise<Record<string, any>>;
+}
+
+/** The same calls against a node of a scene. */
+export function sceneClient({ url, token }: { readonly url: string; readonly token: string }): SceneClient {
+  const send: SceneClient["send"] = (method, path, body, headers = {}) =>
+    sendTo(url, token, method, path, body, headers);
+  return {
+    send,
+    async upload(component, category, content, name = "image.bin") {
+      const form = new FormData();
+      form.append("file", new Blob([content as never]), name);
+      const { status, json, bytes } = await send("POST", `/components/${component}/bulk-data/${category}`, form);
+      if (status !== 201) throw new Error(`upload: ${status} ${bytes}`);
+      return `/components/${component}/bulk-data/${category}/${json.id}`;
+    },
+    run: (body) => runOn(send, body),
+    until: (id, state) => untilState(url, token, id, state),
+  };
 }

@@ -104,6 +104,9 @@ const TARGET = section("A target of updates.", {
   url: optional(
     text("", "`sovd-secondary`: base path of the other server.", { example: "http://10.2.1.2:20002/api/v1" }),
   ),
+  token: optional(
+    text("", "`sovd-secondary`: token for it; default: that of the section.", { secret: true, example: "…" }),
+  ),
   remote_component: optional(text("", "`sovd-secondary`: name of the component there.", { example: "compute" })),
   prepare: textList(
     [],

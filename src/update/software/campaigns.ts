@@ -62,6 +62,8 @@ interface InFlight {
   readonly call: MemberCall;
   readonly controller: AbortController;
   readonly done: Promise<void>;
+  /** The call is over, what it brought is being written: it neither comes again nor can be stopped. */
+  settling: boolean;
 }
 
 const SYSTEM = "system";
@@ -157,7 +159,8 @@ export class Campaigns {
 
   #reconcile(id: string): void {
     const record = this.get(id);
-    if (this.#stopped) return;
+    // a store that could not write is given its pause
+    if (this.#stopped || this.#pauses.has(`${id}/`)) return;
     this.#armDeadline(id, record);
     if (record === undefined) return;
     for (const member of record.members) this.#stopUnwanted(record, member);
@@ -167,14 +170,15 @@ export class Campaigns {
     }
     const { limits } = this.#options;
     const [first] = startable(record, limits);
-    if (first !== undefined) this.#report(id, { type: "memberStarted", component: first });
+    if (first !== undefined) void this.#report(id, { type: "memberStarted", component: first });
     for (const action of plan(record, limits, this.#late(record))) this.#launch(record, action);
   }
 
   #stopUnwanted(record: CampaignRecord, member: Member): void {
     const running = this.#inFlight.get(keyOf(record.id, member.component));
     const wanted = isActive(record) ? (CALL_OF as Partial<Record<MemberState, MemberCall>>)[member.state] : undefined;
-    if (running === undefined || running.call === wanted || running.controller.signal.aborted) return;
+    if (running === undefined || running.settling || running.call === wanted) return;
+    if (running.controller.signal.aborted) return;
     running.controller.abort(new Fault("conflict", record.error?.message ?? `The update is ${record.state}`));
     const run = { signal: new AbortController().signal, progress: () => undefined };
     const { calls, onProblem } = this.#options;
@@ -184,9 +188,9 @@ export class Campaigns {
   /** What an idle record still waits for: to be executed, or for an ECU to come back. */
   #idle(record: CampaignRecord): void {
     const { id, state, thenExecute } = record;
-    if (state === "prepared" && thenExecute) this.#report(id, { type: "execute" });
+    if (state === "prepared" && thenExecute) void this.#report(id, { type: "execute" });
     if (state === "needsService")
-      this.#pause(id, this.#options.serviceRetryMs, () => this.#report(id, { type: "retry" }));
+      this.#pause(id, this.#options.serviceRetryMs, () => void this.#report(id, { type: "retry" }));
   }
 
   /** Members that did not answer their last call. */
@@ -204,7 +208,7 @@ export class Campaigns {
     const done = this.#perform(record, call, component, controller.signal).catch((problem) => {
       this.#options.onProblem(problem, `${call} ${component}`);
     });
-    this.#inFlight.set(key, { call, controller, done });
+    this.#inFlight.set(key, { call, controller, done, settling: false });
   }
 
   async #perform(record: CampaignRecord, call: MemberCall, component: string, signal: AbortSignal): Promise<void> {
@@ -218,10 +222,11 @@ export class Campaigns {
     } catch (error) {
       event = signal.aborted ? undefined : this.#failed(key, call, component, error);
     }
+    const running = this.#inFlight.get(key);
+    if (running !== undefined) running.settling = true;
+    if (event !== undefined) await this.#report(record.id, event);
     this.#inFlight.delete(key);
-    if (this.#stopped) return;
-    if (event !== undefined) this.#report(record.id, event);
-    else this.#reconcile(record.id);
+    this.#reconcile(record.id);
   }
 
   async #call(record: CampaignRecord, call: MemberCall, member: Member, run: CallRun): Promise<CampaignEvent> {
@@ -261,23 +266,16 @@ export class Campaigns {
   }
 
   /** Applies an event of our own, unless the campaign has moved on; a store that cannot write is tried again. */
-  #report(id: string, event: CampaignEvent): void {
+  async #report(id: string, event: CampaignEvent): Promise<void> {
     const record = this.get(id);
-    if (this.#stopped || record === undefined) return;
-    if (!accepts(record, event)) {
-      this.#reconcileSoon(id);
-      return;
+    if (this.#stopped || record === undefined || !accepts(record, event)) return;
+    try {
+      await this.apply(id, event, SYSTEM);
+    } catch (problem) {
+      if (this.#stopped || (problem instanceof Fault && problem.kind === "conflict")) return;
+      this.#options.onProblem(problem, `${event.type} ${id}`);
+      this.#pause(`${id}/`, this.#options.retryMs, () => this.#reconcile(id));
     }
-    this.apply(id, event, SYSTEM).catch((problem) => {
-      if (this.#stopped) return;
-      const moved = problem instanceof Fault && problem.kind === "conflict";
-      if (!moved) this.#options.onProblem(problem, `${event.type} ${id}`);
-      this.#pause(`${id}/`, moved ? 0 : this.#options.retryMs, () => this.#reconcile(id));
-    });
-  }
-
-  #reconcileSoon(id: string): void {
-    this.#pause(`${id}/`, 0, () => this.#reconcile(id));
   }
 
   #pause(key: string, delayMs: number, then: () => void): void {
@@ -305,7 +303,7 @@ export class Campaigns {
   #expire(id: string): void {
     this.#deadlines.delete(id);
     const deadlineMs = this.get(id)?.deadlineMs;
-    if (deadlineMs !== undefined && this.#options.nowMs() >= deadlineMs) this.#report(id, { type: "expire" });
+    if (deadlineMs !== undefined && this.#options.nowMs() >= deadlineMs) void this.#report(id, { type: "expire" });
     else this.#reconcile(id);
   }
 

@@ -237,7 +237,8 @@ async function furtherProviders(
 
 function secondaryTarget(target: TargetConfig, component: string): SecondaryTarget {
   const url = required(target.url, component, "url").replace(/\/+$/, "");
-  return { url, component: target.remote_component ?? component };
+  const { remote_component = component, token } = target;
+  return { url, component: remote_component, ...(token === undefined ? {} : { token }) };
 }
 
 const slotTarget =

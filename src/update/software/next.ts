@@ -108,7 +108,9 @@ function begin(record: CampaignRecord, thenExecute: boolean): CampaignRecord {
 function stop(record: CampaignRecord, error: FaultData): CampaignRecord {
   if (record.state === "needsService") return withAll({ ...record, state: "rollingBack" }, "stuck", "rollingBack");
   const stopped = { ...record, error: record.error ?? error };
-  if (record.state === "preparing" || record.state === "prepared") return { ...stopped, state: "failed" };
+  if (record.state === "preparing" || record.state === "prepared") {
+    return withAll({ ...stopped, state: "failed" }, "preparing", "idle");
+  }
   return rollBack(stopped);
 }
 
@@ -183,7 +185,7 @@ function settle(record: CampaignRecord): CampaignRecord {
   const all = (wanted: MemberState) => members.every((member) => member.state === wanted);
   switch (state) {
     case "preparing":
-      if (some("failed")) return { ...record, state: "failed" };
+      if (some("failed")) return withAll({ ...record, state: "failed" }, "preparing", "idle");
       return all("prepared") ? { ...record, state: "prepared" } : record;
     case "executing":
     case "trial":

@@ -16,6 +16,8 @@ export interface SecondaryTarget {
   readonly url: string;
   /** What the other server calls the component. */
   readonly component: string;
+  /** Default: that of all secondaries. */
+  readonly token?: string;
 }
 
 export interface SecondaryOptions {
@@ -92,7 +94,7 @@ export class SovdSecondaryProvider implements UpdateProvider {
   async execute(job: UpdateJob): Promise<void> {
     const state = await this.#stateOf(job);
     if (state === "prepared") await this.#put(job, "execute");
-    else if (OLD.has(state)) throw new Fault("conflict", `${job.component} is ${state} and cannot be executed`);
+    else if (OLD.has(state)) throw new Fault("conflict", `${state}, cannot be executed`);
     await this.#until(job, (status) => {
       if (status.status === "failed") return "failed";
       return status["x-state"] === "awaitingVerdict" || status.status === "completed"
@@ -102,9 +104,10 @@ export class SovdSecondaryProvider implements UpdateProvider {
   }
 
   async verify(job: UpdateJob): Promise<void> {
-    const state = await this.#stateOf(job);
+    const status = await this.#statusOf(job);
+    const state = status === undefined ? "absent" : stateOf(status);
     if (state === "awaitingVerdict" || state === "done" || NEW.has(state)) return;
-    throw new Fault("conflict", `${job.component} is ${state} and no longer on trial`);
+    throw new Fault("conflict", `no longer on trial, ${state}: ${errorOf(status ?? {})}`);
   }
 
   async commit(job: UpdateJob): Promise<void> {
@@ -208,11 +211,17 @@ export class SovdSecondaryProvider implements UpdateProvider {
   }
 
   async #stateOf(job: UpdateJob): Promise<string> {
+    const status = await this.#statusOf(job);
+    return status === undefined ? "absent" : stateOf(status);
+  }
+
+  /** Undefined when the other node does not know the update. */
+  async #statusOf(job: UpdateJob): Promise<RemoteStatus | undefined> {
     const path = `/updates/${job.campaign}/status`;
     const { status, json } = await this.#send(job.component, "GET", path, { signal: job.signal });
-    if (status === 404) return "absent";
-    if (status !== 200) throw new Fault("notResponding", `${job.component}: status answers ${status}`);
-    return stateOf(json as RemoteStatus);
+    if (status === 404) return undefined;
+    if (status !== 200) throw new Fault("notResponding", `the status answers ${status}`);
+    return json as RemoteStatus;
   }
 
   /** Polls until `done` says true, or "failed". A server that is away for a while is waited for. */
@@ -224,13 +233,13 @@ export class SovdSecondaryProvider implements UpdateProvider {
         if (job.signal.aborted) throw error;
         return undefined;
       });
-      if (answer?.status === 404) throw new Fault("conflict", `${job.component} has forgotten the update`);
+      if (answer?.status === 404) throw new Fault("conflict", "the node has forgotten the update");
       if (answer?.status === 200) {
         const status = answer.json as RemoteStatus;
         if (status.progress !== undefined) job.progress({ percent: status.progress, step: stateOf(status) });
         const verdict = done(status);
         if (verdict === true) return;
-        if (verdict === "failed") throw new Fault("conflict", `${job.component}: ${errorOf(status)}`);
+        if (verdict === "failed") throw new Fault("conflict", errorOf(status));
       }
       await sleep(clock, pollMs, job.signal);
     }
@@ -256,8 +265,8 @@ export class SovdSecondaryProvider implements UpdateProvider {
     path: string,
     options: { signal: AbortSignal; headers?: Record<string, string>; body?: Uint8Array | string },
   ): Promise<Answer> {
-    const { url } = this.#target(component);
-    const { token, timeoutMs } = this.#options;
+    const { url, token = this.#options.token } = this.#target(component);
+    const { timeoutMs } = this.#options;
     const headers = { ...options.headers, ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) };
     try {
       const { statusCode, body } = await request(`${url}${path}`, {

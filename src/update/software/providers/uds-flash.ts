@@ -257,7 +257,7 @@ export class UdsFlashProvider implements UpdateProvider {
   ): Promise<Uint8Array> {
     const { fleet, clock } = this.#options;
     const options = { signal, deadlineMs: clock.now() + timeoutMs };
-    const { body } = await fleet.call(this.#ecu(component), "genericService", { request }, options);
+    const { body } = await fleet.call(this.#ecu(component), "flashService", { request }, options);
     return body ?? new Uint8Array(0);
   }
 

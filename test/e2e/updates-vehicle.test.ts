@@ -1,0 +1,55 @@
+/** The scene of the seed: one POST, one PUT; four computers of three kinds; one that is unwell takes all back. */
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { after, before, test } from "node:test";
+import { COMPONENTS, startUpdateScene, type UpdateScene } from "#cli/demo/update-scene.ts";
+import { QUICK, sceneClient } from "./updates-support.ts";
+
+let scene: UpdateScene;
+before(async () => {
+  scene = await startUpdateScene(QUICK);
+});
+after(() => scene.close());
+
+const LENGTH = 300_000;
+const image = (text: string) => Buffer.from(text.padEnd(LENGTH, "."));
+
+async function versionOfEcu(): Promise<string> {
+  const { json } = await sceneClient(scene.primary).send("GET", "/components/body_mcu/x-medkit-update");
+  return json.current_version;
+}
+
+test("one call, all new; then an unhealthy one takes all back, the ECU by its old image", async () => {
+  const client = sceneClient(scene.primary);
+  await client.upload("body_mcu", "current-image", image("body 1.0.0"));
+  const update = async (id: string, version: string, content: string) => {
+    const uri = await client.upload("compute_primary", "firmware-artifacts", image(content));
+    await client.run({
+      id,
+      update_name: id,
+      origins: ["proximity"],
+      rollback_policy: "coordinated",
+      target_version: version,
+      artifact_uri: uri,
+      affected_components: [...COMPONENTS],
+    });
+  };
+  await update("vehicle-fw-v2.0", "2.0.0", "all 2.0.0");
+  const done = await client.until("vehicle-fw-v2.0", "completed");
+  assert.deepEqual(
+    done.subprogress.map(({ entity, status, progress }: any) => [entity, status, progress]),
+    COMPONENTS.map((name) => [name, "completed", 100]),
+  );
+  for (const component of COMPONENTS.slice(0, 3)) {
+    assert.match(await readFile(scene.imageOf(component), "latin1"), /^all 2\.0\.0/);
+  }
+  assert.equal(await versionOfEcu(), "2.0.0");
+
+  await update("vehicle-fw-v3.0", "3.0.0", "all 3.0.0 UNHEALTHY");
+  const back = await client.until("vehicle-fw-v3.0", "rolledBack");
+  assert.equal(back.status, "failed");
+  for (const component of COMPONENTS.slice(0, 3)) {
+    assert.match(await readFile(scene.imageOf(component), "latin1"), /^all 2\.0\.0/);
+  }
+  assert.equal(await versionOfEcu(), "2.0.0");
+});
