@@ -8,7 +8,8 @@ import { connectGateway } from "#ecu/doip-gateway.ts";
 import { loadDatabase } from "#ecu/loaded-database.ts";
 import { codecOptionsOf, ecuOptionsOf, namingOf, tlsSettingsOf } from "#ecu/settings.ts";
 import { EcuShard } from "#ecu/shard.ts";
-import type { DatabaseReference, FromShard, ToShard } from "#fleet/messages.ts";
+import type { CallMessage, DatabaseReference, FromShard, ToShard } from "#fleet/messages.ts";
+import { type CallPacket, ReplyPacker, unpackCalls } from "#fleet/packets.ts";
 import { openDatabasesReader } from "#store/databases-reader.ts";
 
 /** Compiled services per database; the cache is bounded in bytes as well. */
@@ -39,7 +40,20 @@ export default async function run({ port, config, sent }: ShardTask): Promise<vo
       maxPlanBytes: config.limits.plan_cache_bytes,
     });
   };
+  const replies = new ReplyPacker();
+  const flush = () => {
+    if (!replies.isEmpty) port.postMessage(replies.take());
+  };
   const post = (message: FromShard) => {
+    if (message.type === "reply" && message.reply !== undefined) {
+      const first = replies.isEmpty;
+      if (replies.add(message.id, message.reply)) {
+        if (first) setImmediate(flush);
+        return;
+      }
+    }
+    // in order: what is told of an ECU must not overtake the reply before it
+    flush();
     const body = message.type === "reply" ? message.reply?.body : undefined;
     if (body === undefined) port.postMessage(message);
     else port.postMessage(message, [body.buffer as ArrayBuffer]);
@@ -56,14 +70,17 @@ export default async function run({ port, config, sent }: ShardTask): Promise<vo
     post,
     markSent: (id) => Atomics.store(sent, id % sent.length, id),
   });
+  const receive = (call: CallMessage) => shard.receive(call);
   await new Promise<void>((resolve) => {
-    port.on("message", (message: ToShard) => {
-      if (message.type === "stop") resolve();
+    port.on("message", (message: ToShard | CallPacket) => {
+      if (!("type" in message)) unpackCalls(message, receive);
+      else if (message.type === "stop") resolve();
       else shard.receive(message);
     });
     port.on("close", resolve);
   });
   await shard.stop();
   await reader.close();
+  flush();
   port.close();
 }

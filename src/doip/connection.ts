@@ -322,13 +322,14 @@ export class DoipConnection implements ChannelHost {
   }
 
   #acknowledge(ecuAddress: number): void {
-    this.#write({
+    const frame = encode(this.#version, {
       kind: "diagnosticAck",
       sourceAddress: this.#options.testerAddress,
       targetAddress: ecuAddress,
       code: DIAGNOSTIC_ACK_CODE,
       echo: NO_ECHO,
     });
+    if (this.#wire?.writeLater(frame) === true) this.#alive.onSent(this.clock.now());
   }
 
   #requestActivation(): void {

@@ -63,6 +63,11 @@ export class Wire {
     return !this.#dropped && this.#writer.write(frame);
   }
 
+  /** As `write`, for a frame that nobody waits for. */
+  writeLater(frame: Uint8Array): boolean {
+    return !this.#dropped && this.#writer.writeLater(frame);
+  }
+
   /**
    * Silences the handler and closes the socket. What was queued in this turn, such as a NACK, is handed to the system before; what
    * the peer does not take is given up, so that a stalled one holds no sockets here.
@@ -71,6 +76,7 @@ export class Wire {
     if (this.#dropped) return;
     this.#dropped = true;
     this.#framer.stop();
+    this.#writer.flush();
     process.nextTick(() => this.#socket.destroy());
   }
 

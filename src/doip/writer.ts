@@ -1,37 +1,64 @@
-/** Writes frames to a socket, bounded, and lets frames of one turn leave in one system call. */
+/** Writes frames to a socket, bounded; frames of one turn leave in one system call. */
 import type { Socket } from "node:net";
+
+/** How long a frame that nobody waits for may wait for one that somebody waits for. */
+const HOLD_MS = 2;
 
 export class FrameWriter {
   readonly #socket: Socket;
   readonly #maxQueuedBytes: number;
-  readonly #flush: () => void;
-  #corked = false;
+  readonly #frames: Uint8Array[] = [];
+  #heldBytes = 0;
+  #leaving = false;
+  #timer: NodeJS.Timeout | undefined;
 
   constructor(socket: Socket, maxQueuedBytes: number) {
     this.#socket = socket;
     this.#maxQueuedBytes = maxQueuedBytes;
-    this.#flush = () => {
-      this.#corked = false;
-      socket.uncork();
-    };
   }
 
   /** Bytes that the peer has not taken yet. */
   get queuedBytes(): number {
-    return this.#socket.writableLength;
+    return this.#socket.writableLength + this.#heldBytes;
   }
 
   /** Queues a frame for the end of this turn. False, and nothing queued: the bound is reached; `drain` follows on the socket. */
   write(frame: Uint8Array): boolean {
-    const queued = this.#socket.writableLength;
+    if (!this.#take(frame)) return false;
+    if (!this.#leaving) {
+      this.#leaving = true;
+      process.nextTick(this.flush);
+    }
+    return true;
+  }
+
+  /** As `write`, but the frame may wait a moment for the next one: an acknowledgement rides with the next request. */
+  writeLater(frame: Uint8Array): boolean {
+    if (!this.#take(frame)) return false;
+    if (!this.#leaving && this.#timer === undefined) this.#timer = setTimeout(this.flush, HOLD_MS);
+    return true;
+  }
+
+  /** Hands all frames to the system now. */
+  readonly flush = (): void => {
+    this.#leaving = false;
+    if (this.#timer !== undefined) clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const frames = this.#frames;
+    if (frames.length === 0) return;
+    // one copy of a few short frames costs less than a vector of them
+    const bytes = frames.length === 1 ? frames[0]! : Buffer.concat(frames);
+    frames.length = 0;
+    this.#heldBytes = 0;
+    this.#socket.write(bytes);
+  };
+
+  #take(frame: Uint8Array): boolean {
+    const queued = this.queuedBytes;
     // A single frame may be larger than the bound, or it could never leave.
     if (queued > 0 && queued + frame.length > this.#maxQueuedBytes) return false;
-    if (!this.#corked) {
-      this.#corked = true;
-      this.#socket.cork();
-      process.nextTick(this.#flush);
-    }
-    this.#socket.write(frame);
+    this.#frames.push(frame);
+    this.#heldBytes += frame.length;
     return true;
   }
 }

@@ -4,6 +4,7 @@ import { Fault, fromFaultData } from "#core/errors.ts";
 import type { Clock, TimerHandle } from "#core/time.ts";
 import type { CallOptions } from "./api.ts";
 import type { FromShard, Reply, ToShard } from "./messages.ts";
+import { CallPacker, type CallPacket, idOf, type ReplyPacket, splitCalls, unpackReplies } from "./packets.ts";
 
 /** Calls in flight per shard; also the number of slots in the shared "frame was sent" table. */
 export const MAX_IN_FLIGHT = 4096;
@@ -48,6 +49,7 @@ export class Shard {
   readonly #options: ShardOptions;
   readonly #pool: Piscina;
   readonly #pending = new Map<number, Pending>();
+  readonly #calls = new CallPacker();
   readonly #maxInFlight: number;
   /**
    * Slot `id % MAX_IN_FLIGHT` holds the id whose frame went out: what a caller is told when the thread dies under its call. A call
@@ -96,7 +98,7 @@ export class Shard {
   start(): void {
     const { port1, port2 } = new MessageChannel();
     this.#port = port1;
-    port1.on("message", (message: FromShard) => this.#receive(message));
+    port1.on("message", (message: FromShard | ReplyPacket) => this.#receive(message));
     const task = this.#pool.run(
       { port: port2, config: this.#options.config, index: this.index, sent: this.#sent },
       { transferList: [port2] },
@@ -119,8 +121,11 @@ export class Shard {
     const id = this.#uses * MAX_IN_FLIGHT + this.#freeSlots.pop()!;
     return new Promise<Reply>((resolve, reject) => {
       this.#pending.set(id, { resolve, reject, entity, call });
-      port.postMessage({ type: "call", id, entity, call, args, deadlineMs } as ToShard);
-      const cancel = () => port.postMessage({ type: "cancel", id } satisfies ToShard);
+      if (this.#calls.isEmpty) setImmediate(this.#flush);
+      this.#calls.add(id, entity, call, args, deadlineMs);
+      const cancel = () => {
+        if (this.#pending.has(id)) this.send({ type: "cancel", id });
+      };
       // a signal is only looked at where there is no cheaper way: a request makes its own at first use
       if (options?.whenAborted !== undefined) options.whenAborted(cancel);
       else options?.signal?.addEventListener("abort", cancel, { once: true });
@@ -129,7 +134,29 @@ export class Shard {
 
   /** One-way message; silently nothing while the thread is away (`onStarted` sends all that matters again). */
   send(message: ToShard): void {
+    // in order: a call that is taken back must have arrived
+    this.#flush();
     this.#port?.postMessage(message);
+  }
+
+  /** All calls of this turn in one message. */
+  readonly #flush = (): void => {
+    if (this.#calls.isEmpty) return;
+    const packet = this.#calls.take();
+    try {
+      this.#port?.postMessage(packet);
+    } catch {
+      // one of them cannot be cloned: that one fails, not its neighbours
+      for (const single of splitCalls(packet)) this.#sendSingle(single);
+    }
+  };
+
+  #sendSingle(packet: CallPacket): void {
+    try {
+      this.#port?.postMessage(packet);
+    } catch (error) {
+      this.#settle(idOf(packet))?.reject(new Fault("internal", (error as Error).message));
+    }
   }
 
   /** Lets the task end its sessions and sockets, then ends the thread. */
@@ -146,17 +173,25 @@ export class Shard {
     await this.#pool.threads[0]?.terminate();
   }
 
-  #receive(message: FromShard): void {
-    if (message.type !== "reply") {
-      this.#options.onEvent(this, message);
-      return;
+  #receive(message: FromShard | ReplyPacket): void {
+    if (!("type" in message)) unpackReplies(message, this.#resolve);
+    else if (message.type !== "reply") this.#options.onEvent(this, message);
+    else if (message.reply !== undefined) this.#resolve(message.id, message.reply);
+    else {
+      const fault = message.fault ?? { kind: "internal", message: "empty reply" };
+      this.#settle(message.id)?.reject(fromFaultData(fault));
     }
-    const pending = this.#pending.get(message.id);
-    if (pending === undefined) return;
-    this.#pending.delete(message.id);
-    this.#freeSlots.push(message.id % MAX_IN_FLIGHT);
-    if (message.reply !== undefined) pending.resolve(message.reply);
-    else pending.reject(fromFaultData(message.fault ?? { kind: "internal", message: "empty reply" }));
+  }
+
+  readonly #resolve = (id: number, reply: Reply): void => this.#settle(id)?.resolve(reply);
+
+  /** The call that waits for this reply; from now on it does not. */
+  #settle(id: number): Pending | undefined {
+    const pending = this.#pending.get(id);
+    if (pending === undefined) return undefined;
+    this.#pending.delete(id);
+    this.#freeSlots.push(id % MAX_IN_FLIGHT);
+    return pending;
   }
 
   #lost(entity: string, sent: boolean): Fault {
@@ -166,6 +201,7 @@ export class Shard {
 
   #died(port: MessagePort, error: Error): void {
     if (this.#port === port) this.#port = undefined;
+    this.#calls.take();
     port.close();
     const calls: string[] = [];
     for (const [id, pending] of this.#pending) {
