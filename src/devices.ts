@@ -35,7 +35,7 @@ export interface Devices {
 export function createDevices(parts: DevicesParts): Devices {
   const ajour = parts.config.update.ajour.enabled && parts.config.update.enabled ? ajourOf(parts) : undefined;
   return {
-    providers: ajour === undefined ? {} : { ajour: () => ajour.provider },
+    providers: ajour === undefined ? {} : { ajour: ajour.provider },
     routes: ajour !== undefined && parts.config.update.ajour.http ? ajourRoutes(ajour) : [],
     async start() {
       return { coap: (await ajour?.start())?.coapPort ?? 0 };

@@ -32,10 +32,10 @@ export function ajourRoutes({ desk, registry }: TransportParts): readonly Route[
         200: { description: "The command, CBOR", contentType: CBOR_TYPE },
         202: { description: "The device does not wait for a command" },
       },
-      async handle({ query, body, header }) {
-        const { ct, ...names } = query;
-        const identity = registry.identify({ authorization: header("authorization"), ...names });
-        const command = desk.answer(identity, await collect(body));
+      async handle(request) {
+        const { ct, ...names } = request.query;
+        const identity = registry.identify({ authorization: request.header("authorization"), ...names });
+        const command = desk.answer(identity, await collect(request.body));
         if (ct === undefined) return { status: 202 };
         return { status: 200, headers: { command: CHANNEL }, contentType: CBOR_TYPE, body: command };
       },

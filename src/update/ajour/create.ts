@@ -5,7 +5,7 @@ import type { Clock } from "#core/time.ts";
 import type { Persistence } from "#store/persistence.ts";
 import type { Storage } from "#store/storage.ts";
 import { Bulk } from "../software/bulk.ts";
-import type { UpdateProvider } from "../software/provider.ts";
+import type { CreateProvider, ProviderContext } from "../software/provider.ts";
 import { Assignments } from "./assignments.ts";
 import { startCoap } from "./coap.ts";
 import { Desk, type Report } from "./desk.ts";
@@ -15,7 +15,7 @@ import { Images } from "./images.ts";
 import { startMqtt } from "./mqtt.ts";
 import type { Desired, Image } from "./next.ts";
 import { OciSource } from "./oci.ts";
-import { AjourProvider } from "./provider.ts";
+import { AjourProvider, type AjourTarget } from "./provider.ts";
 import { type FirmwareSpec, type Identity, keyOf, Registry } from "./registry.ts";
 import { type FirmwareSource, Sources } from "./sources.ts";
 import type { Transport, TransportParts } from "./transport.ts";
@@ -33,7 +33,7 @@ export interface AjourParts {
 }
 
 export interface Ajour extends TransportParts {
-  readonly provider: UpdateProvider;
+  readonly provider: CreateProvider;
   /** Opens the transports beside HTTP and looks for firmware. Resolves with the CoAP port, 0 without. @throws Fault */
   start(): Promise<{ readonly coapPort: number }>;
   close(): Promise<void>;
@@ -43,7 +43,7 @@ const SECOND_MS = 1_000;
 /** A device on trial reports at each pause; it has failed when several stay out. */
 const MISSED_REPORTS = 6;
 
-/** @throws Fault misconfigured for firmware that names no place, or two devices of one component */
+/** @throws Fault misconfigured for firmware that names no place, or several */
 export function createAjour({ config, clock, persistence, storage, onProblem }: AjourParts): Ajour {
   const ajour = config.update.ajour;
   const bulk = new Bulk({ storage, maxBytes: config.store.max_upload_bytes, maxFiles: config.update.max_files });
@@ -86,18 +86,19 @@ export function createAjour({ config, clock, persistence, storage, onProblem }: 
       if (firmware !== undefined && assignments.get(keyOf(identity)) === undefined) sources.note(firmware, report);
     },
   });
-  const provider = new AjourProvider({
-    desk,
-    assignments,
-    images,
-    clock,
-    configured: (device) => byConfiguration(registry.named(device)),
-    devices: devicesOf(ajour),
-    offlineMs: ajour.offline_secs * SECOND_MS,
-    trialSilenceMs: MISSED_REPORTS * ajour.gate_poll_secs * SECOND_MS,
-    maxRefusals: ajour.max_refusals,
-    collect,
-  });
+  const provider = ({ targets }: ProviderContext) =>
+    new AjourProvider({
+      desk,
+      assignments,
+      images,
+      clock,
+      configured: (device) => byConfiguration(registry.named(device)),
+      targets: targetsOf(ajour, targets),
+      offlineMs: ajour.offline_secs * SECOND_MS,
+      trialSilenceMs: MISSED_REPORTS * ajour.gate_poll_secs * SECOND_MS,
+      maxRefusals: ajour.max_refusals,
+      collect,
+    });
   const transports: Transport[] = [];
   const parts: TransportParts = { desk, registry, onProblem };
   return {
@@ -160,16 +161,21 @@ function sourceOf(ajour: AjourConfig, bulk: Bulk, onProblem: AjourParts["onProbl
   };
 }
 
-/** Component → key of its device. */
-function devicesOf({ devices }: AjourConfig): Readonly<Record<string, string>> {
-  const found: Record<string, string> = {};
-  for (const [device, { application, component }] of Object.entries(devices)) {
-    if (component === undefined) continue;
-    const id = component.toLowerCase();
-    if (found[id] !== undefined) throw new Fault("misconfigured", `Component ${component} has two devices`);
-    found[id] = keyOf({ device, application });
-  }
-  return found;
+/** The device of each component that names this provider. @throws Fault misconfigured */
+function targetsOf({ devices }: AjourConfig, targets: ProviderContext["targets"]): Record<string, AjourTarget> {
+  return mapValues(targets, ({ hardware_id: hardwareId, serial }, component) => {
+    const named = Object.entries(devices).filter(([, device]) => device.component?.toLowerCase() === component);
+    const [only, ...more] = named;
+    if (only === undefined || more.length > 0) {
+      throw new Fault("misconfigured", `Component ${component} is to be exactly one device of [update.ajour.devices]`);
+    }
+    const [device, { application }] = only;
+    return { device: keyOf({ device, application }), hardwareId: textOf(hardwareId), serial: textOf(serial) };
+  });
+}
+
+function textOf(value: unknown): string | undefined {
+  return typeof value === "string" ? value : undefined;
 }
 
 function mapValues<T, U>(of: Readonly<Record<string, T>>, make: (value: T, key: string) => U): Record<string, U> {

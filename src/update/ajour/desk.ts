@@ -77,6 +77,27 @@ export class Desk {
     };
   }
 
+  /** Resolves at the first report from now on that `passed` accepts; rejects when it throws, or with the signal's reason. */
+  until(device: string, signal: AbortSignal, passed: (report: Report) => boolean): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const settle = (finish: () => void): void => {
+        stop();
+        signal.removeEventListener("abort", onAbort);
+        finish();
+      };
+      const onAbort = (): void => settle(() => reject(signal.reason));
+      const stop = this.listen(device, (report) => {
+        try {
+          if (passed(report)) settle(resolve);
+        } catch (error) {
+          settle(() => reject(error));
+        }
+      });
+      if (signal.aborted) onAbort();
+      else signal.addEventListener("abort", onAbort, { once: true });
+    });
+  }
+
   #keep(device: string, report: Report): void {
     // the one heard of longest ago goes first
     this.#reports.delete(device);

@@ -11,6 +11,14 @@ import type { Desk, Report } from "./desk.ts";
 import type { Images } from "./images.ts";
 import { type Image, offsetOf, sameVersion, versionText } from "./next.ts";
 
+/** The device that a component is. */
+export interface AjourTarget {
+  /** Its key. */
+  readonly device: string;
+  readonly hardwareId?: string | undefined;
+  readonly serial?: string | undefined;
+}
+
 export interface AjourProviderOptions {
   readonly desk: Desk;
   readonly assignments: Assignments;
@@ -18,8 +26,8 @@ export interface AjourProviderOptions {
   readonly clock: Clock;
   /** The image of a version that a device runs by configuration; undefined when it is not kept. */
   readonly configured: (device: string) => Image | undefined;
-  /** Component id, lower case → key of its device. */
-  readonly devices: Readonly<Record<string, string>>;
+  /** By component id, lower case. */
+  readonly targets: Readonly<Record<string, AjourTarget>>;
   /** A device silent for longer cannot be reached; shorter on trial, where it reports all the time. */
   readonly offlineMs: number;
   readonly trialSilenceMs: number;
@@ -32,16 +40,20 @@ export interface AjourProviderOptions {
 export class AjourProvider implements UpdateProvider {
   readonly kind = "ajour";
   readonly #options: AjourProviderOptions;
+  readonly #startedMs: number;
 
   constructor(options: AjourProviderOptions) {
     this.#options = options;
+    this.#startedMs = options.clock.now();
   }
 
-  async describe(component: string): Promise<TargetFacts> {
-    const device = this.#deviceOf(component);
+  async describe(component: string, signal: AbortSignal): Promise<TargetFacts> {
+    const { device, hardwareId, serial = device } = this.#targetOf(component);
+    await this.#awaitFirst(device, signal);
     const { status } = this.#heard(device);
     return {
-      serial: device,
+      ...(hardwareId === undefined ? {} : { hardwareId }),
+      serial,
       version: versionText(status.version),
       supportsRollback: this.#running(device, status.version) !== undefined,
       supportsTrial: true,
@@ -50,12 +62,12 @@ export class AjourProvider implements UpdateProvider {
 
   /** Keeps the image beside what the device has now, and waits until the device has received all of it. */
   async prepare(job: UpdateJob): Promise<void> {
-    const device = this.#deviceOf(job.component);
+    const { device } = this.#targetOf(job.component);
     const artifact = requireArtifact(job);
     const before = this.#options.assignments.get(device);
     try {
       const assignment = before?.job === jobKey(job) ? before : await this.#stage(job, device, artifact, before);
-      await this.#until(job, device, (report) => downloaded(report, assignment.image, job));
+      await this.#options.desk.until(device, job.signal, (report) => downloaded(report, assignment.image, job));
     } catch (error) {
       if (before?.job !== jobKey(job)) await this.#restore(device, before);
       throw error;
@@ -64,12 +76,12 @@ export class AjourProvider implements UpdateProvider {
 
   /** Lets the device swap and waits until it reports the new version. */
   async execute(job: UpdateJob): Promise<void> {
-    const device = this.#deviceOf(job.component);
+    const { device } = this.#targetOf(job.component);
     const assignment = this.#assigned(job, device);
     await this.#options.assignments.set(device, { ...assignment, gate: "trial", released: true });
     let refusals = 0;
     let told = false;
-    await this.#until(job, device, ({ status, answer }) => {
+    await this.#options.desk.until(device, job.signal, ({ status, answer }) => {
       if (sameVersion(status.version, assignment.image.version)) return true;
       if (told && answer === "write" && ++refusals >= this.#options.maxRefusals) {
         throw new Fault("conflict", `The device did not take version ${versionText(assignment.image.version)}`);
@@ -81,7 +93,7 @@ export class AjourProvider implements UpdateProvider {
   }
 
   async verify(job: UpdateJob): Promise<void> {
-    const device = this.#deviceOf(job.component);
+    const { device } = this.#targetOf(job.component);
     const { image } = this.#assigned(job, device);
     const { version } = this.#heard(device, this.#options.trialSilenceMs).status;
     if (sameVersion(version, image.version)) return;
@@ -90,10 +102,10 @@ export class AjourProvider implements UpdateProvider {
 
   /** Resolves when the device was told to mark the new software good. */
   async commit(job: UpdateJob): Promise<void> {
-    const device = this.#deviceOf(job.component);
+    const { device } = this.#targetOf(job.component);
     const assignment = this.#assigned(job, device);
     await this.#options.assignments.set(device, { ...assignment, gate: "open" });
-    await this.#until(job, device, ({ status, answer }) => {
+    await this.#options.desk.until(device, job.signal, ({ status, answer }) => {
       if (answer === "sync") return true;
       if (answer === "wait") return false;
       throw new Fault("conflict", `The device fell back to version ${versionText(status.version)}`);
@@ -101,7 +113,7 @@ export class AjourProvider implements UpdateProvider {
   }
 
   async rollback(job: UpdateJob): Promise<void> {
-    const device = this.#deviceOf(job.component);
+    const { device } = this.#targetOf(job.component);
     const assignment = this.#options.assignments.get(device);
     if (assignment?.job !== jobKey(job)) return;
     if (!assignment.released) {
@@ -111,14 +123,14 @@ export class AjourProvider implements UpdateProvider {
     const back = assignment.goingBack ? assignment : wayBack(assignment);
     await this.#options.assignments.set(device, back);
     const old = back.goingBack ? back.image : undefined;
-    await this.#until(job, device, ({ status: { version } }) =>
+    await this.#options.desk.until(device, job.signal, ({ status: { version } }) =>
       old === undefined ? !sameVersion(version, back.image.version) : sameVersion(version, old.version),
     );
     await this.#leave(device, old, job);
   }
 
   async close(job: UpdateJob): Promise<void> {
-    const device = this.#deviceOf(job.component);
+    const { device } = this.#targetOf(job.component);
     const { image } = this.#assigned(job, device);
     await this.#leave(device, image, job);
   }
@@ -167,41 +179,28 @@ export class AjourProvider implements UpdateProvider {
     throw new Fault("conflict", `Device ${device} was not prepared for update ${job.campaign}`);
   }
 
-  #deviceOf(component: string): string {
-    const device = this.#options.devices[component];
-    if (device === undefined) throw new Fault("misconfigured", `No device is named for component ${component}`);
-    return device;
+  #targetOf(component: string): AjourTarget {
+    const target = this.#options.targets[component];
+    if (target === undefined) throw new Fault("misconfigured", `No device is named for component ${component}`);
+    return target;
+  }
+
+  /** After a start, a device that only sleeps is not gone. */
+  async #awaitFirst(device: string, signal: AbortSignal): Promise<void> {
+    const { desk, clock, offlineMs } = this.#options;
+    const patienceMs = this.#startedMs + offlineMs - clock.now();
+    if (desk.last(device) !== undefined || patienceMs <= 0) return;
+    const over = new AbortController();
+    const timer = clock.setTimeout(() => over.abort(silent(device)), patienceMs);
+    const any = AbortSignal.any([signal, over.signal]);
+    await desk.until(device, any, () => true).finally(() => clock.clearTimeout(timer));
   }
 
   #heard(device: string, patienceMs = this.#options.offlineMs): Report {
     const report = this.#options.desk.last(device);
     const silentMs = report === undefined ? Number.POSITIVE_INFINITY : this.#options.clock.now() - report.atMs;
-    if (report === undefined || silentMs > patienceMs) {
-      throw new Fault("notResponding", `Device ${device} has not reported`);
-    }
+    if (report === undefined || silentMs > patienceMs) throw silent(device);
     return report;
-  }
-
-  /** Resolves at the first report from now on that `passed` accepts; rejects when it throws or the job is stopped. */
-  #until(job: UpdateJob, device: string, passed: (report: Report) => boolean): Promise<void> {
-    const { signal } = job;
-    return new Promise((resolve, reject) => {
-      const settle = (finish: () => void): void => {
-        stop();
-        signal.removeEventListener("abort", onAbort);
-        finish();
-      };
-      const onAbort = (): void => settle(() => reject(signal.reason));
-      const stop = this.#options.desk.listen(device, (report) => {
-        try {
-          if (passed(report)) settle(resolve);
-        } catch (error) {
-          settle(() => reject(error));
-        }
-      });
-      if (signal.aborted) onAbort();
-      else signal.addEventListener("abort", onAbort, { once: true });
-    });
   }
 }
 
@@ -215,6 +214,10 @@ function wayBack(assignment: Assignment): Assignment {
   const { image, previous } = assignment;
   if (previous === undefined) return { ...assignment, gate: "held" };
   return { ...assignment, gate: "open", image: previous, previous: image, goingBack: true };
+}
+
+function silent(device: string): Fault {
+  return new Fault("notResponding", `Device ${device} has not reported`);
 }
 
 function downloaded({ status }: Report, image: Image, job: UpdateJob): boolean {
