@@ -65,6 +65,7 @@ export class Disturber {
   async disturb(): Promise<void> {
     const name = this.#random.pick(Object.keys(DISTURBANCES));
     this.#count(name);
+    if (process.env.SOVD_TEST_LOG !== undefined) process.stdout.write(`disturbed: ${name}\n`);
     this.#wellSinceMs = Number.POSITIVE_INFINITY;
     await DISTURBANCES[name]!(this.#harness, this.#random);
     await new Promise((resolve) => setTimeout(resolve, GRACE_MS));

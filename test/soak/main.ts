@@ -37,6 +37,9 @@ const MAX_GROWTH = 0.1;
 /** Until caches are full and heaps have found their size. */
 const WARM_UP = 0.3;
 const MAX_SHOWN = 20;
+/** Twice the server's own limit: an answer that comes later never comes. */
+const HANG_MS = 60_000;
+const startedMs = performance.now();
 
 const counts: Record<string, number> = {};
 const excused: Record<string, number> = {};
@@ -55,7 +58,7 @@ function clientOf(harness: Harness, history: History, disturber: Disturber, inde
     random: seeded(random.below(0xffffffff)),
     async call(method, path, statuses, body, more) {
       const sinceMs = performance.now();
-      const sending = { as: name, ...more };
+      const sending = { as: name, signal: AbortSignal.timeout(HANG_MS), ...more };
       const { http } = harness;
       const answer =
         method === "get" || method === "delete"
@@ -103,11 +106,12 @@ async function work(client: Client, disturber: Disturber, endMs: number): Promis
 
 function report(problem: string): void {
   wrong.push(problem);
-  if (wrong.length <= MAX_SHOWN) print(`WRONG ${problem}`);
+  if (wrong.length <= MAX_SHOWN) print(`WRONG at ${minutes(performance.now())} min: ${problem}`);
 }
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 const print = (line: string) => process.stdout.write(`${line}\n`);
+const minutes = (atMs: number) => ((atMs - startedMs) / 60_000).toFixed(2);
 const mib = (bytes: number) => (bytes / 0x100000).toFixed(1);
 
 async function disturbUntil(disturber: Disturber, endMs: number): Promise<void> {
@@ -121,17 +125,17 @@ async function disturbUntil(disturber: Disturber, endMs: number): Promise<void> 
   }
 }
 
-async function sampleUntil(endMs: number): Promise<void> {
-  const startMs = performance.now();
+async function sampleUntil(harness: Harness, endMs: number): Promise<void> {
   while (performance.now() < endMs) {
     await sleep(SAMPLE_MS);
+    // What the harness remembers of each request would grow for ever.
+    harness.traffic.clear();
     const now = sample();
     samples.push(now);
     const total = Object.values(counts).reduce((sum, count) => sum + count, 0);
-    const minute = ((now.atMs - startMs) / 60_000).toFixed(1);
     if (samples.length % 6 === 0)
       print(
-        `${minute} min: ${total} calls, ${wrong.length} wrong, ${mib(now.rssBytes)} MiB, ${now.descriptors} descriptors`,
+        `${minutes(now.atMs)} min: ${total} calls, ${wrong.length} wrong, ${mib(now.rssBytes)} MiB (heap ${mib(now.heapBytes)}, outside ${mib(now.externalBytes)}), ${now.descriptors} descriptors`,
       );
   }
 }
@@ -214,7 +218,7 @@ async function main(): Promise<void> {
   await Promise.all([
     ...clients.map((client) => work(client, disturber, endMs)),
     disturbUntil(disturber, endMs),
-    sampleUntil(endMs),
+    sampleUntil(harness, endMs),
   ]);
   clearInterval(temperatures);
   disturber.calm();

@@ -4,6 +4,9 @@ import { readdirSync } from "node:fs";
 export interface Sample {
   readonly atMs: number;
   readonly rssBytes: number;
+  /** Of the main thread. */
+  readonly heapBytes: number;
+  readonly externalBytes: number;
   readonly descriptors: number;
   readonly threads: number;
   /** Active handles and timers of the main thread by kind. */
@@ -15,9 +18,12 @@ export function sample(): Sample {
   globalThis.gc?.();
   const handles: Record<string, number> = {};
   for (const kind of process.getActiveResourcesInfo()) handles[kind] = (handles[kind] ?? 0) + 1;
+  const { rss, heapUsed, external } = process.memoryUsage();
   return {
     atMs: performance.now(),
-    rssBytes: process.memoryUsage.rss(),
+    rssBytes: rss,
+    heapBytes: heapUsed,
+    externalBytes: external,
     descriptors: countOf("/proc/self/fd"),
     threads: countOf("/proc/self/task"),
     handles,
