@@ -63,6 +63,7 @@ const STATUS_BITS = [
 
 /** What paths refer to by name. */
 export const SHARED: Json = {
+  securitySchemes: { bearer: { type: "http", scheme: "bearer", bearerFormat: "JWT" } },
   schemas: {
     Error: objectOf({ message: STRING, error_code: STRING, vendor_code: STRING, parameters: OBJECT }, [
       "vendor_code",

@@ -43,16 +43,41 @@ export function openApiOf(database: Database, scope: Scope, options: OpenApiOpti
       version: revision,
       description: `SOVD (ISO 17978-3) resources that the diagnostic database of ${database.ecuName}, revision ${revision}, gives for ${scope.name}.`,
     },
-    paths: {
+    servers: [{ url: "/" }],
+    security: [{ bearer: [] }],
+    paths: withOperationIds({
       ...dataPaths(api),
       ...configurationPaths(api),
       ...operationPaths(api),
       ...modePaths(api),
       ...faultPaths(api),
       ...jobPaths(api),
-    },
+    }),
     components: SHARED,
   };
+}
+
+const METHODS: ReadonlySet<string> = new Set(["get", "put", "post", "delete"]);
+
+/** Method and path in one word: unique because they are. */
+function withOperationIds(paths: Paths): Paths {
+  return Object.fromEntries(
+    Object.entries(paths).map(([path, item]) => [
+      path,
+      Object.fromEntries(
+        Object.entries(item).map(([key, value]) =>
+          METHODS.has(key) ? [key, { operationId: operationId(key, path), ...(value as Json) }] : [key, value],
+        ),
+      ),
+    ]),
+  );
+}
+
+function operationId(method: string, path: string): string {
+  const words = decodeURIComponent(path)
+    .split("/")
+    .filter((word) => word !== "");
+  return [method, ...words.map((word) => word.replace(/[^A-Za-z0-9_-]/g, ""))].join(".");
 }
 
 function answerSchema({ database, flatten }: Api, service: ServiceEntry | undefined): JsonSchema {
