@@ -68,6 +68,7 @@ export class Communication {
       return Promise.reject(new Fault("notReady", "Communication with the vehicle has not been initialised yet"));
     }
     return this.trigger().then(() => {
+      if (this.#settled) return undefined;
       this.#firstConnections ??= this.#awaitConnections();
       return this.#firstConnections;
     });

@@ -1,17 +1,16 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { Fault } from "#core/errors.ts";
 import { mergeOutcomes } from "#fleet/group.ts";
-import type { Reply } from "#fleet/messages.ts";
+import type { PartialError, Reply } from "#fleet/messages.ts";
 
-const reply = (results: Record<string, string>, errors: { path: string; fault: Fault }[] = []): Reply => ({
+const reply = (results: Record<string, string>, errors: readonly PartialError[] = []): Reply => ({
   status: 200,
   meta: { group: { results, errors } },
 });
 const dead = { kind: "workerLost", message: "gone" } as const;
 
 test("results and errors of all shards stand in one outcome", () => {
-  const refusal = { path: "/c", fault: new Fault("ecuRefused", "no") };
+  const refusal: PartialError = { path: "/c", fault: { kind: "ecuRefused", message: "no" } };
   const { outcome } = mergeOutcomes([
     { members: ["a", "c"], reply: reply({ a: "{}" }, [refusal]) },
     { members: ["b"], reply: reply({ b: "{}" }) },
