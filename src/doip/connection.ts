@@ -55,6 +55,8 @@ export class DoipConnection implements ChannelHost {
   #readyMs = 0;
   #receivedMs = 0;
   #silentRequests = 0;
+  /** When the last silent request was counted. */
+  #silenceMs = 0;
 
   constructor(options: ConnectionOptions) {
     this.#options = { ...CONNECTION_DEFAULTS, ...options } as ConnectionOptions & typeof CONNECTION_DEFAULTS;
@@ -144,7 +146,11 @@ export class DoipConnection implements ChannelHost {
   }
 
   ackTimedOut(sentMs: number): void {
-    this.#silentRequests = this.#receivedMs >= sentMs ? 0 : this.#silentRequests + 1;
+    if (this.#receivedMs >= sentMs) this.#silentRequests = 0;
+    // Requests that waited side by side met one silence, not two: a gateway that pauses once is not gone.
+    if (this.#receivedMs >= sentMs || sentMs < this.#silenceMs) return;
+    this.#silenceMs = this.clock.now();
+    this.#silentRequests++;
     if (this.#silentRequests >= MAX_SILENT_REQUESTS) this.#apply("lost", "no acknowledgement, nothing received");
   }
 

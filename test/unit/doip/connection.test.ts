@@ -384,6 +384,17 @@ test("connection: two silent requests in a row with nothing received end a half-
   assert.equal(await events.next(), "up");
 });
 
+test("connection: one silence that two requests share does not end it", async (t) => {
+  const entity = await Entity.start(t);
+  entity.script = (message) => message.kind === "diagnosticMessage";
+  const { connection, clock } = await ready(t, entity);
+  const links = [link(connection, 0x1000), link(connection, 0x1001)];
+  for (const { channel } of links) channel.send(hex("3E00"), NEVER);
+  clock.advance(CHANNEL.ackTimeoutMs);
+  for (const { happened } of links) assert.equal(await happened.next(), "notResponding Timeout");
+  assert.equal(connection.state, "ready");
+});
+
 test("connection: silence of one ECU does not end a connection on which others speak", async (t) => {
   const entity = await Entity.start(t);
   entity.script = (message) => message.kind === "diagnosticMessage" && message.targetAddress === 0x1000;
