@@ -68,7 +68,7 @@ export async function startServerProcess({ folder, config = {}, env = {} }: Serv
 function listening(child: ChildProcess, ended: Promise<string>, log: LogRecord[]): Promise<number> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error("the server does not listen")), START_TIMEOUT_MS);
-    ended.then((end) => reject(new Error(`the server ended with ${end}: ${JSON.stringify(log.slice(-3))}`)));
+    void ended.then((end) => reject(new Error(`the server ended with ${end}: ${JSON.stringify(log.slice(-3))}`)));
     createInterface({ input: child.stdout! }).on("line", (line) => {
       const record = recordOf(line);
       log.push(record);
@@ -89,7 +89,7 @@ function recordOf(line: string): LogRecord {
 
 /** Resolves when the databases are loaded. */
 export async function ready({ base, ended }: ServerProcess): Promise<void> {
-  const url = `${new URL(base).origin}/health/ready`;
+  const url = `${base}/components`;
   let gone: string | undefined;
   void ended.then((end) => {
     gone = end;
@@ -99,7 +99,7 @@ export async function ready({ base, ended }: ServerProcess): Promise<void> {
       (response) => response.status,
       () => 0,
     );
-    if (status === 204) return;
+    if (status === 200) return;
     if (gone !== undefined) throw new Error(`the server ended with ${gone} before it was ready`);
   }
 }
