@@ -1,4 +1,5 @@
 /** The device's side of each transport. */
+import { Socket } from "node:net";
 import type { AjourLink } from "./ajour-device.ts";
 
 export interface DeviceLogin {
@@ -36,6 +37,7 @@ export async function mqttLink(
 ): Promise<AjourLink> {
   const { default: mqtt } = await import("mqtt");
   const client = await mqtt.connectAsync(broker, { clean: true });
+  if (client.stream instanceof Socket) client.stream.setNoDelay(true);
   let waiting: ((answer: Uint8Array) => void) | undefined;
   client.on("message", (_, payload) => waiting?.(payload));
   await client.subscribeAsync(`command/inbox/${device}/dfu`, { qos: 1 });
@@ -68,7 +70,10 @@ export async function coapLink(host: string, port: number, login: DeviceLogin): 
         asked.on("error", reject);
         asked.end(Buffer.from(report));
       }),
-    close: () => new Promise((resolve) => agent.close(() => resolve())),
+    // between requests it has no socket, and then never calls back
+    async close() {
+      agent.close();
+    },
   };
 }
 

@@ -52,6 +52,8 @@ export interface AjourNode {
 }
 
 const DONE = new Set(["completed", "failed", "rolledBack", "partial", "needsService"]);
+/** Nothing more happens without a new request. */
+export const isOver = ({ "x-state": state }: Record<string, unknown>): boolean => DONE.has(String(state));
 /** Status is asked for this often. */
 const STATUS_MS = 25;
 const PATIENCE_MS = 50_000;
@@ -104,7 +106,7 @@ export async function startNode(t: TestContext, config: Tree = {}, folder?: stri
     upload,
     status,
     async update(image, version, more = {}) {
-      const id = `fw-${++updates}-${version}`;
+      const id = String(more.id ?? `fw-${++updates}-${version}`);
       const about = {
         id,
         automated: true,
@@ -117,7 +119,7 @@ export async function startNode(t: TestContext, config: Tree = {}, folder?: stri
       if (registered.status !== 201) throw new Error(JSON.stringify(registered.json));
       const begun = await call("PUT", `/updates/${id}/automated`);
       if (begun.status !== 202) throw new Error(JSON.stringify(begun.json));
-      return status(id, ({ "x-state": state }) => DONE.has(String(state)));
+      return status(id, isOver);
     },
     close: () => server.close(),
   };

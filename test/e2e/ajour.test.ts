@@ -1,23 +1,215 @@
 /** Devices that fetch their firmware by drogue-ajour, over each transport, through campaigns of a real server. */
 import assert from "node:assert/strict";
-import { test } from "node:test";
-import { createFlash } from "#sim/ajour-device.ts";
-import { httpLink } from "#sim/ajour-links.ts";
-import { image, MIB, PASSWORD, startDevice, startNode } from "./ajour-support.ts";
+import { once } from "node:events";
+import { type AddressInfo, createServer } from "node:net";
+import { type TestContext, test } from "node:test";
+import { type AjourLink, createFlash } from "#sim/ajour-device.ts";
+import { coapLink, httpLink, mqttLink } from "#sim/ajour-links.ts";
+import { type AjourNode, HOST, image, isOver, MIB, PASSWORD, startDevice, startNode } from "./ajour-support.ts";
 
 const TIMEOUT_MS = 2_000;
 const LOGIN = { device: "bms-1", password: PASSWORD, timeoutMs: TIMEOUT_MS };
 
-test("HTTP: 1 MiB in under a minute, then good", async (t) => {
+interface Line {
+  readonly node: AjourNode;
+  readonly link: AjourLink;
+  readonly blockBytes: number;
+}
+
+const TRANSPORTS: Readonly<Record<string, (t: TestContext) => Promise<Line>>> = {
+  async HTTP(t) {
+    const node = await startNode(t);
+    return { node, link: httpLink(node.origin, LOGIN), blockBytes: 4_096 };
+  },
+  async MQTT(t) {
+    const url = await startBroker(t);
+    const node = await startNode(t, { update: { ajour: { mqtt: { url } } } });
+    return { node, link: await mqttLink(url, LOGIN), blockBytes: 4_096 };
+  },
+  async CoAP(t) {
+    const node = await startNode(t, { update: { ajour: { coap: { address: HOST, port: 0 } } } });
+    return { node, link: await coapLink(HOST, node.server.devicePorts.coap, LOGIN), blockBytes: 960 };
+  },
+};
+
+for (const [name, connect] of Object.entries(TRANSPORTS)) {
+  test(`${name}: 1 MiB in under a minute, then good`, async (t) => {
+    const { node, link, blockBytes } = await connect(t);
+    const { device, events, seen } = startDevice(t, createFlash("1.0"), { link, blockBytes });
+    const firmware = image(MIB);
+    const begun = performance.now();
+    const status = await node.update(firmware, "1.1");
+    assert.equal(status["x-state"], "completed", JSON.stringify(status));
+    assert.ok(performance.now() - begun < 60_000);
+    assert.equal(device.version, "1.1");
+    assert.deepEqual(device.flash.active.image, Buffer.from(firmware));
+    await seen("good");
+    assert.equal(device.onTrial, false);
+    assert.equal(events.filter(({ type }) => type === "block").length, Math.ceil(MIB / blockBytes));
+  });
+}
+
+test("messages that are lost on either way cost time and nothing else", async (t) => {
   const node = await startNode(t);
-  const { device, events } = startDevice(t, createFlash("1.0"), { link: httpLink(node.origin, LOGIN) });
-  const firmware = image(MIB);
-  const begun = performance.now();
+  const link = lossy(httpLink(node.origin, LOGIN));
+  const { device, events } = startDevice(t, createFlash("1.0"), { link, retryMs: 1 });
+  const firmware = image(MIB / 4);
   const status = await node.update(firmware, "1.1");
+  assert.equal(status["x-state"], "completed");
+  assert.ok(events.filter(({ type }) => type === "lost").length > 20);
+  assert.deepEqual(device.flash.active.image, Buffer.from(firmware));
+});
+
+test("a device that loses power in the middle goes on where it was", async (t) => {
+  const node = await startNode(t);
+  const flash = createFlash("1.0");
+  const first = startDevice(t, flash, { link: httpLink(node.origin, LOGIN), blockBytes: 1_024 });
+  const firmware = image(MIB / 4);
+  const updated = node.update(firmware, "1.1");
+  await first.seen("block", (event) => event.type === "block" && event.offset >= MIB / 8);
+  await first.device.stop();
+  const had = flash.incoming?.offset ?? 0;
+  const second = startDevice(t, flash, { link: httpLink(node.origin, LOGIN), blockBytes: 1_024 });
+  assert.equal((await updated)["x-state"], "completed");
+  const [block] = second.events.filter((event) => event.type === "block");
+  assert.deepEqual(block, { type: "block", offset: had + 1_024 });
+  assert.deepEqual(flash.active.image, Buffer.from(firmware));
+});
+
+test("a server that restarts in the middle of a transfer goes on with the campaign", async (t) => {
+  const before = await startNode(t);
+  const origin = { now: before.origin };
+  const link = movable(() => httpLink(origin.now, LOGIN));
+  const { device, seen } = startDevice(t, createFlash("1.0"), { link, blockBytes: 512, backoffMs: 1 });
+  const firmware = image(MIB / 8);
+  const lost = before.update(firmware, "1.1").catch((error: Error) => error);
+  await seen("block", (event) => event.type === "block" && event.offset >= MIB / 16);
+  await before.close();
+  assert.ok((await lost) instanceof Error);
+  const after = await startNode(t, {}, before.folder);
+  origin.now = after.origin;
+  const status = await after.status("fw-1-1.1", (body) => isOver(body));
   assert.equal(status["x-state"], "completed", JSON.stringify(status));
-  assert.ok(performance.now() - begun < 60_000);
   assert.equal(device.version, "1.1");
   assert.deepEqual(device.flash.active.image, Buffer.from(firmware));
-  assert.equal(device.onTrial, false);
-  assert.equal(events.filter(({ type }) => type === "block").length, MIB / 4_096);
 });
+
+test("an image that does not start is given back: the update fails and the device runs what it had", async (t) => {
+  const node = await startNode(t);
+  const link = httpLink(node.origin, LOGIN);
+  const { device } = startDevice(t, createFlash("1.0"), { link, boots: (version) => version !== "1.1" });
+  const status = await node.update(image(8_192), "1.1");
+  assert.equal(status["x-state"], "rolledBack", JSON.stringify(status));
+  assert.match(JSON.stringify(status.error), /did not take version 1\.1/);
+  assert.equal(device.version, "1.0");
+});
+
+test("blocks that are spoilt on the way do not pass the checksum, and are fetched again", async (t) => {
+  const node = await startNode(t);
+  const { link, spoilt } = spoiling(httpLink(node.origin, LOGIN));
+  const { device, events } = startDevice(t, createFlash("1.0"), { link });
+  const firmware = image(16_384);
+  assert.equal((await node.update(firmware, "1.1"))["x-state"], "completed");
+  assert.equal(spoilt(), 1);
+  assert.ok(events.some((event) => event.type === "refused" && event.reason === "wrong checksum"));
+  assert.deepEqual(device.flash.active.image, Buffer.from(firmware));
+});
+
+test("a device on trial is not told to keep it before the verdict; its old image brings it back", async (t) => {
+  const before = await startNode(t);
+  const origin = { now: before.origin };
+  const { device, events, seen } = startDevice(t, createFlash("1.0"), {
+    link: movable(() => httpLink(origin.now, LOGIN)),
+  });
+  const old = image(4_096);
+  assert.equal((await before.update(old, "1.1"))["x-state"], "completed");
+  await before.close();
+  const node = await startNode(t, { update: { soak_ms: 60_000 } }, before.folder);
+  origin.now = node.origin;
+  const updated = node.update(image(4_096), "1.2", { id: "on-trial", rollback_policy: "coordinated" });
+  await seen("started", (event) => event.type === "started" && event.version === "1.2" && event.trial);
+  assert.equal(device.onTrial, true);
+  assert.equal((await node.call("PUT", "/updates/on-trial/x-rollback")).status, 202);
+  const status = await updated;
+  assert.equal(status["x-state"], "rolledBack", JSON.stringify(status));
+  assert.equal(device.version, "1.1");
+  assert.deepEqual(device.flash.active.image, Buffer.from(old));
+  assert.deepEqual(
+    events.filter(({ type }) => type === "good"),
+    [
+      { type: "good", version: "1.1" },
+      { type: "good", version: "1.1" },
+    ],
+  );
+});
+
+test("who a device is, is checked", async (t) => {
+  const node = await startNode(t);
+  const post = (path: string, authorization: string, body: Uint8Array) =>
+    fetch(`${node.origin}${path}`, { method: "POST", headers: { authorization }, body: new Uint8Array(body) });
+  const basic = (text: string) => `Basic ${Buffer.from(text).toString("base64")}`;
+  const report = Buffer.from("a1004131", "hex");
+  const good = basic(`bms-1:${PASSWORD}`);
+  for (const [path, authorization, body, status] of [
+    ["/v1/dfu?ct=5", good, report, 200],
+    ["/v1/dfu", good, report, 202],
+    ["/v1/dfu?ct=5", "", report, 401],
+    ["/v1/dfu?ct=5", basic("bms-1:wrong"), report, 401],
+    ["/v1/dfu?ct=5", basic(`bms-1@other:${PASSWORD}`), report, 401],
+    ["/v1/dfu?ct=5&as=bms-2", good, report, 403],
+    ["/v1/dfu?ct=x", good, report, 400],
+    ["/v1/dfu?ct=5", good, Buffer.from("garbage"), 400],
+    ["/v1/dfu?ct=5", good, Buffer.alloc(5_000), 413],
+  ] as const) {
+    const answer = await post(path, authorization, body);
+    assert.equal(answer.status, status, `${path} ${status}: ${await answer.text()}`);
+    if (status === 200) assert.equal(answer.headers.get("command"), "dfu");
+  }
+});
+
+/** Every seventh report and every fifth answer is lost. */
+function lossy(link: AjourLink): AjourLink {
+  let count = 0;
+  return {
+    async ask(report) {
+      count++;
+      if (count % 7 === 0) throw new Error("report lost");
+      const answer = await link.ask(report);
+      if (count % 5 === 0) throw new Error("answer lost");
+      return answer;
+    },
+    close: () => link.close(),
+  };
+}
+
+/** A link to whatever is there now. */
+function movable(current: () => AjourLink): AjourLink {
+  return { ask: (report) => current().ask(report), close: () => current().close() };
+}
+
+/** Spoils the last byte of the first answer that is a block. */
+function spoiling(link: AjourLink): { link: AjourLink; spoilt: () => number } {
+  let spoilt = 0;
+  const ask: AjourLink["ask"] = async (report) => {
+    const answer = await link.ask(report);
+    if (answer === undefined || spoilt > 0 || answer.length < 4_096) return answer;
+    spoilt++;
+    const other = Uint8Array.from(answer);
+    other[other.length - 1] = ~other.at(-1)! & 0xff;
+    return other;
+  };
+  return { link: { ask, close: () => link.close() }, spoilt: () => spoilt };
+}
+
+async function startBroker(t: TestContext): Promise<string> {
+  const { Aedes } = await import("aedes");
+  const broker = await Aedes.createBroker();
+  const server = createServer({ noDelay: true }, broker.handle);
+  server.listen(0, HOST);
+  await once(server, "listening");
+  t.after(async () => {
+    await new Promise<void>((resolve) => broker.close(() => resolve()));
+    await new Promise((resolve) => server.close(resolve));
+  });
+  return `mqtt://${HOST}:${(server.address() as AddressInfo).port}`;
+}

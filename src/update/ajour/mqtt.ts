@@ -4,6 +4,7 @@
  * publish where, so topics are believed.
  */
 import { readFileSync } from "node:fs";
+import { Socket } from "node:net";
 import type { MqttClient } from "mqtt";
 import { Fault } from "#core/errors.ts";
 import type { Identity } from "./registry.ts";
@@ -50,6 +51,7 @@ export async function startMqtt(options: MqttOptions, parts: TransportParts): Pr
   const subscribed = new Promise<void>((resolve) => {
     client.once("close", resolve);
     client.on("connect", () => {
+      withoutDelay(client);
       client.subscribe(topicsOf(options), AT_LEAST_ONCE, (problem) => {
         if (problem) parts.onProblem(problem, url);
         resolve();
@@ -58,6 +60,11 @@ export async function startMqtt(options: MqttOptions, parts: TransportParts): Pr
   });
   await subscribed;
   return { port: 0, close: () => client.endAsync() };
+}
+
+/** A device waits for each answer: gathering small packets into larger ones would only slow it down. */
+function withoutDelay({ stream }: MqttClient): void {
+  if (stream instanceof Socket) stream.setNoDelay(true);
 }
 
 function topicsOf({ devices, drogue_applications, shared_group }: MqttOptions): string[] {

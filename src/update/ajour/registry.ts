@@ -58,8 +58,10 @@ export class Registry {
   /** The device a request comes from. @throws Fault unauthorized, forbidden, badRequest */
   identify(credentials: Credentials): Identity {
     const { user, password } = basic(credentials.authorization);
+    const authenticated = this.#options.authentication === "password";
+    if (authenticated && user === undefined) throw new Fault("unauthorized", "The device gives no name and password");
     const sender = this.named(user ?? credentials.device ?? "", credentials.application);
-    if (this.#options.authentication === "password") this.#authenticate(sender, password);
+    if (authenticated) this.#authenticate(sender, password);
     if (credentials.as === undefined || credentials.as === sender.device) return sender;
     return this.#spokenFor(sender, credentials.as);
   }
