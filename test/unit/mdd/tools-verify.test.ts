@@ -7,8 +7,11 @@ import type { MddContainer } from "#mdd/container/messages.ts";
 import type { DiagService, EcuData, Variant } from "#mdd/generated/description.ts";
 import type { Rule, Severity } from "#mdd/tools/findings.ts";
 import { verifyMdd } from "#mdd/tools/verify.ts";
+import { verifyEcuData } from "#mdd/verify/verify.ts";
 import * as d from "#mdd/writer/dsl.ts";
 import { writeMdd } from "#mdd/writer/mdd.ts";
+import { readDescription } from "#mdd/writer/read.ts";
+import { writeEcuData } from "#mdd/writer/write.ts";
 import { deflateLzma, inflateLzma } from "#store/lzma.ts";
 import { REAL_FILES, sharedFile } from "../../fixtures/mdd.ts";
 
@@ -230,6 +233,29 @@ for (const [of, bytes, severity, rule, message] of CONTAINERS)
     const found = findings.find((one) => message.test(one.message));
     assert.deepEqual([found?.severity, found?.rule], [severity, rule], JSON.stringify(findings));
   });
+
+test("verify: an enum member that the schema does not have", async () => {
+  const whole = { type: 0, metadata: new Map(), signatures: [], unknown: [] };
+  const image = writeEcuData(ecu([speed]));
+  const at = image.findIndex((_, i) => {
+    const damaged = image.with(i, 0x55);
+    return verifyEcuData(damaged).ok && /has no member 85/.test(problemOf(() => readDescription(damaged)));
+  });
+  const bytes = container(() => ({ chunks: [{ ...whole, data: image.with(at, 0x55) }] }));
+  const { findings, ok } = await verifyMdd(bytes, { inflate: inflateLzma });
+  const found = findings.find(({ rule }) => rule === "schema");
+  assert.match(found?.message ?? "", /has no member 85/);
+  assert.equal(ok, false);
+});
+
+function problemOf(work: () => unknown): string {
+  try {
+    work();
+    return "";
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
 
 test("findings are counted beyond their limit", async () => {
   const services = Array.from({ length: 9 }, (_, i) => d.readService(`S${i}_Read`, 0xf200, []));
