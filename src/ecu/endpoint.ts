@@ -13,7 +13,8 @@ export interface SendOptions extends RequestOptions {
 
 export interface EndpointOptions {
   readonly clock: Clock;
-  /** ECUs whose databases name this one address. */
+  readonly address: number;
+  /** ECUs whose databases name this one address; at least one. */
   readonly members: readonly Ecu[];
   readonly transport: Transport;
   readonly fallbackToBase: boolean;
@@ -26,14 +27,17 @@ export interface EndpointOptions {
 
 /** One address on the network: the request queue to it and the detection of what is there. Duplicates share it. */
 export class Endpoint {
-  readonly members: readonly Ecu[];
+  readonly address: number;
   readonly client: UdsClient;
-  readonly detector: Detector;
+  readonly #options: EndpointOptions;
+  #members: readonly Ecu[] = [];
+  #detector: Detector;
 
   constructor(options: EndpointOptions) {
-    const { members, clock } = options;
+    const { address, members, clock } = options;
     const first = members[0]!;
-    this.members = members;
+    this.address = address;
+    this.#options = options;
     this.client = new UdsClient({
       transport: options.transport,
       target: { name: first.name, addressing: "physical", params: first.params },
@@ -42,14 +46,21 @@ export class Endpoint {
       maxWaitMs: options.maxWaitMs,
       onConnectivity: (connected) => options.onConnectivity(this, connected),
     });
-    this.detector = new Detector({
-      clock,
-      members,
-      request: (bytes) => this.client.request(bytes),
-      fallbackToBase: options.fallbackToBase,
-      onProblem: options.onProblem,
-    });
-    for (const ecu of members) ecu.endpoint = this;
+    this.#detector = this.#serve(members);
+  }
+
+  get members(): readonly Ecu[] {
+    return this.#members;
+  }
+  get detector(): Detector {
+    return this.#detector;
+  }
+
+  /** Other databases speak for this address. Calls that are under way on the old ones go on, their ECUs keep this endpoint. */
+  serve(members: readonly Ecu[]): void {
+    this.#detector.stop();
+    this.client.configure(members[0]!.params);
+    this.#detector = this.#serve(members);
   }
 
   request(bytes: Uint8Array, options: SendOptions): Promise<Uint8Array> {
@@ -65,5 +76,18 @@ export class Endpoint {
     this.detector.stop();
     for (const ecu of this.members) if (ecu.endpoint === this) ecu.endpoint = undefined;
     this.client.close();
+  }
+
+  #serve(members: readonly Ecu[]): Detector {
+    const { clock, fallbackToBase, onProblem } = this.#options;
+    this.#members = members;
+    for (const ecu of members) ecu.endpoint = this;
+    return new Detector({
+      clock,
+      members,
+      request: (bytes) => this.client.request(bytes),
+      fallbackToBase,
+      onProblem,
+    });
   }
 }

@@ -73,7 +73,7 @@ export class Gateway {
     }
   }
 
-  /** Puts other ECUs in the place of those there were; endpoints whose members all stay are not touched. */
+  /** Puts other ECUs in the place of those there were; an address whose ECUs all stay is not touched. */
   replace(ecus: readonly Ecu[]): void {
     this.#ecus = ecus;
     const speaker = this.#speaker;
@@ -85,10 +85,16 @@ export class Gateway {
       return;
     }
     this.#transport.configure(speaker.params);
-    const kept = this.#endpoints.filter(({ members }) => sameMembers(members, ecus));
-    for (const endpoint of this.#endpoints) if (!kept.includes(endpoint)) endpoint.close();
-    this.#endpoints = kept;
     this.#openFunctional(this.#transport, speaker);
+    const groups = byAddress(ecus);
+    for (const endpoint of this.#endpoints) if (!groups.has(endpoint.address)) endpoint.close();
+    this.#endpoints = this.#endpoints.filter(({ address }) => groups.has(address));
+    for (const endpoint of this.#endpoints) {
+      const members = groups.get(endpoint.address)!;
+      if (sameMembers(endpoint.members, members)) continue;
+      endpoint.serve(members);
+      if (endpoint.client.connected) this.#connectivity(endpoint, true);
+    }
     this.#openEndpoints(this.#transport);
   }
 
@@ -134,10 +140,12 @@ export class Gateway {
   }
 
   #openEndpoints(transport: Transport): void {
-    for (const members of byAddress(this.#ecus).values()) {
-      if (members.some((ecu) => ecu.endpoint !== undefined)) continue;
+    const open = new Set(this.#endpoints.map(({ address }) => address));
+    for (const [address, members] of byAddress(this.#ecus)) {
+      if (open.has(address)) continue;
       const endpoint = new Endpoint({
         ...this.#environment,
+        address,
         members,
         transport,
         onConnectivity: (self, connected) => this.#connectivity(self, connected),
@@ -169,8 +177,6 @@ function byAddress(ecus: readonly Ecu[]): Map<number, Ecu[]> {
   return groups;
 }
 
-function sameMembers(members: readonly Ecu[], ecus: readonly Ecu[]): boolean {
-  const address = members[0]?.assignment.ecuAddress;
-  const now = ecus.filter((ecu) => ecu.assignment.ecuAddress === address);
-  return now.length === members.length && now.every((ecu) => members.includes(ecu));
+function sameMembers(before: readonly Ecu[], now: readonly Ecu[]): boolean {
+  return now.length === before.length && now.every((ecu) => before.includes(ecu));
 }

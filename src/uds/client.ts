@@ -71,6 +71,7 @@ export class UdsClient implements LinkHandler {
   #timer: TimerHandle | undefined;
   #listener: Listener | undefined;
   #pumping = false;
+  #closed = false;
   #lastSentMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: ClientOptions) {
@@ -86,7 +87,7 @@ export class UdsClient implements LinkHandler {
   }
 
   get connected(): boolean {
-    return this.#link.connected;
+    return !this.#closed && this.#link.connected;
   }
 
   /** Requests waiting behind the running one. */
@@ -140,6 +141,7 @@ export class UdsClient implements LinkHandler {
 
   /** Fails what is open and queued, and leaves the link. */
   close(): void {
+    this.#closed = true;
     this.#failAll(this.#offline());
     this.#link.close();
   }
@@ -176,6 +178,7 @@ export class UdsClient implements LinkHandler {
 
   #refusal(kind: Job["kind"], request: Uint8Array, options: RequestOptions): Fault | undefined {
     if (kind !== "reservation" && request.length === 0) return new Fault("badRequest", "Bad payload: empty request");
+    if (this.#closed) return this.#offline();
     if (options.caller?.cancelled === true) return cancelled();
     if (options.deadlineMs !== undefined && this.clock.now() >= options.deadlineMs) return timedOut();
     if (this.#job !== undefined && this.#queue.length >= this.#maxQueued) {

@@ -232,14 +232,17 @@ test("a new set: who did not change keeps link and session, the old mapping goes
   const [central, body] = pair(vehicle) as [ReturnType<typeof pair>[number], ReturnType<typeof pair>[number]];
   const next = vehicle.catalog({ "central.mdd": description("CENTRAL") }, "2");
   vehicle.script = (request, ecu) => (request === "22D001" ? undefined : healthy(request, ecu));
-  const running = fault(vehicle.call("CENTRAL", "genericService", { request: Uint8Array.of(0x22, 0xd0, 0x01) }));
+  const running = vehicle.call("CENTRAL", "genericService", { request: Uint8Array.of(0x22, 0xd0, 0x01) });
   const link = gateway.link("BODY");
+  const first = vehicle.opened.find(({ database }) => database === "central.mdd")!;
   vehicle.assign([...next, body]);
   await vehicle.quiet();
   assert.equal(link.closed, false);
   assert.equal(JSON.parse(text(await vehicle.call("BODY", "modeRead", { mode: "session" }))).value, "Extended");
   assert.equal(JSON.parse(text(await vehicle.call("CENTRAL", "modeRead", { mode: "session" }))).value, "Default");
-  assert.equal((await running).kind, "ecuOffline");
+  assert.equal(first.released, false);
+  gateway.link("CENTRAL").answer("62D0010096");
+  assert.equal((await running).status, 200, "it ends on the database it began with");
   await vehicle.quiet();
   const old = vehicle.opened.filter(({ database, version }) => database === "central.mdd" && version === "1");
   assert.deepEqual(
