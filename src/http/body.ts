@@ -51,6 +51,15 @@ export function requireUploadType(spec: UploadBody, contentType: string): void {
 }
 
 function readJson(spec: JsonBody, raw: RawRequestBody): unknown {
+  if (spec.unreadable === undefined) return checkedJson(spec, raw);
+  try {
+    return checkedJson(spec, raw);
+  } catch (error) {
+    throw new Fault((error as Fault).kind, spec.unreadable);
+  }
+}
+
+function checkedJson(spec: JsonBody, raw: RawRequestBody): unknown {
   const faults = FAMILIES[spec.family];
   if (spec.optional === true && (raw.contentType === "" || raw.bytes.byteLength === 0)) return undefined;
   if (faults.type !== undefined && !isJson(raw.contentType)) {

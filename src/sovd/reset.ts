@@ -61,7 +61,7 @@ const executionRoute = (name: "reset" | "ecureset"): Route =>
     path: `/components/{ecu}/operations/${name}/executions`,
     summary: "Reset the ECU",
     tag: "operations",
-    body: { kind: "json", family: "lenient", schema: ResetBody },
+    body: { kind: "json", family: "lenient", schema: ResetBody, unreadable: "Invalid request body" },
     handle: (request, context) => reset(request, context, executionValue(request.body)),
   });
 

@@ -27,6 +27,8 @@ export interface JsonBody<S extends TSchema = TSchema> {
   readonly family: JsonFamily;
   readonly schema: S;
   readonly optional?: boolean;
+  /** Text of every refusal, where clients know one of its own. */
+  readonly unreadable?: string;
 }
 
 /** A service's parameters: JSON `{ [member]: {…} }`, or raw parameter bytes. `required`: Content-Type must be there. */

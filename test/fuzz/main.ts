@@ -1,23 +1,13 @@
 /** Fuzzing at length: `--minutes 10 --seed n --only name`. Prints counts and seeds; inputs that fail stay in the corpus. */
 import { parseArgs } from "node:util";
-import { doipClientTarget } from "./doip-client.ts";
-import { doipEntityTarget } from "./doip-entity.ts";
-import { httpTarget } from "./http.ts";
 import { newSeed } from "./random.ts";
-import { type FuzzTarget, fuzz } from "./target.ts";
-import { udsTarget } from "./uds.ts";
+import { fuzz } from "./target.ts";
+import { TARGETS } from "./targets.ts";
 
 const { values: options } = parseArgs({
   options: { minutes: { type: "string", default: "10" }, seed: { type: "string" }, only: { type: "string" } },
 });
 const seed = options.seed === undefined ? newSeed() : Number(options.seed);
-/** Shares of the time. */
-const TARGETS: readonly (readonly [FuzzTarget<never>, number])[] = [
-  [httpTarget as FuzzTarget<never>, 4],
-  [udsTarget as FuzzTarget<never>, 2],
-  [doipClientTarget as FuzzTarget<never>, 2],
-  [doipEntityTarget as FuzzTarget<never>, 2],
-];
 const chosen = TARGETS.filter(([{ name }]) => options.only === undefined || options.only === name);
 const shares = chosen.reduce((sum, [, share]) => sum + share, 0);
 

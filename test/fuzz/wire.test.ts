@@ -1,17 +1,13 @@
 // Five seconds of each fuzz target, past failures first. `npm run test:fuzz -- --minutes 10` does it at length.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { doipClientTarget } from "./doip-client.ts";
-import { doipEntityTarget } from "./doip-entity.ts";
-import { httpTarget } from "./http.ts";
 import { newSeed } from "./random.ts";
-import { type FuzzTarget, fuzz } from "./target.ts";
-import { udsTarget } from "./uds.ts";
+import { fuzz } from "./target.ts";
+import { TARGETS } from "./targets.ts";
 
 const DURATION_MS = 5_000;
-const TARGETS = [httpTarget, udsTarget, doipClientTarget, doipEntityTarget] as readonly FuzzTarget<never>[];
 
-for (const target of TARGETS)
+for (const [target] of TARGETS)
   test(`fuzz: ${target.name}`, async (t) => {
     const seed = process.env.FUZZ_SEED === undefined ? newSeed() : Number(process.env.FUZZ_SEED);
     t.diagnostic(`seed ${seed}`);

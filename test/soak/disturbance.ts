@@ -5,6 +5,9 @@ import type { Random } from "../fuzz/random.ts";
 
 /** After the last ECU is back, answers that were under way may still fail. */
 const GRACE_MS = 3_000;
+/** Longer than half of what the server waits for an acknowledgement. */
+const STALL_MS = 500;
+const WATCH_MS = 50;
 const BACK_TIMEOUT_MS = 60_000;
 
 /** Slows an ECU down or makes it ask for patience: no caller may notice. */
@@ -52,6 +55,23 @@ export class Disturber {
   /** Whether a call that began then may blame a disturbance. */
   excuses(sinceMs: number): boolean {
     return sinceMs < this.#wellSinceMs;
+  }
+
+  /**
+   * Watches for times in which this process itself did not run: vehicle and clients live in it, and to the server such a time is a
+   * vehicle that fell silent. Returns the way to end it.
+   */
+  watchStalls(): () => void {
+    let lastMs = performance.now();
+    const timer = setInterval(() => {
+      const nowMs = performance.now();
+      if (nowMs - lastMs > STALL_MS) {
+        this.#count("stall");
+        this.#wellSinceMs = Math.max(this.#wellSinceMs, nowMs + GRACE_MS);
+      }
+      lastMs = nowMs;
+    }, WATCH_MS);
+    return () => clearInterval(timer);
   }
 
   /** Nobody may notice. */

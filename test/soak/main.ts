@@ -214,6 +214,7 @@ async function main(): Promise<void> {
   await disturber.back("start");
   const before = sample();
   const temperatures = changeTemperatures(harness);
+  const endWatch = disturber.watchStalls();
   const endMs = performance.now() + durationMs;
   await Promise.all([
     ...clients.map((client) => work(client, disturber, endMs)),
@@ -221,6 +222,7 @@ async function main(): Promise<void> {
     sampleUntil(harness, endMs),
   ]);
   clearInterval(temperatures);
+  endWatch();
   disturber.calm();
   await disturber.back("the end").catch((error: Error) => report(error.message));
   await tidy(harness, clients);

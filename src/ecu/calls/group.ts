@@ -1,7 +1,7 @@
 /** Calls to functional groups. */
 import { Fault } from "#core/errors.ts";
 import type { GroupCallName, GroupCalls, GroupOutcome, ModeWrite, Reply, ServiceBody } from "#fleet/messages.ts";
-import { findOperation, listData, listOperations } from "#mdd/query/describe.ts";
+import { findOperation, listData, listOperations, type OperationItem } from "#mdd/query/describe.ts";
 import { findService } from "#mdd/query/lookup.ts";
 import type { ServiceEntry } from "#mdd/query/service-entry.ts";
 import { findModeService, findSessionService } from "#mdd/query/service-purposes.ts";
@@ -77,8 +77,17 @@ async function groupData(context: GroupContext, args: GroupCalls["groupData"]): 
   return outcomeReply(await run(context, service, args.body, "data"));
 }
 
+/** @throws Fault notFound that names the group, as clients of groups know it */
+function groupOperationOf({ index, name }: GroupDescription, service: string): OperationItem {
+  const wanted = service.toLowerCase();
+  const found = listOperations(index).find(({ id }) => id.toLowerCase() === wanted);
+  if (found === undefined)
+    throw new Fault("notFound", `Operation '${service}' not found in functional group '${name}'`);
+  return found;
+}
+
 async function groupOperation(context: GroupContext, args: GroupCalls["groupOperation"]): Promise<Reply> {
-  const operation = findOperation(context.group.index, args.service);
+  const operation = groupOperationOf(context.group, args.service);
   const service = operation[args.action === "results" ? "requestResults" : args.action];
   if (service === undefined) {
     throw new Fault("notFound", `Operation '${args.service}' has no service for ${args.action}`);
