@@ -105,6 +105,8 @@ suite("the real databases", { skip: withoutRealFiles }, () => {
       const state = ok(await car.http.get(`${FLXC}/modes/security`));
       assert.deepEqual(state, { name: "Security access", value: "Level_5" });
     });
+    // Behind the reset in the ECU's queue.
+    ok(await car.http.get(`${FLXC}/data/vindataidentifier`));
     assert.equal(car.vehicle.ecu("FLXC1000").state.sessionState, "DEFAULT", "the lock's end resets the session");
   });
 

@@ -27,6 +27,7 @@ suite("resources", () => {
       config: { shards: { workers: 2 } },
     });
     await car.online(...ALL);
+    car.traffic.clear();
   });
   after(() => car?.close());
   afterEach(() => {
@@ -320,16 +321,17 @@ suite("resources", () => {
     await get(`${body}/x-single-ecu-jobs/nothing`, 404);
     const files = `${body}/x-sovd2uds-bulk-data/mdd-embedded-files`;
     const { items } = await get(files);
+    const id: string = items[0].id;
     assert.deepEqual(items, [
       {
-        id: items[0].id,
+        id,
         mimetype: "text/plain",
         name: "manual.txt",
         size: FILE.length,
         "x-sovd2uds-OrigPath": "files/manual.txt",
       },
     ]);
-    const file = await car.http.get(`${files}/${items[0].id}`, { as: null });
+    const file = await car.http.get(`${files}/${id}`, { as: null });
     assert.equal(file.headers.get("content-type"), "text/plain");
     assert.deepEqual(file.bytes, FILE);
     await get(`${files}/nothing`, 404);
