@@ -10,7 +10,7 @@ import type { BrokenDatabase, Catalog } from "#fleet/messages.ts";
 import type { Claims } from "#security/claims.ts";
 import type { UpdateFacts } from "#security/plugin.ts";
 import type { Storage } from "#store/storage.ts";
-import { readExecution } from "#store/update-set.ts";
+import { readExecution, type UpdateExecution } from "#store/update-set.ts";
 import type { DatabaseUpdate, UpdateCaller, UpdateExecutionView, UpdateMode } from "./api.ts";
 import type { ExecutionStep, SwitchingMode } from "./change-set.ts";
 import type { RunJob } from "./jobs.ts";
@@ -228,7 +228,12 @@ export function createUpdater(options: UpdaterOptions): Updater {
     removePending: (id) => alone(() => run("removePending", { id })),
     removeAll: (set) => alone(() => run("removeSet", { set })),
     start,
-    execution: () => viewOf(readExecution(storage)),
+    execution: () => {
+      const execution = readExecution(storage);
+      // its end is in the store a moment before the next one may begin: who reads of an end may begin
+      if (execution === undefined || execution.id !== running?.id) return execution && viewOf(execution);
+      return { id: execution.id, mode: execution.mode, status: "running", reason: undefined };
+    },
     idle: async () => running?.ended,
   };
 }
@@ -244,8 +249,6 @@ function requireEcus({ entries }: Pick<Catalog, "entries">): void {
     throw new Fault("invalidData", `No ECU would be left: ${first.problem}`);
 }
 
-function viewOf(execution: ReturnType<typeof readExecution>): UpdateExecutionView | undefined {
-  if (execution === undefined) return undefined;
-  const { id, mode, status, reason } = execution;
+function viewOf({ id, mode, status, reason }: UpdateExecution): UpdateExecutionView {
   return { id, mode, status, reason: reason ?? undefined };
 }

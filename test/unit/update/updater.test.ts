@@ -5,6 +5,7 @@ import { Fault } from "#core/errors.ts";
 import { systemClock } from "#core/time.ts";
 import type { CatalogEntry } from "#fleet/messages.ts";
 import { createMemoryStorage } from "#store/memory-storage.ts";
+import { beginExecution, endExecution } from "#store/update-set.ts";
 import { DEFAULT_COM_PARAMS } from "#uds/com-params.ts";
 import type { JobName } from "#update/jobs.ts";
 import { createUpdater, type UpdatableFleet, type UpdaterOptions } from "#update/updater.ts";
@@ -194,6 +195,30 @@ test("what stands in the way is asked at the beginning and again before the swit
   await updater.idle();
   assert.deepEqual(ran, ["beginUpdate", "prepareUpdate", "finishUpdate"]);
   assert.match(ends[0]?.reason ?? "", /^Lock Conflict: a lock; nothing was changed/);
+});
+
+test("an execution shows as running until the next one may begin", async () => {
+  const storage = createMemoryStorage({ maxMappedBytes: 1_000, maxBytes: 10_000 });
+  const seen: unknown[] = [];
+  let id = "";
+  const { updater } = bench({
+    options: {
+      storage,
+      run: (async (job: JobName, args: { step?: { id: string } }) => {
+        id = args.step?.id ?? id;
+        if (job === "beginUpdate") await beginExecution(storage, "cleanup", { id, time: 1 });
+        if (job !== "finishUpdate") return;
+        await endExecution(storage, "completed", { time: 2 });
+        seen.push(updater.execution()?.status);
+      }) as UpdaterOptions["run"],
+    },
+  });
+  await updater.start("cleanup", caller);
+  await updater.idle();
+  assert.deepEqual(seen, ["running"]);
+  assert.equal(updater.execution()?.status, "completed");
+  await updater.start("cleanup", caller);
+  await updater.idle();
 });
 
 test("the operator's policy is asked who wants what, and may refuse", async () => {
