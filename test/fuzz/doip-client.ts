@@ -22,6 +22,8 @@ const ENTITY = 0x1000;
 const VERSIONS = [2, 2, 2, 3, 1, 4, 0xff, 0];
 const UDS = ["22F190", "1003", "3E80", "2ED0010001", "1902FF", "27031122", "3101FF00", "36", "29", "3E00", "", "FF"];
 const QUIET_MS = 15;
+/** For an answer that must come, on a busy machine too. */
+const PATIENT_MS = 500;
 const CHECK_EVERY = 50;
 const MAX_PAYLOAD_BYTES = 1_000_000;
 
@@ -102,8 +104,8 @@ export const doipClientTarget: FuzzTarget<ClientInput> = {
   },
 };
 
-/** Writes all, listens until it is quiet; what came, by kind. Throws for a byte that is no frame. */
-async function converse(port: number, writes: readonly string[]): Promise<string> {
+/** Writes all, listens until it is quiet that long; what came, by kind. Throws for a byte that is no frame. */
+async function converse(port: number, writes: readonly string[], quietMs = QUIET_MS): Promise<string> {
   const kinds = new Set<number>();
   const socket = connect({ port, host: "127.0.1.9", noDelay: true });
   socket.on("error", () => {});
@@ -118,11 +120,11 @@ async function converse(port: number, writes: readonly string[]): Promise<string
     { maxPayloadBytes: MAX_PAYLOAD_BYTES },
   );
   await new Promise<void>((resolve) => {
-    let timer = setTimeout(resolve, QUIET_MS * 4);
+    let timer = setTimeout(resolve, quietMs * 4);
     socket.on("data", (chunk) => {
       framer.push(chunk);
       clearTimeout(timer);
-      timer = setTimeout(resolve, QUIET_MS);
+      timer = setTimeout(resolve, quietMs);
     });
     socket.on("close", () => {
       clearTimeout(timer);
@@ -147,6 +149,6 @@ async function requireAnswer(port: number): Promise<void> {
     targetAddress: ENTITY,
     uds: fromHex("22F190")!,
   };
-  const heard = await converse(port, [toHex(encode(2, ACTIVATION)), toHex(encode(2, request))]);
+  const heard = await converse(port, [toHex(encode(2, ACTIVATION)), toHex(encode(2, request))], PATIENT_MS);
   if (!heard.includes("8001")) throw new Error(`the entity answers no more: ${heard}`);
 }

@@ -14,7 +14,10 @@ interface HttpInput {
 }
 
 const METHODS = ["GET", "PUT", "POST", "DELETE", "HEAD", "OPTIONS", "PATCH", "TRACE", "get", "CONNECT", "FOO", ""];
-const BASES = ["/vehicle/v15", "/vehicle/v15", "/vehicle/v15", "/sovd/v1", "/VEHICLE/V15", "", "/vehicle"];
+const BASE = "/vehicle/v15";
+const OTHER_BASES = ["/sovd/v1", "/VEHICLE/V15", "", "/vehicle"];
+/** Served below no base path. */
+const AT_ROOT = /^\/(health|openapi|swagger|metrics|version-info)/;
 const E = "/components/central";
 const G = "/functions/functionalgroups/everyone";
 const PATHS = [
@@ -138,10 +141,12 @@ const BODIES = [
 ];
 
 function path(random: Random): string {
-  const base = random.pick(BASES);
-  let text = `${random.chance(0.15) ? "" : base}${random.pick(PATHS)}`;
+  const chosen = random.pick(PATHS);
+  const base = random.chance(0.1) ? random.pick(OTHER_BASES) : AT_ROOT.test(chosen) ? "" : BASE;
+  let text = `${base}${chosen}`;
   if (random.chance(0.2)) text = text.replace(/[^/]+$/, () => encoded(odd(random), random));
-  if (random.chance(0.1)) text = [...text].map((letter) => (random.chance(0.2) ? percent(letter) : letter)).join("");
+  if (random.chance(0.1))
+    text = [...text].map((letter, at) => (at > 0 && random.chance(0.2) ? percent(letter) : letter)).join("");
   if (random.chance(0.1)) text = text.toUpperCase();
   if (random.chance(0.1)) text += random.pick(["/", "//", "/.", "/..", "/%2f", "/docs", "/executions", "?", "#x"]);
   if (random.chance(0.4)) text += `?${query(random)}`;
