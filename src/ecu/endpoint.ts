@@ -23,6 +23,8 @@ export interface EndpointOptions {
   readonly maxWaitMs: number;
   readonly onProblem: (ecu: string, problem: unknown) => void;
   readonly onConnectivity: (endpoint: Endpoint, connected: boolean) => void;
+  /** Parameters of a member were overridden: those of the gateway itself are the connection's as well. */
+  readonly onConfigured: (ecu: Ecu) => void;
 }
 
 /** One address on the network: the request queue to it and the detection of what is there. Duplicates share it. */
@@ -65,6 +67,12 @@ export class Endpoint {
 
   request(bytes: Uint8Array, options: SendOptions): Promise<Uint8Array> {
     return this.client.request(bytes, options);
+  }
+
+  /** The member's parameters changed: in force from the next request on. */
+  configure(ecu: Ecu): void {
+    this.client.configure(ecu.params);
+    this.#options.onConfigured(ecu);
   }
 
   /** Detects in the background what is not known yet. */

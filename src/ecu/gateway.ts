@@ -149,10 +149,17 @@ export class Gateway {
         members,
         transport,
         onConnectivity: (self, connected) => this.#connectivity(self, connected),
+        onConfigured: (ecu) => this.#configure(ecu),
       });
       this.#endpoints.push(endpoint);
       if (endpoint.client.connected) this.#connectivity(endpoint, true);
     }
+  }
+
+  #configure(ecu: Ecu): void {
+    if (ecu !== this.#speaker) return;
+    this.#transport?.configure(ecu.params);
+    this.functional?.configure(ecu.params);
   }
 
   #connectivity(endpoint: Endpoint, connected: boolean): void {

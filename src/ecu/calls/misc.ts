@@ -66,7 +66,7 @@ export function comParamsOverride(ecu: Ecu, { overrides }: EcuCalls["comParamsOv
   const wanted: Readonly<Record<string, ComParamInput>> = overrides ?? {};
   ecu.params = applyOverrides(ecu.assignment.comParams, wanted);
   ecu.overrides = wanted;
-  ecu.endpoint?.client.configure(ecu.params);
+  ecu.endpoint?.configure(ecu);
   return emptyReply(204);
 }
 

@@ -297,6 +297,22 @@ test("a gateway nobody is behind any more is closed; another tester address make
   assert.equal(again.closed, true);
 });
 
+test("overridden parameters of the gateway's own ECU are the connection's as well", async () => {
+  const { vehicle, gateway } = await online();
+  const overrides = { CP_DoIPConnectionRetryDelay: "100000" };
+  await vehicle.call("BODY", "comParamsOverride", { overrides });
+  assert.equal(gateway.configured, 0);
+  await vehicle.call("CENTRAL", "comParamsOverride", { overrides });
+  assert.equal(gateway.configured, 1);
+  const refused = await fault(vehicle.call("CENTRAL", "comParamsOverride", { overrides: { CP_P6Max: "soon" } }));
+  assert.match(refused.message, /CP_P6Max/);
+  assert.equal(gateway.configured, 1, "nothing of a refused override is in force");
+  const shown = JSON.parse(text(await vehicle.call("CENTRAL", "comParams", {})));
+  assert.deepEqual(shown.CP_DoIPConnectionRetryDelay, { value: "100000", unit: null });
+  await vehicle.call("CENTRAL", "comParamsOverride", { overrides: null });
+  assert.equal(JSON.parse(text(await vehicle.call("CENTRAL", "comParams", {}))).CP_DoIPConnectionRetryDelay, undefined);
+});
+
 test("two databases of one address: the one whose variant fits speaks, the other is a duplicate and sends nothing", async () => {
   const vehicle = new FakeVehicle();
   const rival = description("BODY", (data) => ({ ...data, ecu_name: "BODYNG", variants: data.variants!.slice(0, 1) }));
