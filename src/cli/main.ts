@@ -13,6 +13,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = {
   serve: () => import("./serve.ts"),
   demo: () => import("./demo.ts"),
   simulate: () => import("./simulate.ts"),
+  update: () => import("./update.ts"),
+  audit: () => import("./audit.ts"),
   mdd: () => import("./mdd.ts"),
   store: () => import("./store.ts"),
   config: () => import("./config-command.ts"),

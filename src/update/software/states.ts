@@ -71,28 +71,8 @@ export type MemberState = (typeof MEMBER_STATES)[number];
 
 type CampaignTable = Readonly<Record<CampaignState, Readonly<Partial<Record<EventType, readonly CampaignState[]>>>>>;
 
-/** Where a coordinated campaign stands while members execute, and where a member's report may take it. */
-const UNDER_WAY = ["executing", "trial"] as const;
-/** Where an independent campaign ends when its last member has. */
-const INDEPENDENT_ENDS = [...UNDER_WAY, "completed", "partial", "rolledBack", "needsService"] as const;
-const BACK = ["rollingBack", "rolledBack"] as const;
-
-const RUNNING: CampaignTable["executing"] = {
-  memberStarted: ["executing"],
-  memberExecuted: UNDER_WAY,
-  memberExecuteFailed: [...UNDER_WAY, "rollingBack"],
-  memberHealthy: [...UNDER_WAY, "awaitingVerdict", "committing"],
-  memberUnhealthy: [...UNDER_WAY, "rollingBack"],
-  memberCommitted: UNDER_WAY,
-  memberCommitRefused: UNDER_WAY,
-  memberClosed: INDEPENDENT_ENDS,
-  memberRolledBack: INDEPENDENT_ENDS,
-  memberRollbackFailed: INDEPENDENT_ENDS,
-  cancel: BACK,
-  rollback: BACK,
-  expire: [...BACK, "partial", "needsService"],
-  restart: [...UNDER_WAY, "rollingBack"],
-};
+/** Where what stops a campaign leads: back, or, where members decide for themselves, to the end of those that have ended already. */
+const STOPPED = ["rollingBack", "rolledBack", "partial", "needsService"] as const;
 
 export const TRANSITIONS: CampaignTable = {
   registered: { prepare: ["preparing"], delete: ["deleted"] },
@@ -111,23 +91,53 @@ export const TRANSITIONS: CampaignTable = {
     rollback: ["failed"],
     delete: ["deleted"],
   },
-  executing: RUNNING,
-  trial: RUNNING,
+  // a member executes or waits for its turn
+  executing: {
+    memberStarted: ["executing"],
+    memberExecuted: ["executing", "trial"],
+    memberExecuteFailed: ["executing", "trial", "rollingBack"],
+    memberHealthy: ["executing"],
+    memberUnhealthy: ["executing", "rollingBack"],
+    memberCommitted: ["executing"],
+    memberCommitRefused: ["executing"],
+    memberClosed: ["executing"],
+    memberRolledBack: ["executing"],
+    memberRollbackFailed: ["executing"],
+    cancel: STOPPED,
+    rollback: STOPPED,
+    expire: STOPPED,
+    restart: ["executing", "trial", "rollingBack"],
+  },
+  // nobody executes; where members decide for themselves, they also commit and go back here
+  trial: {
+    memberStarted: ["executing"],
+    memberHealthy: ["trial", "executing", "awaitingVerdict", "committing"],
+    memberUnhealthy: ["trial", "rollingBack"],
+    memberCommitted: ["trial"],
+    memberCommitRefused: ["trial"],
+    memberClosed: ["trial", "completed", "partial", "needsService"],
+    memberRolledBack: ["trial", "rolledBack", "partial", "needsService"],
+    memberRollbackFailed: ["trial", "needsService"],
+    cancel: STOPPED,
+    rollback: STOPPED,
+    expire: STOPPED,
+    restart: ["trial"],
+  },
   awaitingVerdict: {
     commit: ["committing"],
-    cancel: BACK,
-    rollback: BACK,
-    expire: BACK,
+    cancel: ["rollingBack"],
+    rollback: ["rollingBack"],
+    expire: ["rollingBack"],
     restart: ["awaitingVerdict"],
   },
   committing: {
     memberCommitted: ["committing", "committed", "closing"],
     memberCommitRefused: ["rollingBack"],
-    rollback: BACK,
-    expire: BACK,
+    rollback: ["rollingBack"],
+    expire: ["rollingBack"],
     restart: ["committing"],
   },
-  committed: { close: ["closing"], rollback: BACK, restart: ["committed"] },
+  committed: { close: ["closing"], rollback: ["rollingBack"], restart: ["committed"] },
   // the verdict stands and all run new software: who cannot be told to drop the old one keeps it, no more
   closing: { memberClosed: ["closing", "completed"], expire: ["completed"], restart: ["closing"] },
   completed: { prepare: ["preparing"], delete: ["deleted"] },
@@ -135,7 +145,7 @@ export const TRANSITIONS: CampaignTable = {
   rollingBack: {
     memberRolledBack: ["rollingBack", "rolledBack", "partial", "needsService"],
     memberRollbackFailed: ["rollingBack", "needsService"],
-    expire: ["needsService", "rolledBack", "partial"],
+    expire: ["needsService"],
     restart: ["rollingBack"],
   },
   rolledBack: { prepare: ["preparing"], delete: ["deleted"] },

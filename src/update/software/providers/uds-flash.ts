@@ -256,9 +256,17 @@ export class UdsFlashProvider implements UpdateProvider {
     timeoutMs = DEFAULT_TIMEOUT_MS,
   ): Promise<Uint8Array> {
     const { fleet, clock } = this.#options;
-    const options = { signal, deadlineMs: clock.now() + timeoutMs };
-    const { body } = await fleet.call(this.#ecu(component), "flashService", { request }, options);
-    return body ?? new Uint8Array(0);
+    // a signal of its own for each call: thousands of blocks must not leave as many listeners on that of the job
+    const call = new AbortController();
+    const onAbort = (): void => call.abort();
+    signal.addEventListener("abort", onAbort, { once: true });
+    try {
+      const options = { signal: call.signal, deadlineMs: clock.now() + timeoutMs };
+      const { body } = await fleet.call(this.#ecu(component), "flashService", { request }, options);
+      return body ?? new Uint8Array(0);
+    } finally {
+      signal.removeEventListener("abort", onAbort);
+    }
   }
 
   #ecu(component: string): string {

@@ -1,0 +1,2 @@
+/** `sovd-edge audit verify`. */
+export { registerAudit as register } from "./update.ts";
