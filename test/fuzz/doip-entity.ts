@@ -205,7 +205,7 @@ async function startHostile(): Promise<FuzzRun<EntityInput>> {
       datagram(input.datagram);
       const outcome = await within(
         ask().then(
-          (response) => (toHex(response) === RIGHT ? "right" : `other ${toHex(response).slice(0, 4)}`),
+          (response) => (toHex(response) === RIGHT ? "right" : `other ${toHex(response).slice(0, 6)}`),
           (error) => {
             if (!(error instanceof Fault)) throw error;
             return error.kind;
@@ -213,7 +213,7 @@ async function startHostile(): Promise<FuzzRun<EntityInput>> {
         ),
         "a request ends",
       );
-      if (outcome.startsWith("other") && !/^other (62F1|7F22)/.test(outcome)) throw new Error(`took ${outcome}`);
+      if (outcome.startsWith("other") && !/^other (62F190|7F22)/.test(outcome)) throw new Error(`took ${outcome}`);
       if (++done % CHECK_EVERY === 0) await requirePeace();
       return outcome;
     },
