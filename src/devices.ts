@@ -7,7 +7,9 @@ import type { Persistence } from "#store/persistence.ts";
 import type { Storage } from "#store/storage.ts";
 import type { Log } from "#telemetry/logger.ts";
 import { type Ajour, createAjour } from "#update/ajour/create.ts";
+import { type Skybrush, startSkybrush } from "#update/skybrush/create.ts";
 import type { CreateProvider } from "#update/software/provider.ts";
+import type { Updates } from "#update/software/updates.ts";
 
 export interface DevicesParts {
   readonly config: Config;
@@ -20,27 +22,33 @@ export interface DevicesParts {
 /** Ports that are listened on; 0: none. */
 export interface DevicePorts {
   readonly coap: number;
+  readonly skybrushTcp: number;
+  readonly skybrushWebSocket: number;
 }
 
 export interface Devices {
   /** Update providers by kind, for the software update. */
   readonly providers: Readonly<Record<string, CreateProvider>>;
   readonly routes: readonly Route[];
-  /** Opens what is beside the server's own port. @throws Fault */
-  start(): Promise<DevicePorts>;
+  /** Opens what is beside the server's own port; `updates`: where uploads go. @throws Fault */
+  start(updates: Updates | undefined): Promise<DevicePorts>;
   close(): Promise<void>;
 }
 
 /** Nothing is opened before `start`. @throws Fault misconfigured */
 export function createDevices(parts: DevicesParts): Devices {
   const ajour = parts.config.update.ajour.enabled && parts.config.update.enabled ? ajourOf(parts) : undefined;
+  let skybrush: Skybrush | undefined;
   return {
     providers: ajour === undefined ? {} : { ajour: ajour.provider },
     routes: ajour !== undefined && parts.config.update.ajour.http ? ajourRoutes(ajour) : [],
-    async start() {
-      return { coap: (await ajour?.start())?.coapPort ?? 0 };
+    async start(updates) {
+      const coap = (await ajour?.start())?.coapPort ?? 0;
+      skybrush = parts.config.skybrush.enabled && updates !== undefined ? await skybrushOf(parts, updates) : undefined;
+      return { coap, skybrushTcp: skybrush?.tcpPort ?? 0, skybrushWebSocket: skybrush?.webSocketPort ?? 0 };
     },
     async close() {
+      await skybrush?.close();
       await ajour?.close();
     },
   };
@@ -50,4 +58,9 @@ function ajourOf({ config, persistence, storage, log }: DevicesParts): Ajour {
   const onProblem = (error: unknown, where: string) =>
     log.scope("ajour").warn({ error, where }, "a device or a source of firmware");
   return createAjour({ config, clock: systemClock, persistence, storage, onProblem });
+}
+
+function skybrushOf({ config, log }: DevicesParts, updates: Updates): Promise<Skybrush> {
+  const onProblem = (error: unknown, where: string) => log.scope("skybrush").warn({ error, where }, "a client");
+  return startSkybrush({ config, clock: systemClock, updates, onProblem });
 }

@@ -82,7 +82,7 @@ export async function startServer(config: Config, log: Log = createLogger(config
     : undefined;
   const context: ReturnType<typeof createContext> = createContext(parts, updater, software);
   const server = await listen(config, context, log, metrics, devices.routes);
-  const devicePorts = await devices.start();
+  const devicePorts = await devices.start(software?.updates);
   const notifier = await startNotifier(health, { onProblem: (problem) => log.scope("systemd").warn(problem) });
   const ready = bringUp(parts).then(() => software?.resume());
   return {

@@ -110,6 +110,7 @@ export const SKYBRUSH = section(
     tcp_port: u16(5_001, "Its port; 0: any."),
     websocket: bool(true, "WebSocket, plain and Socket.IO."),
     websocket_port: u16(5_000, "Its port; 0: any."),
+    origins: textList([], "`Origin` of web pages that may connect; programs name none and always may."),
     max_blob_bytes: atLeast(1, 16_777_216, "Largest image of an upload."),
     max_clients: atLeast(1, 16, "Open connections; more are closed at once."),
     max_operations: atLeast(1, 256, "Uploads under way and results kept."),

@@ -145,7 +145,7 @@ export class AjourProvider implements UpdateProvider {
     const { name, sha256 } = artifact;
     const sizeBytes = await images.put({ name, sha256, chunks: stoppable(artifact.read(), job.signal) });
     const running = this.#running(device, this.#heard(device).status.version, before);
-    const image = { version: Buffer.from(versionOf(job)), sizeBytes, sha256 };
+    const image = { version: Buffer.from(versionOf(job, sha256)), sizeBytes, sha256 };
     const assignment = { ...NEW, job: jobKey(job), gate: "download", image, previous: running } as const;
     await assignments.set(device, assignment);
     return assignment;
@@ -238,9 +238,9 @@ function requireArtifact({ artifact }: UpdateJob): Artifact {
 /** Offsets have 32 bits. */
 const MAX_IMAGE_BYTES = 0xffff_ffff;
 
-function versionOf({ toVersion }: UpdateJob): string {
-  if (toVersion === undefined) throw new Fault("unprocessable", "An ajour device needs the version of its image");
-  return toVersion;
+/** An image without a version is told apart by its hash; devices have room for 16 bytes. */
+function versionOf({ toVersion }: UpdateJob, sha256: string): string {
+  return toVersion ?? sha256.slice(0, 16);
 }
 
 function jobKey({ campaign, attempt }: UpdateJob): string {

@@ -1,0 +1,263 @@
+/** Answers Flockwave messages about firmware. Knows no transport: text or objects come in, bodies go out. */
+import { Fault } from "#core/errors.ts";
+import { type Body, type Incoming, isObject, notification, responseTo } from "./envelope.ts";
+import { type Client, messageOf, Operations, type OperationsOptions } from "./operations.ts";
+
+export interface HubOptions extends OperationsOptions {
+  readonly maxBlobBytes: number;
+  /** Uploads of one connection that are being taken. */
+  readonly maxPending: number;
+}
+
+/** One connection's place at the hub. */
+export interface Session {
+  receive(incoming: Incoming): void;
+  close(): void;
+}
+
+/** What a handler gives back; `sent` is called when the answer is on its way. */
+interface Reply {
+  readonly body: Body;
+  sent?(): void;
+}
+
+type Handler = (body: Body, client: Client) => Reply | Promise<Reply>;
+
+const NO_HANDLER = "No handler managed to parse this message in the server";
+const MAX_LIST = 1_024;
+const MAX_VERSION_LENGTH = 128;
+const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/;
+
+export class Hub {
+  readonly #options: HubOptions;
+  readonly #operations: Operations;
+  readonly #handlers: Readonly<Record<string, Handler>>;
+
+  constructor(options: HubOptions) {
+    this.#options = options;
+    this.#operations = new Operations(options);
+    this.#handlers = {
+      "FW-OBJECT-LIST": (body) => this.#objectList(body),
+      "FW-TARGET-LIST": (body) => this.#targetList(body),
+      "FW-TARGET-INF": (body) => this.#targetInf(body),
+      "FW-UPLOAD": (body, client) => this.#upload(body, client),
+      "ASYNC-CANCEL": (body, client) => this.#cancel(body, client),
+      "ASYNC-RESUME": (body, client) => this.#resume(body, client),
+    };
+  }
+
+  /** A connection; `send` takes whole messages. */
+  connect(actor: string, send: (message: object) => void): Session {
+    const client: Client = { actor, notify: (body) => send(notification(body)) };
+    let pending = 0;
+    return {
+      receive: (incoming) => {
+        if (incoming.kind === "bad") {
+          this.#options.onProblem(incoming.reason, actor);
+          if (incoming.id !== undefined) send(responseTo(incoming.id, nak(NO_HANDLER)));
+          return;
+        }
+        if (pending >= this.#options.maxPending) {
+          send(responseTo(incoming.id, nak("Too many messages are being taken")));
+          return;
+        }
+        pending++;
+        this.#answer(incoming.body, client)
+          .then(({ body, sent }) => {
+            send(responseTo(incoming.id, body));
+            sent?.();
+          })
+          .catch((problem) => this.#options.onProblem(problem, actor))
+          .finally(() => {
+            pending--;
+          });
+      },
+      close: () => this.#operations.detach(client),
+    };
+  }
+
+  close(): void {
+    this.#operations.close();
+  }
+
+  async #answer(body: Body, client: Client): Promise<Reply> {
+    const handler = Object.hasOwn(this.#handlers, body.type) ? this.#handlers[body.type] : undefined;
+    try {
+      return handler === undefined ? { body: nak(NO_HANDLER) } : await handler(body, client);
+    } catch (error) {
+      if (!(error instanceof Fault)) this.#options.onProblem(error, body.type);
+      return { body: nak(error instanceof Fault ? error.message : NO_HANDLER) };
+    }
+  }
+
+  #objectList({ type, supports }: Body): Reply {
+    const { port } = this.#options;
+    const targets = supports === undefined ? [] : names(supports, "supports");
+    const ids = port.objects().filter((object) => targets.every((target) => port.supports(object, target)));
+    return { body: { type, ids } };
+  }
+
+  #targetList({ type, supportedBy }: Body): Reply {
+    const { port } = this.#options;
+    const objects = supportedBy === undefined ? [] : names(supportedBy, "supportedBy");
+    const targets = port.targets().filter(({ id }) => objects.every((object) => port.supports(object, id)));
+    return { body: { type, ids: targets.map(({ id }) => id) } };
+  }
+
+  #targetInf({ type, ids }: Body): Reply {
+    const known = new Map(this.#options.port.targets().map((target) => [target.id, target]));
+    const outcome = new Outcome();
+    for (const id of names(ids, "ids")) {
+      const target = known.get(id);
+      if (target === undefined) outcome.error(id, "No such firmware update target");
+      else outcome.add("result", id, { id: target.id, name: target.name });
+    }
+    return { body: outcome.body(type) };
+  }
+
+  async #upload(request: Body, client: Client): Promise<Reply> {
+    const { type, target, version, manifest, signature } = request;
+    const ids = names(request.ids, "ids");
+    if (typeof target !== "string" || target === "") throw new Fault("badRequest", "target names no target");
+    const text = optionalText(version);
+    if (isObject(manifest) && ids.length > 1) throw new Fault("badRequest", "A signed upload is for one object");
+    const outcome = new Outcome();
+    const receipts: string[] = [];
+    const wanted = ids.filter((id) => this.#accepts(id, target, outcome));
+    const blob = wanted.length === 0 ? undefined : this.#blob(request.blob, wanted, outcome);
+    for (const object of blob === undefined ? [] : wanted) {
+      try {
+        const more = { version: text, manifest, signature, actor: client.actor };
+        const receipt = await this.#register(object, { blob: blob!, ...more }, client);
+        receipts.push(receipt);
+        outcome.add("receipt", object, receipt);
+      } catch (error) {
+        outcome.error(object, this.#shown(error, object));
+      }
+    }
+    return {
+      body: outcome.body(type),
+      sent: () => {
+        for (const receipt of receipts) this.#operations.start(receipt);
+      },
+    };
+  }
+
+  async #register(
+    object: string,
+    request: Omit<Parameters<HubOptions["port"]["register"]>[0], "object">,
+    client: Client,
+  ): Promise<string> {
+    this.#operations.claim(object);
+    try {
+      const upload = await this.#options.port.register({ object, ...request });
+      return this.#operations.open(object, upload, client);
+    } catch (error) {
+      this.#operations.release(object);
+      throw error;
+    }
+  }
+
+  #accepts(object: string, target: string, outcome: Outcome): boolean {
+    const { port } = this.#options;
+    const problem = !port.objects().includes(object)
+      ? "No such object"
+      : !port.targets().some(({ id }) => id === target)
+        ? "No such firmware update target"
+        : port.supports(object, target)
+          ? undefined
+          : "This firmware update target is not supported.";
+    if (problem !== undefined) outcome.error(object, problem);
+    return problem === undefined;
+  }
+
+  #blob(blob: unknown, objects: readonly string[], outcome: Outcome): Uint8Array | undefined {
+    const { maxBlobBytes } = this.#options;
+    const problem =
+      typeof blob !== "string" || blob.length % 4 !== 0 || !BASE64.test(blob)
+        ? "The blob is no base64"
+        : Buffer.byteLength(blob, "base64") > maxBlobBytes
+          ? `A blob has at most ${maxBlobBytes} bytes`
+          : undefined;
+    if (problem === undefined) return Buffer.from(blob as string, "base64");
+    for (const object of objects) outcome.error(object, problem);
+    return undefined;
+  }
+
+  async #cancel(body: Body, client: Client): Promise<Reply> {
+    const outcome = new Outcome();
+    const cancelled: string[] = [];
+    for (const id of names(body.ids, "ids")) {
+      await this.#operations.cancel(id, client).then(
+        () => cancelled.push(id),
+        (error: unknown) => outcome.error(id, this.#shown(error, id)),
+      );
+    }
+    for (const id of cancelled) outcome.success(id);
+    const sent = () => {
+      for (const id of cancelled) this.#operations.released(id);
+    };
+    return { body: outcome.body(body.type), sent };
+  }
+
+  /** Nothing is ever suspended here: a receipt is taken up again by a client that lost its connection meanwhile. */
+  #resume(body: Body, client: Client): Reply {
+    const outcome = new Outcome();
+    const ended: Body[] = [];
+    for (const id of names(body.ids, "ids")) {
+      try {
+        const end = this.#operations.attach(id, client);
+        if (end !== undefined) ended.push(end);
+        outcome.success(id);
+      } catch (error) {
+        outcome.error(id, this.#shown(error, id));
+      }
+    }
+    const sent = () => {
+      for (const end of ended) client.notify(end);
+    };
+    return { body: outcome.body(body.type), sent };
+  }
+
+  #shown(error: unknown, where: string): string {
+    if (!(error instanceof Fault)) this.#options.onProblem(error, where);
+    return messageOf(error);
+  }
+}
+
+/** Results by id, of which only those are sent that there are. */
+class Outcome {
+  readonly #maps: Record<string, Map<string, unknown>> = {};
+  readonly #success: string[] = [];
+
+  add(member: "result" | "receipt", id: string, value: unknown): void {
+    this.#maps[member] = (this.#maps[member] ?? new Map()).set(id, value);
+  }
+  error(id: string, problem: string): void {
+    this.#maps.error = (this.#maps.error ?? new Map()).set(id, problem);
+  }
+  success(id: string): void {
+    this.#success.push(id);
+  }
+  body(type: string): Body {
+    const maps = Object.entries(this.#maps).map(([member, map]) => [member, Object.fromEntries(map)]);
+    return { type, ...Object.fromEntries(maps), ...(this.#success.length === 0 ? {} : { success: this.#success }) };
+  }
+}
+
+/** A list of texts, each once. @throws Fault badRequest */
+function names(value: unknown, member: string): string[] {
+  const sound = Array.isArray(value) && value.length <= MAX_LIST && value.every((each) => typeof each === "string");
+  if (!sound) throw new Fault("badRequest", `${member} is no list of texts`);
+  return [...new Set(value as string[])];
+}
+
+function optionalText(version: unknown): string | undefined {
+  if (version === undefined) return undefined;
+  if (typeof version === "string" && version !== "" && version.length <= MAX_VERSION_LENGTH) return version;
+  throw new Fault("badRequest", "version is no short text");
+}
+
+function nak(reason: string): Body {
+  return { type: "ACK-NAK", reason };
+}

@@ -1,0 +1,40 @@
+/** What the protocol needs of whatever installs: objects, targets, and uploads that run. */
+
+export interface FirmwareTarget {
+  readonly id: string;
+  readonly name: string;
+}
+
+export interface UploadRequest {
+  readonly object: string;
+  readonly blob: Uint8Array;
+  readonly version?: string | undefined;
+  /** Signed description of the image, and its signatures, as an update package carries them. */
+  readonly manifest?: unknown;
+  readonly signature?: unknown;
+  /** For the audit. */
+  readonly actor: string;
+}
+
+export type UploadState =
+  | { readonly state: "running"; readonly percent: number; readonly step: string }
+  | { readonly state: "done" }
+  | { readonly state: "failed"; readonly error: string };
+
+export interface FirmwarePort {
+  /** Sorted. */
+  objects(): readonly string[];
+  targets(): readonly FirmwareTarget[];
+  supports(object: string, target: string): boolean;
+  /** Keeps the image and registers its installation. Resolves with the id of that. @throws Fault */
+  register(request: UploadRequest): Promise<string>;
+  /** Begins. @throws Fault */
+  start(upload: string, actor: string): Promise<void>;
+  state(upload: string): UploadState;
+  /** Calls `changed` when the state may have changed; returns what ends that. @throws Fault */
+  watch(upload: string, changed: () => void): () => void;
+  /** Stops it, or takes it back. @throws Fault */
+  cancel(upload: string, actor: string, reason: string): Promise<void>;
+  /** It is over and its result was kept long enough. */
+  forget(upload: string): Promise<void>;
+}

@@ -1,0 +1,143 @@
+/**
+ * Uploads as updates of this node: each is a package of one component, installed by the component's provider, judged by the same health
+ * gate, on record in the same audit. Objects are components, targets are kinds of providers.
+ */
+import { createHash } from "node:crypto";
+import { Fault } from "#core/errors.ts";
+import type { Updates } from "../software/updates.ts";
+import { isObject, newId } from "./envelope.ts";
+import type { FirmwarePort, FirmwareTarget, UploadRequest, UploadState } from "./port.ts";
+
+export interface UpdatesPortOptions {
+  readonly updates: Updates;
+  /** Component id → kind of its provider. */
+  readonly components: Readonly<Record<string, string>>;
+  /** Target id → its name and the kind of provider it stands for. */
+  readonly targets: Readonly<Record<string, { readonly name: string; readonly provider: string }>>;
+}
+
+/** Where blobs are kept, by their hash. */
+const STORE = { component: "x-skybrush", category: "firmware" } as const;
+const ID_PREFIX = "fw-upload-";
+const DEFAULT_TARGET_PREFIX = "dev.sovd-edge.firmware.";
+/** As the protocol allows them. */
+const OBJECT_ID = /^[^/]{1,64}$/;
+
+export class UpdatesPort implements FirmwarePort {
+  readonly #updates: Updates;
+  readonly #components: ReadonlyMap<string, string>;
+  readonly #targets: ReadonlyMap<string, { readonly name: string; readonly provider: string }>;
+  /** Upload → hash of its blob. */
+  readonly #blobs = new Map<string, string>();
+
+  constructor({ updates, components, targets }: UpdatesPortOptions) {
+    this.#updates = updates;
+    const sorted = Object.entries(components).sort(([a], [b]) => (a < b ? -1 : 1));
+    this.#components = new Map(sorted.filter(([id]) => OBJECT_ID.test(id)));
+    const kinds = [...new Set(this.#components.values())].sort();
+    const byKind = kinds.map((kind) => [DEFAULT_TARGET_PREFIX + kind, { name: `Firmware by ${kind}`, provider: kind }]);
+    const named = Object.keys(targets).length > 0;
+    this.#targets = new Map(
+      named ? Object.entries(targets) : (byKind as [string, { name: string; provider: string }][]),
+    );
+  }
+
+  /** Packages and blobs that an earlier process left behind. */
+  async sweep(): Promise<void> {
+    for (const id of this.#updates.list({})) {
+      if (id.startsWith(ID_PREFIX) && this.#updates.isOver(id)) await this.#updates.remove(id, "skybrush");
+    }
+    const left = this.#updates.list({}).some((id) => id.startsWith(ID_PREFIX));
+    if (left) return;
+    for (const { id } of this.#updates.bulk.list(STORE.component, STORE.category)) {
+      await this.#updates.bulk.remove({ ...STORE, id });
+    }
+  }
+
+  objects(): readonly string[] {
+    return [...this.#components.keys()];
+  }
+
+  targets(): readonly FirmwareTarget[] {
+    return [...this.#targets].map(([id, { name }]) => ({ id, name }));
+  }
+
+  supports(object: string, target: string): boolean {
+    const kind = this.#components.get(object);
+    return kind !== undefined && this.#targets.get(target)?.provider === kind;
+  }
+
+  async register({ object, blob, version, manifest, signature, actor }: UploadRequest): Promise<string> {
+    const sha256 = createHash("sha256").update(blob).digest("hex");
+    await this.#keep(sha256, object, blob);
+    const signed = isObject(manifest) ? manifest : undefined;
+    const id = typeof signed?.id === "string" ? signed.id : `${ID_PREFIX}${newId()}`;
+    this.#blobs.set(id, sha256);
+    try {
+      const about = { id, update_name: `Upload for ${object}`, automated: true, origins: ["proximity"] };
+      return await this.#updates.register(
+        {
+          ...about,
+          updated_components: [object],
+          artifact_uri: `/components/${STORE.component}/bulk-data/${STORE.category}/${sha256}`,
+          ...(version === undefined ? {} : { target_version: version }),
+          ...(signed === undefined ? {} : { "x-manifest": signed }),
+          ...(signature === undefined ? {} : { "x-signature": signature }),
+        },
+        actor,
+      );
+    } catch (error) {
+      await this.#dropBlob(id);
+      throw error;
+    }
+  }
+
+  start(upload: string, actor: string): Promise<void> {
+    return this.#updates.automated(upload, actor);
+  }
+
+  state(upload: string): UploadState {
+    const { phase, status, progress = 0, error } = this.#updates.status(upload, true);
+    if (status === "failed") return { state: "failed", error: typeof error === "string" ? error : "The update failed" };
+    if (phase === "execute" && status === "completed") return { state: "done" };
+    // a preparation is the first half
+    const percent = phase === "prepare" ? Math.floor(progress / 2) : 50 + Math.floor(progress / 2);
+    return { state: "running", percent, step: phase };
+  }
+
+  watch(upload: string, changed: () => void): () => void {
+    return this.#updates.watch(upload, { changed });
+  }
+
+  cancel(upload: string, actor: string, reason: string): Promise<void> {
+    return this.#updates.rollback(upload, actor, reason);
+  }
+
+  /** The audit keeps what became of it. */
+  async forget(upload: string): Promise<void> {
+    if (!this.#updates.isOver(upload)) return;
+    await this.#updates.remove(upload, "skybrush");
+    await this.#dropBlob(upload);
+  }
+
+  async #keep(sha256: string, object: string, blob: Uint8Array): Promise<void> {
+    const key = { ...STORE, id: sha256 };
+    if (this.#updates.bulk.find(key)?.complete === true) return;
+    const start = { ...key, name: `${object}.bin`, mimetype: "application/octet-stream" };
+    const info = await this.#updates.bulk.write(start, 0, once(blob), true);
+    if (info.sha256 !== sha256) throw new Fault("corruption", "The blob was not kept as it came");
+  }
+
+  /** A blob goes with the last upload of it. */
+  async #dropBlob(upload: string): Promise<void> {
+    const sha256 = this.#blobs.get(upload);
+    this.#blobs.delete(upload);
+    if (sha256 === undefined || [...this.#blobs.values()].includes(sha256)) return;
+    const key = { ...STORE, id: sha256 };
+    if (this.#updates.bulk.find(key) !== undefined) await this.#updates.bulk.remove(key);
+  }
+}
+
+async function* once(blob: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield blob;
+}
