@@ -323,7 +323,8 @@ export class DoipConnection implements ChannelHost {
       return;
     }
     this.stats.responses++;
-    if (!this.#channels.deliver(message.sourceAddress, message.uds)) this.stats.unexpected++;
+    // the one copy: the bytes lie in a buffer that the next read overwrites
+    if (!this.#channels.deliver(message.sourceAddress, new Uint8Array(message.uds))) this.stats.unexpected++;
     if (this.#options.acknowledge) this.#acknowledge(message.sourceAddress);
   }
 

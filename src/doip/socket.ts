@@ -11,6 +11,27 @@ export interface SocketTarget {
   readonly localAddress?: string;
   /** Present: TLS. */
   readonly tls?: TlsSettings;
+  /** Takes what came, in place of `data` events, where the socket can do so: valid until it returns. */
+  readonly onBytes?: (bytes: Uint8Array) => void;
+}
+
+/**
+ * Sockets of a thread read one after the other and their bytes are taken at once, so all read into one buffer: one of 64 KiB for each
+ * read, and a stream's way to its listeners, cost more than a response's decoding.
+ */
+let readBuffer: Buffer | undefined;
+const READ_BYTES = 65_536;
+
+function onread(onBytes: (bytes: Uint8Array) => void) {
+  readBuffer ??= Buffer.allocUnsafeSlow(READ_BYTES);
+  const buffer = readBuffer;
+  return {
+    buffer,
+    callback: (bytes: number): boolean => {
+      onBytes(buffer.subarray(0, bytes));
+      return true;
+    },
+  };
 }
 
 /** Starts a connection. The socket emits `connect`, with TLS `secureConnect`, then `data`; or `error` and `close`. */
@@ -21,9 +42,10 @@ export function readyEvent(target: SocketTarget): "connect" | "secureConnect" {
   return target.tls === undefined ? "connect" : "secureConnect";
 }
 
-export const openSocket: OpenSocket = ({ host, port, localAddress, tls }) => {
+export const openSocket: OpenSocket = ({ host, port, localAddress, tls, onBytes }) => {
   const target = { host, port, ...(localAddress === undefined ? {} : { localAddress }) };
-  return tls === undefined ? connect(target) : connectTls({ ...target, ...tlsOptions(tls) });
+  if (tls !== undefined) return connectTls({ ...target, ...tlsOptions(tls) });
+  return connect(onBytes === undefined ? target : { ...target, onread: onread(onBytes) });
 };
 
 /**

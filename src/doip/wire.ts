@@ -10,6 +10,7 @@ export interface WireHandler {
   onOpen(): void;
   /** Something came from the peer; before `onMessage`. */
   onHeard(): void;
+  /** `payload` is valid until this returns. */
   onMessage(version: number, payloadType: number, payload: Uint8Array): void;
   onRefused(nack: GenericNackName, closes: boolean, payloadType: number | undefined): void;
   /** Queued bytes have left. */
@@ -33,7 +34,12 @@ export class Wire {
 
   /** Starts to connect. Throws what `open` throws. */
   constructor(open: OpenSocket, target: SocketTarget, limits: WireLimits, handler: WireHandler) {
-    const socket = open(target);
+    const onBytes = (chunk: Uint8Array) => {
+      if (this.#dropped) return;
+      handler.onHeard();
+      this.#framer.push(chunk);
+    };
+    const socket = open({ ...target, onBytes });
     this.#socket = socket;
     this.#framer = new StreamFramer(handler, limits);
     this.#writer = new FrameWriter(socket, limits.maxQueuedBytes);
@@ -42,11 +48,7 @@ export class Wire {
     socket.on(readyEvent(target), () => {
       if (!this.#dropped) handler.onOpen();
     });
-    socket.on("data", (chunk: Buffer) => {
-      if (this.#dropped) return;
-      handler.onHeard();
-      this.#framer.push(chunk);
-    });
+    socket.on("data", onBytes);
     socket.on("drain", () => {
       if (!this.#dropped) handler.onRoom();
     });

@@ -24,7 +24,8 @@ interface WithSchema {
 }
 
 interface WithForm extends WithSchema {
-  readonly accept: Accept;
+  /** Default `json`. */
+  readonly accept?: Accept;
   readonly byteFormat?: ByteFormat;
 }
 
@@ -85,13 +86,8 @@ export interface EcuCalls {
   /** Self-contained OpenAPI document of one resource. */
   docs: { readonly resource: "data" | "configurations" | "operations"; readonly service: string };
   /** `{"id","data","errors"?,"schema"?}`, raw bytes, or 204 when positive and empty. */
-  dataRead: WithForm & { readonly service: string; readonly id: string; readonly resource: "data" | "configurations" };
-  dataWrite: WithForm & {
-    readonly service: string;
-    readonly id: string;
-    readonly resource: "data" | "configurations";
-    readonly body: ServiceBody;
-  };
+  dataRead: WithForm & { readonly service: string };
+  dataWrite: WithForm & { readonly service: string; readonly body: ServiceBody };
   /** A complete UDS request in, the complete answer out, negative ones included. */
   genericService: { readonly request: Uint8Array };
   /** The same for a request that the database need not know. */

@@ -1,7 +1,7 @@
 /** Data and configurations of a component: lists, reads, writes, special data, and each resource's own document. */
 import { Type } from "typebox";
 import type { EcuView } from "#fleet/api.ts";
-import type { ByteFormat } from "#fleet/messages.ts";
+import type { Accept, ByteFormat } from "#fleet/messages.ts";
 import type { SovdContext } from "./context.ts";
 import { type ItemView, sendPermitted, visibleItems } from "./plugin.ts";
 import { type Answer, type Route, route, type ServiceCall, type SovdRequest } from "./route.ts";
@@ -46,23 +46,25 @@ type ServiceRequest<Body> = SovdRequest<
   undefined
 >;
 
-/** What every service call says about the form of its answer. */
-export function formOf(request: { readonly accept: "json" | "raw"; readonly query: Query }) {
-  return {
-    accept: request.accept,
-    schema: request.query["include-schema"] === true,
-    byteFormat: request.query["x-sovd2uds-byte-format"] ?? "hex",
-  } as const;
+/** What a service call says about the form of its answer; the usual form is not said, as every member costs at the port. */
+export function formOf({ accept, query }: { readonly accept: Accept; readonly query: Query }): Form {
+  const form: { accept?: Accept; schema?: boolean; byteFormat?: ByteFormat } = {};
+  if (accept !== "json") form.accept = accept;
+  if (query["include-schema"] === true) form.schema = true;
+  if (query["x-sovd2uds-byte-format"] === "base64") form.byteFormat = "base64";
+  return form;
 }
 
-function read(request: ServiceRequest<undefined>, context: SovdContext, resource: Resource): Promise<Answer> {
+type Form = { readonly accept?: Accept; readonly schema?: boolean; readonly byteFormat?: ByteFormat };
+
+function read(request: ServiceRequest<undefined>, context: SovdContext): Promise<Answer> {
   const { ecu, params } = request;
   const { service } = params;
   if (wantsSdgs(request.query)) {
     const schema = request.query["include-schema"] === true;
     return context.fleet.call(ecu.name, "serviceSdgs", { service, action: "read", schema }, request);
   }
-  const args = { ...formOf(request), service, id: service, resource };
+  const args = { ...formOf(request), service };
   if (context.authenticator.validateService === undefined) {
     return context.fleet.call(ecu.name, "dataRead", args, request);
   }
@@ -71,9 +73,9 @@ function read(request: ServiceRequest<undefined>, context: SovdContext, resource
   );
 }
 
-function write(request: ServiceRequest<ServiceCall>, context: SovdContext, resource: Resource): Promise<Answer> {
+function write(request: ServiceRequest<ServiceCall>, context: SovdContext): Promise<Answer> {
   const { service } = request.params;
-  const args = { ...formOf(request), service, id: service, resource, body: request.body.service };
+  const args = { ...formOf(request), service, body: request.body.service };
   return sendPermitted(request, context, service, "write", () =>
     context.fleet.call(request.ecu.name, "dataWrite", args, request),
   );
@@ -100,7 +102,7 @@ function routesOf(resource: Resource): Route[] {
       exclusive: true,
       query: ReadQuery,
       responses: { 200: ok(DataValue), 204: NO_CONTENT },
-      handle: (request, context) => read(request, context, resource),
+      handle: read,
     }),
     route({
       method: "put",
@@ -112,7 +114,7 @@ function routesOf(resource: Resource): Route[] {
       query: WriteQuery,
       body: { kind: "service", member: "data", memberRequired: true, required: false, schema: DataBody },
       responses: { 200: ok(DataValue), 204: NO_CONTENT },
-      handle: (request, context) => write(request, context, resource),
+      handle: write,
     }),
     docsRoute(resource),
   ];

@@ -47,13 +47,17 @@ function factsOf({ read, write }: Pick<DataItem, "read" | "write">): ServiceFact
 export async function dataRead(ecu: Ecu, args: EcuCalls["dataRead"], context: CallContext): Promise<Reply> {
   const service = readService(ecu, args.service);
   const answer = await runService(ecu, service, NO_BODY, context.send);
-  return answerReply(answer, { ...args, id: args.service, member: "data" }, () => answerSchema(ecu, service, "data", context.options));
+  return answerReply(answer, { ...args, id: args.service, member: "data" }, () =>
+    answerSchema(ecu, service, "data", context.options),
+  );
 }
 
 export async function dataWrite(ecu: Ecu, args: EcuCalls["dataWrite"], context: CallContext): Promise<Reply> {
   const service = writeService(ecu, args.service);
   const answer = await runService(ecu, service, args.body, context.send);
-  return answerReply(answer, { ...args, id: args.service, member: "data" }, () => answerSchema(ecu, service, "data", context.options));
+  return answerReply(answer, { ...args, id: args.service, member: "data" }, () =>
+    answerSchema(ecu, service, "data", context.options),
+  );
 }
 
 export function readService(ecu: Ecu, name: string): ServiceEntry {

@@ -218,7 +218,7 @@ export class FakeVehicle {
   }
 
   read(entity: string, service = "serviceinterval"): ReturnType<FakeVehicle["call"]> {
-    return this.call(entity, "dataRead", { service, id: service, resource: "data", accept: "json" });
+    return this.call(entity, "dataRead", { service });
   }
 
   /** States an ECU was told to be in, oldest first. */

@@ -86,20 +86,12 @@ test("data: what the shard is asked", async () => {
     headers: { "content-type": "application/octet-stream" },
   });
   await car.request("GET", `${E}/data/VIN?x-sovd2uds-includesdgs=true`);
-  const shared = { service: "vin", id: "vin", schema: false };
   assert.deepEqual(
     car.fleet.calls.map(({ call, args }) => ({ call, ...args })),
     [
-      { call: "dataRead", ...shared, resource: "data", accept: "json", byteFormat: "base64" },
-      { call: "dataRead", ...shared, resource: "configurations", accept: "raw", byteFormat: "hex" },
-      {
-        call: "dataWrite",
-        ...shared,
-        resource: "data",
-        accept: "raw",
-        byteFormat: "hex",
-        body: { type: "raw", bytes: Buffer.from("ab") },
-      },
+      { call: "dataRead", service: "vin", byteFormat: "base64" },
+      { call: "dataRead", service: "vin", accept: "raw" },
+      { call: "dataWrite", service: "vin", accept: "raw", body: { type: "raw", bytes: Buffer.from("ab") } },
       { call: "serviceSdgs", service: "vin", action: "read", schema: false },
     ],
   );
