@@ -128,6 +128,7 @@ function createFleet(config: Config, health: Health, log: Log, metrics: Metrics)
       maxYoungGenerationSizeMb: config.shards.max_young_heap_mib,
     },
     restartDelayMs: config.shards.restart_delay_ms,
+    protocolName: config.doip.protocol_name,
     gate: () => communication.gate(),
     onLog: (message) => log.record(message),
     onShardDied: (index, deaths) => {

@@ -60,6 +60,8 @@ export interface FleetOptions {
   readonly resourceLimits?: { readonly maxOldGenerationSizeMb?: number; readonly maxYoungGenerationSizeMb?: number };
   readonly maxInFlightPerShard?: number;
   readonly restartDelayMs: number;
+  /** Name in links of ECUs whose database names no protocol. */
+  readonly protocolName: string;
   /** What a call that speaks to an ECU has to wait for; undefined: nothing. */
   readonly gate?: () => Promise<void> | undefined;
   readonly onLog: (message: LogMessage) => void;
@@ -338,7 +340,7 @@ export class VehicleFleet implements Fleet {
         isBaseVariant: kept?.isBaseVariant ?? false,
         logicalAddress: entry.ecuAddress ?? 0,
         gatewayAddress: entry.gatewayAddress ?? 0,
-        protocol: entry.protocol ?? "",
+        protocol: entry.protocol ?? this.#options.protocolName,
         groups: entry.groups,
         fields: entry.fields,
         shard: this.#shards[this.#placed.get(placementKey(entry))!]!,
