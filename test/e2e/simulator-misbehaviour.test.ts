@@ -319,7 +319,7 @@ test("hard reset: connections and listener go, UDP stays, then three announcemen
   clock.advance(1_000);
   assert.deepEqual(await raw.exchange("1001", "3E00"), ["8002/1001>0E00/00", "8001/1001>0E00/7E00"]);
   clock.advance(1_000);
-  const vam = "0004/53434544543236543842443030353236311000" + "00".repeat(14);
+  const vam = `0004/53434544543236543842443030353236311000${"00".repeat(14)}`;
   for (let i = 0; i < 3; i++) assert.equal(await udp.next(), vam);
   raw.ask("1000", "1101");
   assert.deepEqual(await raw.take(3), [ACK, "8001/1000>0E00/5101", "closed"]);

@@ -4,7 +4,6 @@ import {
   ascii,
   baseVariant,
   byteField,
-  codedConst,
   diagLayer,
   doipComParams,
   dtc,

@@ -135,14 +135,7 @@ test("who waits too long for a busy ECU gets no answer, and the ECU is not blame
 test("an answer that misses the caller's deadline says nothing of the ECU", async () => {
   const { vehicle } = await online();
   vehicle.script = () => undefined;
-  const late = fault(
-    vehicle.call(
-      "BODY",
-      "dataRead",
-      { service: "vin" },
-      vehicle.clock.now() + 300,
-    ),
-  );
+  const late = fault(vehicle.call("BODY", "dataRead", { service: "vin" }, vehicle.clock.now() + 300));
   await vehicle.quiet();
   vehicle.clock.advance(400);
   assert.equal((await late).kind, "requestTimeout");
