@@ -1,0 +1,342 @@
+/** Firmware uploads by Flockwave messages, over each transport, into updates of a real server and onto a device. */
+import assert from "node:assert/strict";
+import { generateKeyPairSync, sign } from "node:crypto";
+import { once } from "node:events";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { type TestContext, test } from "node:test";
+import { io } from "socket.io-client";
+import { WebSocket } from "ws";
+import { createFlash } from "#sim/ajour-device.ts";
+import { httpLink } from "#sim/ajour-links.ts";
+import { canonical } from "#update/software/canonical.ts";
+import { type AjourNode, HOST, image, PASSWORD, sha256, startDevice, startNode } from "./ajour-support.ts";
+import { bounded } from "./harness.ts";
+
+type Message = { readonly id: string; readonly refs?: string; readonly body: Record<string, unknown> };
+
+/** A connection that speaks the protocol. */
+interface Client {
+  send(message: unknown): void;
+  /** The first message, from the beginning on, that is accepted. */
+  next(accepts: (message: Message) => boolean): Promise<Message>;
+  readonly received: readonly Message[];
+}
+
+const TARGET = "dev.sovd-edge.firmware.ajour";
+const CONFIG = {
+  skybrush: { enabled: true, tcp_port: 0, websocket_port: 0, max_blob_bytes: 1 << 20, timeout_secs: 20 },
+  update: {
+    targets: { bms: { provider: "ajour" }, hud: { provider: "ajour" }, app: { provider: "command", folder: "app" } },
+    ajour: { devices: { "bms-1": { component: "bms" }, "hud-1": { component: "hud" } } },
+  },
+};
+
+const TRANSPORTS: Readonly<Record<string, (t: TestContext, node: AjourNode) => Promise<Client>>> = {
+  "TCP lines": (t, node) => tcp(t, node.server.devicePorts.skybrushTcp),
+  WebSocket: (t, node) => webSocket(t, node.server.devicePorts.skybrushWebSocket),
+  "Socket.IO": (t, node) => socketIo(t, node.server.devicePorts.skybrushWebSocket),
+};
+
+for (const [name, open] of Object.entries(TRANSPORTS)) {
+  test(`${name}: an upload runs to its end, with receipt, progress and result`, async (t) => {
+    const node = await startNode(t, CONFIG);
+    const { device, seen } = startDevice(t, createFlash("1.0"), { link: link(node, "bms-1") });
+    const client = await open(t, node);
+    const blob = image(100_000);
+    const answer = await ask(client, {
+      type: "FW-UPLOAD",
+      ids: ["bms", "app", "nobody"],
+      target: TARGET,
+      version: "2.0",
+      blob: Buffer.from(blob).toString("base64"),
+    });
+    const { bms: receipt } = answer.receipt as Record<string, string>;
+    assert.deepEqual(answer.error, {
+      app: "This firmware update target is not supported.",
+      nobody: "No such object",
+    });
+    const end = await client.next(({ body }) => body.type === "ASYNC-RESP");
+    assert.deepEqual(end.body, { type: "ASYNC-RESP", id: receipt, result: true });
+    await seen("good");
+    assert.equal(device.version, "2.0");
+    assert.deepEqual(device.flash.active.image, Buffer.from(blob));
+    const progress = client.received.filter(({ body }) => body.type === "ASYNC-ST").map(({ body }) => body.progress);
+    const percents = progress.map((each) => (each as { percentage: number }).percentage);
+    assert.ok(percents.length > 2, "progress was told");
+    assert.deepEqual(
+      percents,
+      percents.toSorted((a, b) => a - b),
+    );
+    const audit = await node.call("GET", "/x-audit");
+    assert.match(JSON.stringify(audit.json), /skybrush:127\.0\.0\.1/);
+  });
+
+  test(`${name}: objects and targets`, async (t) => {
+    const node = await startNode(t, CONFIG);
+    const client = await open(t, node);
+    const other = "dev.sovd-edge.firmware.command";
+    for (const [body, expected] of [
+      [{ type: "FW-OBJECT-LIST" }, { type: "FW-OBJECT-LIST", ids: ["app", "bms", "hud"] }],
+      [
+        { type: "FW-OBJECT-LIST", supports: [TARGET] },
+        { type: "FW-OBJECT-LIST", ids: ["bms", "hud"] },
+      ],
+      [
+        { type: "FW-OBJECT-LIST", supports: [TARGET, other] },
+        { type: "FW-OBJECT-LIST", ids: [] },
+      ],
+      [{ type: "FW-TARGET-LIST" }, { type: "FW-TARGET-LIST", ids: [TARGET, other] }],
+      [
+        { type: "FW-TARGET-LIST", supportedBy: ["bms", "hud"] },
+        { type: "FW-TARGET-LIST", ids: [TARGET] },
+      ],
+      [
+        { type: "FW-TARGET-LIST", supportedBy: ["bms", "nobody"] },
+        { type: "FW-TARGET-LIST", ids: [] },
+      ],
+      [
+        { type: "FW-TARGET-INF", ids: [TARGET, "no-such-target"] },
+        {
+          type: "FW-TARGET-INF",
+          result: { [TARGET]: { id: TARGET, name: "Firmware by ajour" } },
+          error: { "no-such-target": "No such firmware update target" },
+        },
+      ],
+    ] as const) {
+      assert.deepEqual(await ask(client, body), expected);
+    }
+  });
+}
+
+test("wrong messages get ACK-NAK or nothing, and hurt nobody", async (t) => {
+  const node = await startNode(t, CONFIG);
+  const client = await tcp(t, node.server.devicePorts.skybrushTcp);
+  for (const line of ["garbage", "[]", "null", "", '{"id":1}', '{"$fw.version":"1.0"}']) client.send(line);
+  const nak = "No handler managed to parse this message in the server";
+  for (const body of [{ type: "X-UNKNOWN" }, { type: "constructor" }, {}, "text"]) {
+    assert.deepEqual(await ask(client, body), { type: "ACK-NAK", reason: nak });
+  }
+  for (const body of [
+    { type: "FW-OBJECT-LIST", supports: "no list" },
+    { type: "FW-TARGET-INF" },
+    { type: "FW-UPLOAD", ids: [1], target: TARGET, blob: "" },
+    { type: "FW-UPLOAD", ids: ["bms"], target: "", blob: "" },
+  ]) {
+    assert.equal((await ask(client, body)).type, "ACK-NAK");
+  }
+});
+
+test("blobs that are none are refused for each object", async (t) => {
+  const node = await startNode(t, CONFIG);
+  const client = await webSocket(t, node.server.devicePorts.skybrushWebSocket);
+  const large = Buffer.alloc((1 << 20) + 1).toString("base64");
+  for (const [blob, problem] of [
+    ["not base64!", "The blob is no base64"],
+    ["abc", "The blob is no base64"],
+    [7, "The blob is no base64"],
+    [large, "A blob has at most 1048576 bytes"],
+  ] as const) {
+    const answer = await ask(client, { type: "FW-UPLOAD", ids: ["bms", "hud"], target: TARGET, blob });
+    assert.deepEqual(answer, { type: "FW-UPLOAD", error: { bms: problem, hud: problem } });
+  }
+  const unknown = await ask(client, { type: "FW-UPLOAD", ids: ["bms"], target: "no-such-target", blob: "AAAA" });
+  assert.deepEqual(unknown.error, { bms: "No such firmware update target" });
+});
+
+test("a line that does not end closes its connection only", async (t) => {
+  const node = await startNode(t, CONFIG);
+  const port = node.server.devicePorts.skybrushTcp;
+  const other = await tcp(t, port);
+  const socket = connect(port, HOST);
+  t.after(() => socket.destroy());
+  socket.on("error", () => {});
+  await once(socket, "connect");
+  socket.write("x".repeat(2 << 20));
+  await bounded("the end of the connection", (resolve) => socket.on("close", () => resolve(undefined)));
+  assert.equal((await ask(other, { type: "FW-OBJECT-LIST" })).type, "FW-OBJECT-LIST");
+});
+
+test("cancel, one upload at a time, and receipts that are none", async (t) => {
+  const node = await startNode(t, CONFIG);
+  const slow = { link: link(node, "bms-1"), blockBytes: 64, backoffMs: 20 };
+  const { device, seen } = startDevice(t, createFlash("1.0"), slow);
+  const client = await tcp(t, node.server.devicePorts.skybrushTcp);
+  const upload = {
+    type: "FW-UPLOAD",
+    ids: ["bms"],
+    target: TARGET,
+    blob: Buffer.from(image(65_536)).toString("base64"),
+  };
+  const { bms: receipt } = (await ask(client, upload)).receipt as Record<string, string>;
+  await seen("block");
+  const second = await ask(client, upload);
+  assert.deepEqual(second.error, { bms: "An update of this object is active" });
+  const cancelled = await ask(client, { type: "ASYNC-CANCEL", ids: [receipt, "nothing"] });
+  assert.deepEqual(cancelled, { type: "ASYNC-CANCEL", success: [receipt], error: { nothing: "No such receipt" } });
+  const end = await client.next(({ body }) => body.type === "ASYNC-RESP");
+  assert.equal(end.body.id, receipt);
+  assert.match(String(end.body.error), /cancelled/);
+  assert.ok(client.received.findIndex(({ body }) => body.type === "ASYNC-CANCEL") < client.received.indexOf(end));
+  assert.equal(device.version, "1.0");
+  const late = await ask(client, { type: "ASYNC-CANCEL", ids: [receipt] });
+  assert.deepEqual(late.error, { [String(receipt)]: "The operation is over" });
+});
+
+test("without progress the client is told of a time-out, and the upload does not go on", async (t) => {
+  const node = await startNode(t, { ...CONFIG, skybrush: { ...CONFIG.skybrush, timeout_secs: 1 } });
+  const { device } = startDevice(t, createFlash("1.0"), { link: mute(node, "bms-1") });
+  const client = await webSocket(t, node.server.devicePorts.skybrushWebSocket);
+  const answer = await ask(client, { type: "FW-UPLOAD", ids: ["bms"], target: TARGET, blob: "AAAA" });
+  const { bms: receipt } = answer.receipt as Record<string, string>;
+  const timeout = await client.next(({ body }) => body.type === "ASYNC-TIMEOUT");
+  assert.deepEqual(timeout.body, { type: "ASYNC-TIMEOUT", ids: [receipt] });
+  const { items } = (await node.call("GET", "/updates?origin=proximity")).json as { items: string[] };
+  assert.equal(items.length, 1);
+  const status = await node.status(items[0]!, (body) => body.status === "failed");
+  assert.match(JSON.stringify(status.error), /no progress/);
+  assert.equal(device.version, "1.0");
+});
+
+test("who loses the connection takes the receipt up again", async (t) => {
+  const node = await startNode(t, CONFIG);
+  const { seen } = startDevice(t, createFlash("1.0"), { link: link(node, "bms-1") });
+  const first = await tcp(t, node.server.devicePorts.skybrushTcp);
+  const answer = await ask(first, { type: "FW-UPLOAD", ids: ["bms"], target: TARGET, version: "2", blob: "AAAA" });
+  const { bms: receipt } = answer.receipt as Record<string, string>;
+  await seen("good");
+  const second = await socketIo(t, node.server.devicePorts.skybrushWebSocket);
+  assert.deepEqual(await ask(second, { type: "ASYNC-RESUME", ids: [receipt] }), {
+    type: "ASYNC-RESUME",
+    success: [receipt],
+  });
+  const end = await second.next(({ body }) => body.type === "ASYNC-RESP");
+  assert.deepEqual(end.body, { type: "ASYNC-RESP", id: receipt, result: true });
+});
+
+test("where signatures are demanded, a blob needs a signed manifest", async (t) => {
+  const { privateKey, publicKey } = generateKeyPairSync("ed25519");
+  const folder = await mkdtemp(join(tmpdir(), "sovd-edge-key-"));
+  t.after(() => rm(folder, { recursive: true }));
+  const file = join(folder, "key.pem");
+  await writeFile(file, publicKey.export({ type: "spki", format: "pem" }));
+  const update = { ...CONFIG.update, verify: "required", trusted_keys: [file] };
+  const node = await startNode(t, { ...CONFIG, update });
+  const { device } = startDevice(t, createFlash("1.0"), { link: link(node, "bms-1") });
+  const client = await tcp(t, node.server.devicePorts.skybrushTcp);
+  const bytes = image(64);
+  const blob = Buffer.from(bytes).toString("base64");
+  const upload = { type: "FW-UPLOAD", ids: ["bms"], target: TARGET, blob };
+  await ask(client, upload);
+  const refused = await client.next(({ body }) => body.type === "ASYNC-RESP");
+  assert.match(String(refused.body.error), /manifest/);
+  assert.equal(device.version, "1.0");
+  const image64 = { sha256: sha256(bytes), length: bytes.length, version: "3.0" };
+  const manifest = { id: "signed-3.0", targets: { bms: image64 } };
+  const signature = sign(null, Buffer.from(canonical(manifest)), privateKey).toString("base64");
+  const answer = await ask(client, { ...upload, manifest, signature });
+  const { bms: receipt } = answer.receipt as Record<string, string>;
+  const end = await client.next(({ body }) => body.type === "ASYNC-RESP" && body.id === receipt);
+  assert.deepEqual(end.body, { type: "ASYNC-RESP", id: receipt, result: true });
+  assert.equal(device.version, "3.0");
+  const two = await ask(client, { ...upload, ids: ["bms", "hud"], manifest, signature });
+  assert.deepEqual(two, { type: "ACK-NAK", reason: "A signed upload is for one object" });
+});
+
+test("pages of anyone's, old Engine.IO and other name spaces are refused", async (t) => {
+  const node = await startNode(t, CONFIG);
+  const port = node.server.devicePorts.skybrushWebSocket;
+  const page = new WebSocket(`ws://${HOST}:${port}/`, { origin: "https://elsewhere.example" });
+  const [refused] = await once(page, "error");
+  assert.match((refused as Error).message, /401/);
+  const old = new WebSocket(`ws://${HOST}:${port}/socket.io/?EIO=3&transport=websocket`);
+  const [code] = await once(old, "close");
+  assert.equal(code, 1003);
+  const socket = io(`http://${HOST}:${port}/admin`, { transports: ["websocket"], reconnection: false });
+  t.after(() => socket.close());
+  const [problem] = await bounded<unknown[]>("a refusal", (resolve) =>
+    socket.on("connect_error", (...all) => resolve(all)),
+  );
+  assert.equal((problem as Error).message, "Invalid namespace");
+});
+
+let requests = 0;
+async function ask(client: Client, body: unknown): Promise<Record<string, unknown>> {
+  const id = `q${++requests}`;
+  client.send({ "$fw.version": "1.0", id, body });
+  return (await client.next(({ refs }) => refs === id)).body;
+}
+
+const link = (node: AjourNode, device: string) =>
+  httpLink(node.origin, { device, password: PASSWORD, timeoutMs: 2_000 });
+
+/** A device that says it is there, and from then on nothing. */
+function mute(node: AjourNode, device: string) {
+  const real = link(node, device);
+  let said = false;
+  return {
+    ask: async (report: Uint8Array) => {
+      if (said) throw new Error("silence");
+      said = true;
+      return real.ask(report);
+    },
+    close: () => real.close(),
+  };
+}
+
+function clientOf(send: (message: unknown) => void): { client: Client; take(message: Message): void } {
+  const received: Message[] = [];
+  const waiting = new Set<(message: Message) => void>();
+  const next: Client["next"] = (accepts) => {
+    const known = received.find(accepts);
+    if (known !== undefined) return Promise.resolve(known);
+    return bounded(
+      "a message",
+      (resolve) => {
+        const wake = (message: Message) => {
+          if (!accepts(message)) return;
+          waiting.delete(wake);
+          resolve(message);
+        };
+        waiting.add(wake);
+      },
+      30_000,
+    );
+  };
+  const take = (message: Message) => {
+    received.push(message);
+    for (const wake of waiting) wake(message);
+  };
+  return { client: { send, next, received }, take };
+}
+
+async function tcp(t: TestContext, port: number): Promise<Client> {
+  const socket = connect(port, HOST);
+  t.after(() => socket.destroy());
+  await once(socket, "connect");
+  const text = (message: unknown) => (typeof message === "string" ? message : JSON.stringify(message));
+  const { client, take } = clientOf((message) => socket.write(`${text(message)}\n`));
+  createInterface({ input: socket }).on("line", (line) => take(JSON.parse(line) as Message));
+  return client;
+}
+
+async function webSocket(t: TestContext, port: number): Promise<Client> {
+  const socket = new WebSocket(`ws://${HOST}:${port}/`);
+  t.after(() => socket.terminate());
+  await once(socket, "open");
+  const { client, take } = clientOf((message) => socket.send(JSON.stringify(message)));
+  socket.on("message", (data) => take(JSON.parse(String(data)) as Message));
+  return client;
+}
+
+async function socketIo(t: TestContext, port: number): Promise<Client> {
+  const socket = io(`http://${HOST}:${port}`, { transports: ["websocket"], reconnection: false });
+  t.after(() => socket.close());
+  await bounded("a connection", (resolve) => socket.on("connect", () => resolve(undefined)));
+  const { client, take } = clientOf((message) => socket.emit("fw", message));
+  socket.on("fw", take);
+  return client;
+}
