@@ -86,7 +86,7 @@ export async function playUpdateDemo(scene: UpdateScene, say: Say): Promise<void
   if (first.status !== "completed") throw new Error(`the first update ended ${first.status}`);
   const before = await tellSoftware(scene, say);
   say("\nThe next one is unhealthy on a secondary: its health check fails, and all go back together");
-  const second = await update(scene, say, "3.0.0", "vehicle software 3.0.0 UNHEALTHY");
+  const second = await update(scene, say, "3.0.0", "vehicle software 3.0.0 UNHEALTHY on sensor_fusion");
   if (second["x-state"] !== "rolledBack") throw new Error(`the second update ended ${second["x-state"]}`);
   const after = await tellSoftware(scene, say);
   if (before.join() !== after.join()) throw new Error("the vehicle runs a mixture");

@@ -45,11 +45,44 @@ test("one call, all new; then an unhealthy one takes all back, the ECU by its ol
   }
   assert.equal(await versionOfEcu(), "2.0.0");
 
-  await update("vehicle-fw-v3.0", "3.0.0", "all 3.0.0 UNHEALTHY");
+  await update("vehicle-fw-v3.0", "3.0.0", "all 3.0.0 UNHEALTHY on sensor_fusion");
   const back = await client.until("vehicle-fw-v3.0", "rolledBack");
   assert.equal(back.status, "failed");
   for (const component of COMPONENTS.slice(0, 3)) {
     assert.match(await readFile(scene.imageOf(component), "latin1"), /^all 2\.0\.0/);
   }
   assert.equal(await versionOfEcu(), "2.0.0");
+});
+
+test("a new fault on the ECU takes all back, the ECU by flashing its old image", async () => {
+  const client = sceneClient(scene.primary);
+  const uri = await client.upload("compute_primary", "firmware-artifacts", image("all 4.0.0"));
+  const id = "vehicle-fw-v4.0";
+  const before = await versionOfEcu();
+  await client.send("POST", "/updates", {
+    id,
+    origins: ["proximity"],
+    rollback_policy: "coordinated",
+    target_version: "4.0.0",
+    artifact_uri: uri,
+    affected_components: [...COMPONENTS],
+  });
+  assert.equal((await client.send("PUT", `/updates/${id}/prepare`)).status, 202);
+  await client.until(id, "prepared");
+  await fetch(`http://127.0.0.1:${scene.vehicle.controlPort}/BODY_MCU/dtc/Standard`, {
+    method: "PUT",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ id: "0A1B01", statusMask: "2F" }),
+  });
+  await client.send("PUT", `/updates/${id}/execute`);
+  const back = await client.until(id, "rolledBack");
+  const ecu = back.subprogress.find(({ entity }: any) => entity === "body_mcu");
+  assert.equal(ecu["x-state"], "rolledBack");
+  assert.match(back.error, /new faults 0A1B01/i);
+  assert.equal(await versionOfEcu(), before);
+  const { json } = await client.send("GET", `/updates/${id}/x-audit`);
+  const order = json.items
+    .filter(({ event }: any) => event === "memberRolledBack")
+    .map(({ component }: any) => component);
+  assert.equal(order[0], "body_mcu", "the last that was started goes back first");
 });

@@ -71,10 +71,10 @@ detect = true
 /** Key = seed + 0x0D per byte, as the simulator wants it. */
 const KEY_MODULE = "export default (seed) => seed.map((byte) => (byte + 0x0d) & 0xff);\n";
 
-/** Fails when the image that runs says so of itself. */
+/** Fails when the image that runs says so of this component. */
 const HEALTH_SCRIPT = `
 const image = require("node:fs").readFileSync(process.argv[1], "latin1");
-process.exit(image.includes("UNHEALTHY") ? 1 : 0);
+process.exit(image.includes("UNHEALTHY on " + process.argv[2]) ? 1 : 0);
 `;
 
 export interface SceneNode {
@@ -171,7 +171,7 @@ function slotTarget(place: string, component: string): Tree {
     provider: "slot",
     folder,
     hardware_id: `${component}-r1`,
-    health: [process.execPath, "-e", HEALTH_SCRIPT, join(folder, "current", "image")],
+    health: [process.execPath, "-e", HEALTH_SCRIPT, join(folder, "current", "image"), component],
   };
 }
 

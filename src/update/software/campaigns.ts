@@ -103,7 +103,8 @@ export class Campaigns {
     return this.#inTurn(async () => {
       const { journal } = this.#options;
       const known = journal.campaign(record.id);
-      if (known !== undefined && (!IDLE_STATES.has(known.state) || known.thenExecute)) {
+      const about = known?.state === "prepared" && known.thenExecute;
+      if (known !== undefined && (!IDLE_STATES.has(known.state) || about)) {
         throw new Fault("updateInProgress", `Update ${record.id} is ${known.state}`);
       }
       const entry = { actor, campaign: record.id, event: REGISTERED, to: record.state, result: "ok" };
