@@ -42,7 +42,12 @@ export interface AjourNode {
   readonly server: RunningServer;
   readonly origin: string;
   readonly folder: string;
-  call(method: string, path: string, body?: unknown): Promise<{ status: number; json: Record<string, unknown> }>;
+  call(
+    method: string,
+    path: string,
+    body?: unknown,
+    headers?: Readonly<Record<string, string>>,
+  ): Promise<{ status: number; json: Record<string, unknown> }>;
   /** Registers an update of `bms`, prepared and executed as asked. Resolves with its last status. */
   update(image: Uint8Array, version: string, more?: Tree): Promise<Record<string, unknown>>;
   upload(image: Uint8Array, component?: string, name?: string): Promise<string>;
@@ -73,12 +78,12 @@ export async function startNode(t: TestContext, config: Tree = {}, folder?: stri
   const origin = `http://${HOST}:${server.port}`;
   const token = await authorize(origin);
   let updates = 0;
-  const call: AjourNode["call"] = async (method, path, body) => {
+  const call: AjourNode["call"] = async (method, path, body, more = {}) => {
     const bytes = body instanceof Uint8Array;
     const type = bytes ? "application/octet-stream" : "application/json";
     const response = await fetch(`${origin}/vehicle/v15${path}`, {
       method,
-      headers: { authorization: `Bearer ${token}`, ...(body === undefined ? {} : { "content-type": type }) },
+      headers: { authorization: `Bearer ${token}`, ...(body === undefined ? {} : { "content-type": type }), ...more },
       ...(body === undefined ? {} : { body: bytes ? new Uint8Array(body) : JSON.stringify(body) }),
     });
     const text = await response.text();
@@ -93,8 +98,8 @@ export async function startNode(t: TestContext, config: Tree = {}, folder?: stri
     }
   };
   const upload: AjourNode["upload"] = async (image, component = "bms", name) => {
-    const query = name === undefined ? "" : `?filename=${name}`;
-    const answer = await call("POST", `/components/${component}/bulk-data/firmware${query}`, image);
+    const named = name === undefined ? {} : { "content-disposition": `attachment; filename="${name}"` };
+    const answer = await call("POST", `/components/${component}/bulk-data/firmware`, image, named);
     if (answer.status !== 201) throw new Error(`upload: ${answer.status} ${JSON.stringify(answer.json)}`);
     return `/components/${component}/bulk-data/firmware/${answer.json.id}`;
   };

@@ -5,6 +5,7 @@ import { type AddressInfo, createServer } from "node:net";
 import { type TestContext, test } from "node:test";
 import { type AjourLink, createFlash } from "#sim/ajour-device.ts";
 import { coapLink, httpLink, mqttLink } from "#sim/ajour-links.ts";
+import { decodeCommand, encodeStatus } from "#update/ajour/codec.ts";
 import { type AjourNode, HOST, image, isOver, MIB, PASSWORD, startDevice, startNode } from "./ajour-support.ts";
 
 const TIMEOUT_MS = 2_000;
@@ -48,6 +49,28 @@ for (const [name, connect] of Object.entries(TRANSPORTS)) {
     assert.equal(events.filter(({ type }) => type === "block").length, Math.ceil(MIB / blockBytes));
   });
 }
+
+test("MQTT: events and commands of a Drogue Cloud", async (t) => {
+  const url = await startBroker(t);
+  const mqtt = { url, devices: false, drogue_applications: ["sensors"] };
+  await startNode(t, { update: { ajour: { mqtt } } });
+  const { default: client } = await import("mqtt");
+  const cloud = await client.connectAsync(url);
+  t.after(() => cloud.endAsync(true));
+  await cloud.subscribeAsync("command/sensors/+/dfu", { qos: 1 });
+  const answered = once(cloud, "message");
+  const report = Buffer.from(encodeStatus({ version: Buffer.from("1.0"), correlationId: 7 }, "named"));
+  const event = { specversion: "1.0", subject: "dfu", application: "sensors", device: "s-1", sender: "s-1" };
+  await cloud.publishAsync("app/sensors", JSON.stringify({ ...event, subject: "temperature", data: { t: 21 } }), {
+    qos: 1,
+  });
+  await cloud.publishAsync("app/sensors", JSON.stringify({ ...event, data_base64: report.toString("base64") }), {
+    qos: 1,
+  });
+  const [topic, payload] = (await answered) as [string, Uint8Array];
+  assert.equal(topic, "command/sensors/s-1/dfu");
+  assert.deepEqual(decodeCommand(new Uint8Array(payload)), { type: "wait", correlationId: 7, pollS: 300 });
+});
 
 test("messages that are lost on either way cost time and nothing else", async (t) => {
   const node = await startNode(t);
