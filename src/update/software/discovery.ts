@@ -1,5 +1,4 @@
 /** Finds which node has which component: each configured server is asked for its components, and each component what it is to an update. */
-import { request } from "undici";
 import type { SecondaryTarget } from "./providers/sovd-secondary.ts";
 
 export interface DiscoveryOptions {
@@ -52,6 +51,7 @@ export class Discovery {
   async #get(url: string, signal: AbortSignal): Promise<Record<string, unknown> | undefined> {
     const { token } = this.#options;
     const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
+    const { request } = await import("undici");
     const { statusCode, body } = await request(url, { signal, headers });
     const text = await body.text();
     return statusCode === 200 ? (JSON.parse(text) as Record<string, unknown>) : undefined;

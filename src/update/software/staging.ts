@@ -1,7 +1,6 @@
 /** Brings the image of each member into the store of this node: from bulk data, or from an HTTP server, resumed where it was cut. */
 import { createHash } from "node:crypto";
 import { Value } from "typebox/value";
-import { request } from "undici";
 import { Fault } from "#core/errors.ts";
 import type { Bulk, BulkInfo, BulkKey } from "./bulk.ts";
 import { ManifestSchema, type ManifestTarget, SignaturesSchema, type UpdatePackage } from "./package.ts";
@@ -87,6 +86,7 @@ export class Staging {
     if (known?.complete === true) return known;
     const offset = known?.size ?? 0;
     const headers = offset === 0 ? {} : { range: `bytes=${offset}-` };
+    const { request } = await import("undici");
     const response = await request(url, { headers, signal, headersTimeout: timeoutMs, bodyTimeout: timeoutMs }).catch(
       (error: unknown) => {
         throw new Fault("notResponding", `${url}: ${(error as Error).message}`, undefined, error);
@@ -106,6 +106,7 @@ export class Staging {
   async #json(url: string, signal: AbortSignal): Promise<unknown> {
     const { timeoutMs } = this.#options;
     try {
+      const { request } = await import("undici");
       const { statusCode, body } = await request(url, { signal, headersTimeout: timeoutMs, bodyTimeout: timeoutMs });
       const parts: Uint8Array[] = [];
       for await (const chunk of bounded(body, 0, MAX_MANIFEST_BYTES)) parts.push(chunk);

@@ -3,7 +3,7 @@
  * the interface any client uses. A server of our own holds its trial until our verdict; of another we only learn that it is done.
  */
 import { readFileSync } from "node:fs";
-import { Agent, type Dispatcher, request } from "undici";
+import type { Dispatcher } from "undici";
 import { Fault, type FaultKind } from "#core/errors.ts";
 import type { Clock } from "#core/time.ts";
 import type { TargetFacts, TargetFault, UpdateJob, UpdateProvider } from "../provider.ts";
@@ -57,14 +57,15 @@ const NEW: ReadonlySet<string> = new Set(["committed", "closing", "completed"]);
 export class SovdSecondaryProvider implements UpdateProvider {
   readonly kind = "sovd-secondary";
   readonly #options: SecondaryOptions;
-  readonly #agent: Dispatcher;
+  /** Made at first use: loading the client costs a start more than all else that an update needs. */
+  #agent: Dispatcher | undefined;
+  readonly #connect: object;
 
   constructor(options: SecondaryOptions) {
     this.#options = options;
     const { tls } = options;
     const read = (file: string | undefined) => (file === undefined ? undefined : readFileSync(file));
-    const connect = tls === undefined ? {} : { ca: read(tls.ca), cert: read(tls.cert), key: read(tls.key) };
-    this.#agent = new Agent({ connect: connect as object, connections: 4 });
+    this.#connect = tls === undefined ? {} : { ca: read(tls.ca), cert: read(tls.cert), key: read(tls.key) };
   }
 
   async describe(component: string, signal: AbortSignal): Promise<TargetFacts> {
@@ -148,7 +149,7 @@ export class SovdSecondaryProvider implements UpdateProvider {
   }
 
   async dispose(): Promise<void> {
-    await this.#agent.close();
+    await this.#agent?.close();
   }
 
   /** Sends what the other node does not have yet; a part that was lost on the way is sent again. */
@@ -269,6 +270,8 @@ export class SovdSecondaryProvider implements UpdateProvider {
     const { timeoutMs } = this.#options;
     const headers = { ...options.headers, ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) };
     try {
+      const { Agent, request } = await import("undici");
+      this.#agent ??= new Agent({ connect: this.#connect, connections: 4 });
       const { statusCode, body } = await request(`${url}${path}`, {
         method,
         headers,
