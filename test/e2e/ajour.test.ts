@@ -58,7 +58,9 @@ test("MQTT: events and commands of a Drogue Cloud", async (t) => {
   const cloud = await client.connectAsync(url);
   t.after(() => cloud.endAsync(true));
   await cloud.subscribeAsync("command/sensors/+/dfu", { qos: 1 });
-  const answered = once(cloud, "message");
+  const answered = new Promise<[string, Uint8Array]>((resolve) =>
+    cloud.once("message", (...all) => resolve([all[0], all[1]])),
+  );
   const report = Buffer.from(encodeStatus({ version: Buffer.from("1.0"), correlationId: 7 }, "named"));
   const event = { specversion: "1.0", subject: "dfu", application: "sensors", device: "s-1", sender: "s-1" };
   await cloud.publishAsync("app/sensors", JSON.stringify({ ...event, subject: "temperature", data: { t: 21 } }), {
@@ -67,7 +69,7 @@ test("MQTT: events and commands of a Drogue Cloud", async (t) => {
   await cloud.publishAsync("app/sensors", JSON.stringify({ ...event, data_base64: report.toString("base64") }), {
     qos: 1,
   });
-  const [topic, payload] = (await answered) as [string, Uint8Array];
+  const [topic, payload] = await answered;
   assert.equal(topic, "command/sensors/s-1/dfu");
   assert.deepEqual(decodeCommand(new Uint8Array(payload)), { type: "wait", correlationId: 7, pollS: 300 });
 });
