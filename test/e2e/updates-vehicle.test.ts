@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
 import { COMPONENTS, startUpdateScene, type UpdateScene } from "#cli/demo/update-scene.ts";
-import { QUICK, sceneClient } from "./updates-support.ts";
+import { type Loose, QUICK, sceneClient } from "./updates-support.ts";
 
 let scene: UpdateScene;
 before(async () => {
@@ -37,7 +37,7 @@ test("one call, all new; then an unhealthy one takes all back, the ECU by its ol
   await update("vehicle-fw-v2.0", "2.0.0", "all 2.0.0");
   const done = await client.until("vehicle-fw-v2.0", "completed");
   assert.deepEqual(
-    done.subprogress.map(({ entity, status, progress }: any) => [entity, status, progress]),
+    done.subprogress.map(({ entity, status, progress }: Loose) => [entity, status, progress]),
     COMPONENTS.map((name) => [name, "completed", 100]),
   );
   for (const component of COMPONENTS.slice(0, 3)) {
@@ -76,13 +76,13 @@ test("a new fault on the ECU takes all back, the ECU by flashing its old image",
   });
   await client.send("PUT", `/updates/${id}/execute`);
   const back = await client.until(id, "rolledBack");
-  const ecu = back.subprogress.find(({ entity }: any) => entity === "body_mcu");
+  const ecu = back.subprogress.find(({ entity }: Loose) => entity === "body_mcu");
   assert.equal(ecu["x-state"], "rolledBack");
   assert.match(back.error, /new faults 0A1B01/i);
   assert.equal(await versionOfEcu(), before);
   const { json } = await client.send("GET", `/updates/${id}/x-audit`);
   const order = json.items
-    .filter(({ event }: any) => event === "memberRolledBack")
-    .map(({ component }: any) => component);
+    .filter(({ event }: Loose) => event === "memberRolledBack")
+    .map(({ component }: Loose) => component);
   assert.equal(order[0], "body_mcu", "the last that was started goes back first");
 });
