@@ -59,9 +59,19 @@ export interface RunningServer {
 
 /** Opens the port first, then loads databases and starts shards; `ready` tells the rest. @throws Fault */
 export async function startServer(config: Config, log: Log = createLogger(config.logging)): Promise<RunningServer> {
+  const store = await openStore({ folder: storePath(config), maxBytes: config.store.max_bytes });
+  try {
+    return await assemble(config, log, store);
+  } catch (error) {
+    // The folder's lock goes with it: the next start must not find a holder.
+    await store.close();
+    throw error;
+  }
+}
+
+async function assemble(config: Config, log: Log, store: Store): Promise<RunningServer> {
   const health = createHealth();
   health.set("main", "Starting");
-  const store = await openStore({ folder: storePath(config), maxBytes: config.store.max_bytes });
   const persistence = createLmdbPersistence(store.state);
   const jobs = new Jobs<JobTable>({
     entry: workerEntry("jobs"),
