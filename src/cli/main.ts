@@ -34,7 +34,8 @@ export async function run(argv: readonly string[]): Promise<void> {
     .enablePositionalOptions();
   const wanted = argv.find((word) => word in COMMANDS);
   const modules = wanted === undefined ? Object.values(COMMANDS) : [COMMANDS[wanted]!];
-  for (const load of new Set(modules)) (await load()).register(program);
+  // one module may stand for two commands
+  for (const module of new Set(await Promise.all(modules.map((load) => load())))) module.register(program);
   await program.parseAsync(argv, { from: "user" });
 }
 
