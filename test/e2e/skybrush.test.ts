@@ -38,7 +38,10 @@ const CONFIG = {
 const TRANSPORTS: Readonly<Record<string, (t: TestContext, node: AjourNode) => Promise<Client>>> = {
   "TCP lines": (t, node) => tcp(t, node.server.devicePorts.skybrushTcp),
   WebSocket: (t, node) => webSocket(t, node.server.devicePorts.skybrushWebSocket),
-  "Socket.IO": (t, node) => socketIo(t, node.server.devicePorts.skybrushWebSocket),
+  "Socket.IO": (t, node) => socketIo(t, node.server.devicePorts.skybrushWebSocket, ["websocket"]),
+  "Socket.IO by polling": (t, node) => socketIo(t, node.server.devicePorts.skybrushWebSocket, ["polling"]),
+  "Socket.IO from polling to WebSocket": async (t, node) =>
+    socketIo(t, node.server.devicePorts.skybrushWebSocket, ["polling", "websocket"]),
 };
 
 for (const [name, open] of Object.entries(TRANSPORTS)) {
@@ -332,10 +335,13 @@ async function webSocket(t: TestContext, port: number): Promise<Client> {
   return client;
 }
 
-async function socketIo(t: TestContext, port: number): Promise<Client> {
-  const socket = io(`http://${HOST}:${port}`, { transports: ["websocket"], reconnection: false });
+async function socketIo(t: TestContext, port: number, transports = ["websocket"]): Promise<Client> {
+  const socket = io(`http://${HOST}:${port}`, { transports, reconnection: false });
   t.after(() => socket.close());
-  await bounded("a connection", (resolve) => socket.on("connect", () => resolve(undefined)));
+  if (transports.length > 1) {
+    await bounded("the change to a WebSocket", (resolve) => socket.io.engine.once("upgrade", resolve));
+  }
+  if (!socket.connected) await bounded("a connection", (resolve) => socket.on("connect", () => resolve(undefined)));
   const { client, take } = clientOf((message) => socket.emit("fw", message));
   socket.on("fw", take);
   return client;

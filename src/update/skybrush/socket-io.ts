@@ -1,10 +1,10 @@
 /**
- * As much of Socket.IO (protocol 5 over Engine.IO 4) as its clients need over a WebSocket: the name space `/`, text events, their
- * acknowledgement. No long polling, so clients name `transports: ["websocket"]`; no binary events, which this protocol has none of.
+ * Packets of Socket.IO (protocol 5 over Engine.IO 4), as much as its clients need here: the name space `/`, text events, their
+ * acknowledgement. No binary events, which this protocol has none of.
  */
 
 /** Packet types of Engine.IO. */
-export const ENGINE = { open: "0", close: "1", ping: "2", pong: "3", message: "4" } as const;
+export const ENGINE = { open: "0", close: "1", ping: "2", pong: "3", message: "4", upgrade: "5", noop: "6" } as const;
 /** Packet types of Socket.IO, within an Engine.IO message. */
 export const SOCKET = { connect: "0", disconnect: "1", event: "2", ack: "3", connectError: "4" } as const;
 
@@ -56,8 +56,14 @@ function readSocketPacket(text: string): Packet {
 /** Type, name space up to its comma, number of the acknowledgement, JSON. */
 const PACKET = /^([0-6])(?:(\/[^,]*),)?(\d{0,15})([\s\S]*)$/;
 
-export function openPacket(id: string, pingIntervalMs: number, pingTimeoutMs: number, maxPayload: number): string {
-  const handshake = { sid: id, upgrades: [], pingInterval: pingIntervalMs, pingTimeout: pingTimeoutMs, maxPayload };
+export function openPacket(
+  id: string,
+  upgrades: readonly string[],
+  pingIntervalMs: number,
+  pingTimeoutMs: number,
+  maxPayload: number,
+): string {
+  const handshake = { sid: id, upgrades, pingInterval: pingIntervalMs, pingTimeout: pingTimeoutMs, maxPayload };
   return ENGINE.open + JSON.stringify(handshake);
 }
 

@@ -118,7 +118,10 @@ test("packets of Socket.IO", () => {
   ] as const) {
     assert.deepEqual(readPacket(text), packet, text);
   }
-  assert.equal(openPacket("s", 1, 2, 3), '0{"sid":"s","upgrades":[],"pingInterval":1,"pingTimeout":2,"maxPayload":3}');
+  assert.equal(
+    openPacket("s", [], 1, 2, 3),
+    '0{"sid":"s","upgrades":[],"pingInterval":1,"pingTimeout":2,"maxPayload":3}',
+  );
   assert.equal(connectPacket("s"), '40{"sid":"s"}');
   assert.equal(refusePacket("/admin"), '44/admin,{"message":"Invalid namespace"}');
   assert.equal(ackPacket("17"), "4317[]");
