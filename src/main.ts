@@ -21,7 +21,7 @@ import type { Route } from "#sovd/route.ts";
 import { sovdRoutes } from "#sovd/routes.ts";
 import { ownComponentRoutes } from "#sovd/updates.ts";
 import { createSovdContext } from "#sovd/wiring.ts";
-import { openStore } from "#store/environments.ts";
+import { openStore, type Store } from "#store/environments.ts";
 import { createLmdbPersistence } from "#store/lmdb-persistence.ts";
 import { createLmdbStorage } from "#store/lmdb-storage.ts";
 import type { Persistence } from "#store/persistence.ts";
