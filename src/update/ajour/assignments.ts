@@ -5,7 +5,7 @@ import type { Desired, Gate, Image } from "./next.ts";
 
 /** One device's place in a campaign, or what the last campaign left there. */
 export interface Assignment extends Desired {
-  /** `campaign/attempt` that made it. */
+  /** `campaign/attempt` that is at work on it, or `NO_JOB`. */
   readonly job: string;
   /** What the device had before, where its image is kept. */
   readonly previous?: Image | undefined;
@@ -30,6 +30,8 @@ interface Stored {
   readonly previous?: StoredImage;
 }
 
+/** Of an assignment that no update is at work on: repeated calls of the last one find nothing to do. */
+export const NO_JOB = "";
 const BUCKET = "ajour-assignments";
 
 export class Assignments {

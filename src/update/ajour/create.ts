@@ -6,7 +6,7 @@ import type { Persistence } from "#store/persistence.ts";
 import type { Storage } from "#store/storage.ts";
 import { Bulk } from "../software/bulk.ts";
 import type { CreateProvider, ProviderContext } from "../software/provider.ts";
-import { Assignments } from "./assignments.ts";
+import { Assignments, NO_JOB } from "./assignments.ts";
 import { startCoap } from "./coap.ts";
 import { Desk, type Report } from "./desk.ts";
 import { FileSource } from "./file-source.ts";
@@ -66,7 +66,7 @@ export function createAjour({ config, clock, persistence, storage, onProblem }: 
   const desk = new Desk({
     desired: (identity): Desired | "later" | undefined => {
       const assigned = assignments.get(keyOf(identity));
-      if (assigned !== undefined) return assigned;
+      if (assigned !== undefined) return { ...assigned, busy: assigned.job !== NO_JOB };
       if (registry.firmwareOf(identity) === undefined) return undefined;
       const image = byConfiguration(identity);
       return image === undefined ? "later" : { image, gate: "open" };

@@ -19,6 +19,8 @@ export type Gate = "held" | "download" | "trial" | "open";
 export interface Desired {
   readonly image: Image;
   readonly gate: Gate;
+  /** An update waits for the device's next report. */
+  readonly busy?: boolean;
 }
 
 export interface AnswerLimits {
@@ -44,10 +46,12 @@ export type Step =
 export function nextStep(status: Status, desired: Desired | undefined, limits: AnswerLimits): Step {
   const { pollS, gatePollS } = limits;
   if (desired === undefined) return { type: "wait", pollS };
-  const { image, gate } = desired;
+  const { image, gate, busy = false } = desired;
   const atGate = { type: "wait", pollS: gatePollS } as const;
   if (gate === "held") return atGate;
-  if (sameVersion(status.version, image.version)) return gate === "trial" ? atGate : { type: "sync", pollS };
+  if (sameVersion(status.version, image.version)) {
+    return gate === "trial" ? atGate : { type: "sync", pollS: busy ? gatePollS : pollS };
+  }
   const offset = offsetOf(status, image);
   if (offset === image.sizeBytes) return gate === "download" ? atGate : { type: "swap" };
   const { mtu = limits.defaultBlockBytes } = status;

@@ -6,7 +6,7 @@
 import { Fault } from "#core/errors.ts";
 import type { Clock } from "#core/time.ts";
 import type { Artifact, TargetFacts, UpdateJob, UpdateProvider } from "../software/provider.ts";
-import type { Assignment, Assignments } from "./assignments.ts";
+import { type Assignment, type Assignments, NO_JOB } from "./assignments.ts";
 import type { Desk, Report } from "./desk.ts";
 import type { Images } from "./images.ts";
 import { type Image, offsetOf, sameVersion, versionText } from "./next.ts";
@@ -64,12 +64,13 @@ export class AjourProvider implements UpdateProvider {
   async prepare(job: UpdateJob): Promise<void> {
     const { device } = this.#targetOf(job.component);
     const artifact = requireArtifact(job);
-    const before = this.#options.assignments.get(device);
+    const known = this.#options.assignments.get(device);
     try {
-      const assignment = before?.job === jobKey(job) ? before : await this.#stage(job, device, artifact, before);
+      const assignment = known?.job === jobKey(job) ? known : await this.#stage(job, device, artifact, known);
       await this.#options.desk.until(device, job.signal, (report) => downloaded(report, assignment.image, job));
     } catch (error) {
-      if (before?.job !== jobKey(job)) await this.#restore(device, before);
+      // a process that ends goes on with this later
+      if (!endsWithProcess(job.signal)) await this.#giveUp(device, job);
       throw error;
     }
   }
@@ -117,7 +118,7 @@ export class AjourProvider implements UpdateProvider {
     const assignment = this.#options.assignments.get(device);
     if (assignment?.job !== jobKey(job)) return;
     if (!assignment.released) {
-      await this.#leave(device, assignment.previous, job);
+      await this.#leave(device, assignment.previous);
       return;
     }
     const back = assignment.goingBack ? assignment : wayBack(assignment);
@@ -126,13 +127,13 @@ export class AjourProvider implements UpdateProvider {
     await this.#options.desk.until(device, job.signal, ({ status: { version } }) =>
       old === undefined ? !sameVersion(version, back.image.version) : sameVersion(version, old.version),
     );
-    await this.#leave(device, old, job);
+    await this.#leave(device, old);
   }
 
   async close(job: UpdateJob): Promise<void> {
     const { device } = this.#targetOf(job.component);
-    const { image } = this.#assigned(job, device);
-    await this.#leave(device, image, job);
+    const assignment = this.#options.assignments.get(device);
+    if (assignment?.job === jobKey(job)) await this.#leave(device, assignment.image);
   }
 
   async #stage(
@@ -152,16 +153,18 @@ export class AjourProvider implements UpdateProvider {
   }
 
   /** What the device keeps after a campaign; nothing: configuration decides again. */
-  async #leave(device: string, image: Image | undefined, job: UpdateJob): Promise<void> {
+  async #leave(device: string, image: Image | undefined): Promise<void> {
     const { assignments, collect } = this.#options;
     if (image === undefined) await assignments.remove(device);
-    else await assignments.set(device, { ...NEW, job: jobKey(job), gate: "open", image });
+    else await assignments.set(device, { ...NEW, job: NO_JOB, gate: "open", image });
     await collect();
   }
 
-  async #restore(device: string, before: Assignment | undefined): Promise<void> {
-    if (before === undefined) await this.#options.assignments.remove(device);
-    else await this.#options.assignments.set(device, before);
+  /** What was staged is taken away again; the device swaps to nothing it has of it. */
+  async #giveUp(device: string, job: UpdateJob): Promise<void> {
+    const assignment = this.#options.assignments.get(device);
+    if (assignment?.job === jobKey(job)) await this.#leave(device, assignment.previous);
+    else await this.#options.collect();
   }
 
   /** The kept image of the version a device runs. */
@@ -241,6 +244,10 @@ const MAX_IMAGE_BYTES = 0xffff_ffff;
 /** An image without a version is told apart by its hash; devices have room for 16 bytes. */
 function versionOf({ toVersion }: UpdateJob, sha256: string): string {
   return toVersion ?? sha256.slice(0, 16);
+}
+
+function endsWithProcess({ aborted, reason }: AbortSignal): boolean {
+  return aborted && reason instanceof Fault && reason.kind === "notReady";
 }
 
 function jobKey({ campaign, attempt }: UpdateJob): string {

@@ -66,11 +66,6 @@ export class Sources {
     return kept.image;
   }
 
-  /** Resolves when no look-up for this firmware is under way. */
-  async settled(spec: FirmwareSpec): Promise<void> {
-    await this.#kept.get(labelOf(spec))?.running;
-  }
-
   note(spec: FirmwareSpec, report: Report): void {
     this.#keep(spec).source.note?.(report);
   }

@@ -26,6 +26,7 @@ test("steps", () => {
   for (const [name, status, desired, step] of [
     ["nobody wants anything of it", report("1.0"), undefined, WAIT],
     ["it has what it shall have", report("2.0"), wanted("open"), SYNC],
+    ["and an update waits for it", report("2.0"), { ...wanted("open"), busy: true }, { type: "sync", pollS: 5 }],
     ["it begins", report("1.0"), wanted("open"), write(0, 512)],
     ["it goes on", report("1.0", 512), wanted("open"), write(512, 488)],
     ["it received another version before", report("1.0", 512, "1.9"), wanted("open"), write(0, 512)],
