@@ -16,7 +16,7 @@ export class Latencies {
 
   record(ms: number): void {
     const units = Math.round(Math.min(ms, LONGEST_MS) * UNITS_PER_MS);
-    this.#histogram.recordValue(units < 1 ? 1 : units);
+    this.#histogram.recordValue(Math.max(units, 1));
   }
 
   get count(): number {

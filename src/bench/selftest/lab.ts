@@ -14,6 +14,8 @@ import { startPart } from "./processes.ts";
 
 export interface LabOptions {
   readonly gateways: number;
+  /** Shards of the server; 0: as many as it takes by itself. */
+  readonly workers: number;
   /** Further options of Node for the server, such as `--cpu-prof`. */
   readonly nodeArgs?: readonly string[];
 }
@@ -35,7 +37,7 @@ const ONLINE_TIMEOUT_MS = 15_000;
 const POLL_MS = 50;
 
 /** Starts everything; ECUs are online when it resolves. @throws Error naming the part that did not start */
-export async function startLab({ gateways, nodeArgs = [] }: LabOptions): Promise<Lab> {
+export async function startLab({ gateways, workers, nodeArgs = [] }: LabOptions): Promise<Lab> {
   const folder = await mkdtemp(join(tmpdir(), "sovd-edge-bench-"));
   const ends: (() => Promise<void>)[] = [() => rm(folder, { recursive: true, force: true })];
   const close = async () => {
@@ -52,7 +54,7 @@ export async function startLab({ gateways, nodeArgs = [] }: LabOptions): Promise
     );
     ends.push(simulator.stop);
     const ecus = entities.map(({ name, address, logicalAddress }) => ({ name, ip: address, logicalAddress }));
-    const config = await writeFiles(folder, ecus, doipPort, httpPort);
+    const config = await writeFiles(folder, ecus, { doipPort, httpPort, workers });
     const server = await startPart(["serve", "--config", config], /"listening"/, nodeArgs);
     ends.push(server.stop);
     const target = await online(`http://${HOST}:${httpPort}/vehicle/v15`, gateways);
@@ -81,12 +83,14 @@ interface LabEcu {
   readonly logicalAddress: number;
 }
 
-async function writeFiles(
-  folder: string,
-  ecus: readonly LabEcu[],
-  doipPort: number,
-  httpPort: number,
-): Promise<string> {
+interface LabConfig {
+  readonly doipPort: number;
+  readonly httpPort: number;
+  readonly workers: number;
+}
+
+async function writeFiles(folder: string, ecus: readonly LabEcu[], config: LabConfig): Promise<string> {
+  const { doipPort, httpPort, workers } = config;
   const databases = join(folder, "databases");
   await mkdir(databases);
   for (const { name, logicalAddress } of ecus) {
@@ -111,6 +115,8 @@ targets = [${ecus.map(({ ip }) => `"${ip}"`).join(", ")}]
 path = ${JSON.stringify(databases)}
 [store]
 path = ${JSON.stringify(join(folder, "store"))}
+[shards]
+workers = ${workers}
 [logging]
 level = "info"
 `,
