@@ -131,6 +131,7 @@ function createFleet(config: Config, health: Health, log: Log, metrics: Metrics)
     shardConfig: config,
     clock: systemClock,
     requestTimeoutMs: config.http.request_timeout_ms,
+    maxOpenPerEcu: config.limits.ecu_queue_length + 1,
     functionalDescription: config.functional_description.description_database,
     enabledGroups: config.functional_description.enabled_functional_groups,
     resourceLimits: {

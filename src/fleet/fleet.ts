@@ -59,6 +59,8 @@ export interface FleetOptions {
   readonly enabledGroups: readonly string[] | undefined;
   readonly resourceLimits?: { readonly maxOldGenerationSizeMb?: number; readonly maxYoungGenerationSizeMb?: number };
   readonly maxInFlightPerShard?: number;
+  /** Calls to one ECU, running and waiting; more are refused before they cross to its shard. */
+  readonly maxOpenPerEcu?: number;
   readonly restartDelayMs: number;
   /** Name in links of ECUs whose database names no protocol. */
   readonly protocolName: string;
@@ -75,6 +77,9 @@ interface EcuRecord extends EcuView {
   isBaseVariant: boolean;
   shard: Shard;
   assignment: EcuAssignment;
+  /** Calls under way that speak to the ECU. */
+  open: number;
+  busy: Fault | undefined;
 }
 
 interface GatewayRecord {
@@ -267,9 +272,27 @@ export class VehicleFleet implements Fleet {
     if (record === undefined) return Promise.reject(new Fault("notFound", `Not found: ECU ${ecu}`));
     this.#standing.note(record.id, call, args);
     const deadlineMs = this.#deadline(options);
-    const wait = METADATA_CALLS.has(call) ? undefined : this.#options.gate?.();
-    if (wait === undefined) return record.shard.call(record.name, call, args, deadlineMs, options);
-    return wait.then(() => record.shard.call(record.name, call, args, deadlineMs, options));
+    if (METADATA_CALLS.has(call)) return record.shard.call(record.name, call, args, deadlineMs, options);
+    if (record.open >= (this.#options.maxOpenPerEcu ?? Number.POSITIVE_INFINITY)) return this.#refuse(record);
+    record.open++;
+    const wait = this.#options.gate?.();
+    const reply =
+      wait === undefined
+        ? record.shard.call(record.name, call, args, deadlineMs, options)
+        : wait.then(() => record.shard.call(record.name, call, args, deadlineMs, options));
+    const done = () => {
+      record.open--;
+    };
+    reply.then(done, done);
+    return reply;
+  }
+
+  /** Before the port is crossed, with one fault for all: under overload refusals outnumber answers, and a stack costs more than both. */
+  #refuse(record: EcuRecord): Promise<never> {
+    record.busy ??= new Fault("overloaded", `Too many requests are waiting for ${record.name}`, {
+      queued: record.open,
+    });
+    return Promise.reject(record.busy);
   }
 
   async callGroup<K extends GroupCallName>(
@@ -345,6 +368,8 @@ export class VehicleFleet implements Fleet {
         fields: entry.fields,
         shard: this.#shards[this.#placed.get(placementKey(entry))!]!,
         assignment: assignmentOf(entry),
+        open: 0,
+        busy: undefined,
       });
     }
     this.#ecus = [...this.#records.values()];
