@@ -48,7 +48,9 @@ export interface AjourNode {
     body?: unknown,
     headers?: Readonly<Record<string, string>>,
   ): Promise<{ status: number; json: Record<string, unknown> }>;
-  /** Registers an update of `bms`, prepared and executed as asked. Resolves with its last status. */
+  /** Registers an update of `bms` and begins with it. Resolves with its id. */
+  begin(image: Uint8Array, version: string, more?: Tree): Promise<string>;
+  /** The same, to its end. Resolves with its last status. */
   update(image: Uint8Array, version: string, more?: Tree): Promise<Record<string, unknown>>;
   upload(image: Uint8Array, component?: string, name?: string): Promise<string>;
   /** The status as soon as `accepts` it. */
@@ -59,8 +61,6 @@ export interface AjourNode {
 const DONE = new Set(["completed", "failed", "rolledBack", "partial", "needsService"]);
 /** Nothing more happens without a new request. */
 export const isOver = ({ "x-state": state }: Record<string, unknown>): boolean => DONE.has(String(state));
-/** Status is asked for this often. */
-const STATUS_MS = 25;
 const PATIENCE_MS = 50_000;
 
 /** `folder`: of a node that was closed before, to go on with. */
@@ -89,19 +89,43 @@ export async function startNode(t: TestContext, config: Tree = {}, folder?: stri
     const text = await response.text();
     return { status: response.status, json: text === "" ? {} : (JSON.parse(text) as Record<string, unknown>) };
   };
-  const status: AjourNode["status"] = async (id, accepts) => {
-    for (const begun = performance.now(); ; ) {
-      const { json } = await call("GET", `/updates/${id}/status`);
-      if (accepts(json)) return json;
-      if (performance.now() - begun > PATIENCE_MS) throw new Error(`status stays ${JSON.stringify(json)}`);
-      await new Promise((resolve) => setTimeout(resolve, STATUS_MS));
-    }
-  };
+  const status: AjourNode["status"] = (id, accepts) =>
+    bounded(
+      `status of ${id}`,
+      (resolve) => {
+        const updates = server.context.softwareUpdates!;
+        const look = () => {
+          const body: Record<string, unknown> = updates.status(id, false);
+          if (!accepts(body)) return;
+          stop();
+          resolve(body);
+        };
+        const stop = updates.watch(id, { changed: look });
+        look();
+      },
+      PATIENCE_MS,
+    );
   const upload: AjourNode["upload"] = async (image, component = "bms", name) => {
     const named = name === undefined ? {} : { "content-disposition": `attachment; filename="${name}"` };
     const answer = await call("POST", `/components/${component}/bulk-data/firmware`, image, named);
     if (answer.status !== 201) throw new Error(`upload: ${answer.status} ${JSON.stringify(answer.json)}`);
     return `/components/${component}/bulk-data/firmware/${answer.json.id}`;
+  };
+  const begin: AjourNode["begin"] = async (image, version, more = {}) => {
+    const id = String(more.id ?? `fw-${++updates}-${version}`);
+    const about = {
+      id,
+      automated: true,
+      origins: ["proximity"],
+      target_version: version,
+      updated_components: ["bms"],
+    };
+    const body = { ...about, artifact_uri: await upload(image), ...more };
+    const registered = await call("POST", "/updates", body);
+    if (registered.status !== 201) throw new Error(JSON.stringify(registered.json));
+    const begun = await call("PUT", `/updates/${id}/automated`);
+    if (begun.status !== 202) throw new Error(JSON.stringify(begun.json));
+    return id;
   };
   return {
     server,
@@ -110,22 +134,8 @@ export async function startNode(t: TestContext, config: Tree = {}, folder?: stri
     call,
     upload,
     status,
-    async update(image, version, more = {}) {
-      const id = String(more.id ?? `fw-${++updates}-${version}`);
-      const about = {
-        id,
-        automated: true,
-        origins: ["proximity"],
-        target_version: version,
-        updated_components: ["bms"],
-      };
-      const body = { ...about, artifact_uri: await upload(image), ...more };
-      const registered = await call("POST", "/updates", body);
-      if (registered.status !== 201) throw new Error(JSON.stringify(registered.json));
-      const begun = await call("PUT", `/updates/${id}/automated`);
-      if (begun.status !== 202) throw new Error(JSON.stringify(begun.json));
-      return status(id, isOver);
-    },
+    begin,
+    update: async (...about) => status(await begin(...about), isOver),
     close: () => server.close(),
   };
 }
