@@ -96,6 +96,21 @@ export class Dispatcher {
   failure(error: unknown, base: string, withSchema = false): Outgoing {
     const { context } = this.#options;
     if (!(error instanceof Fault)) context.onProblem(error, "request");
+    else if (error.kind === "overloaded" && !withSchema) return this.#overload(error, base);
+    return this.#failureOf(error, base, withSchema);
+  }
+
+  /** Under overload one fault stands for many refusals: its answer is made once. */
+  #overload(fault: Fault, base: string): Outgoing {
+    const known = OVERLOADS.get(fault);
+    if (known?.base === base) return known.answer;
+    const answer = this.#failureOf(fault, base, false);
+    OVERLOADS.set(fault, { base, answer });
+    return answer;
+  }
+
+  #failureOf(error: unknown, base: string, withSchema: boolean): Outgoing {
+    const { context } = this.#options;
     const { status, json, headers } = toErrorAnswer(error, base, context.options);
     const text = JSON.stringify(json);
     const body = withSchema ? withMember(text, "schema", schemaText(SovdErrorSchema)) : text;
@@ -177,6 +192,7 @@ export class Dispatcher {
 }
 
 const NO_BYTES = new Uint8Array(0);
+const OVERLOADS = new WeakMap<Fault, { readonly base: string; readonly answer: Outgoing }>();
 
 function entryOf(route: Route, context: SovdContext): Entry {
   const names = paramNames(route.path);

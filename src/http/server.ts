@@ -195,8 +195,7 @@ class UwsServer implements HttpServer {
       return;
     }
     try {
-      if (this.#closing || this.#pending.size >= maxInFlight)
-        throw new Fault("overloaded", "Too many requests at once");
+      if (this.#closing || this.#pending.size >= maxInFlight) throw TOO_MANY;
       const query = req.getQuery() ?? "";
       const startedMs = clock.now();
       const method = head ? "get" : sent;
@@ -381,6 +380,8 @@ class UwsServer implements HttpServer {
 }
 
 const ignore = (): void => undefined;
+/** One for all: a stack for each would cost more than the refusal. */
+const TOO_MANY = new Fault("overloaded", "Too many requests at once");
 
 /** The overload with host, port and options is missing in the package's types. */
 interface ListensAt {
