@@ -90,9 +90,10 @@ function asExpected<T>(run: Run, vector: Vector, found: Findings, query: () => T
 
 /** The reference shows its errors as `Not found: "text"`. */
 function compareText(error: Fault, text: string, found: Findings): void {
-  const expected = /^Not found: "(.*)"$/s.exec(text)?.[1]?.replaceAll('\\"', '"') ?? text;
-  if (error.message !== expected)
-    found.remarks.push(`refused with '${error.message}', the reference with '${expected}'`);
+  const absent = /^Not found: "(.*)"$/s.exec(text)?.[1]?.replaceAll('\\"', '"');
+  const isSameKind = absent === undefined || error.kind === "notFound";
+  if (isSameKind && error.message === (absent ?? text)) return;
+  found.remarks.push(`refused with ${error.kind} '${error.message}', the reference with '${text}'`);
 }
 
 function checkGeneric(run: Run, vector: Vector, found: Findings): void {

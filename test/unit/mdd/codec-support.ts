@@ -1,4 +1,4 @@
-// What the codec's tests share: services compiled from descriptions, and numbers compared as the golden vectors ask.
+// What the codec's tests share: services compiled from descriptions.
 
 import { ByteBuffer } from "flatbuffers";
 import { compileService } from "#mdd/codec/compile.ts";
@@ -39,16 +39,6 @@ export function symmetric(params: readonly Param[]): DiagService {
       },
     ],
   };
-}
-
-/** Equal but for key order and a relative difference of numbers of 1e-9. */
-export function isNearlyEqual(a: unknown, b: unknown): boolean {
-  if (typeof a === "number" && typeof b === "number")
-    return Object.is(a, b) || Math.abs(a - b) <= 1e-9 * Math.max(Math.abs(a), Math.abs(b));
-  if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return a === b;
-  const keys = Object.keys(a).sort();
-  if (Array.isArray(a) !== Array.isArray(b) || keys.join() !== Object.keys(b).sort().join()) return false;
-  return keys.every((key) => isNearlyEqual((a as Record<string, unknown>)[key], (b as Record<string, unknown>)[key]));
 }
 
 function didRequest(): Param[] {

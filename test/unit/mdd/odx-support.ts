@@ -9,8 +9,8 @@ import type { ServicePlan } from "#mdd/codec/plan.ts";
 import { EcuData } from "#mdd/generated/dataformat.ts";
 import { type ConvertOptions, type ConvertResult, convertOdx } from "#mdd/odx/convert.ts";
 import type { OdxSource } from "#mdd/odx/zip.ts";
+import { isNearlyEqual } from "#mdd/tools/vectors-equal.ts";
 import { writeEcuData } from "#mdd/writer/write.ts";
-import { isNearlyEqual } from "./codec-support.ts";
 
 export type Attributes = Readonly<Record<string, string | number | boolean | undefined>>;
 
