@@ -19,6 +19,7 @@ const GENERATORS: readonly Generator[] = [
   { path: "docs/config.md", from: "src/config/docs.ts", make: "configMarkdown" },
   { path: "docs/compatibility.md", from: "src/sovd/compatibility.ts", make: "renderCompatibility" },
   { path: "docs/openapi.json", from: "scripts/openapi.ts", make: "openApiJson" },
+  { path: "docs/errors.md", from: "scripts/errors-doc.ts", make: "errorsMarkdown" },
   { from: "scripts/generate-mdd.ts", make: "mddFiles" },
 ];
 
