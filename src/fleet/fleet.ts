@@ -1,6 +1,6 @@
 import { Fault, toFaultData } from "#core/errors.ts";
-import type { Clock } from "#core/time.ts";
 import type { CallOptions, EcuView, Fleet, GatewayView } from "./api.ts";
+import { DESCRIPTION_CALLS, METADATA_CALLS } from "./call-kinds.ts";
 import { selectEcus, selectGroups } from "./catalog.ts";
 import { mergeOutcomes, type ShardAnswer } from "./group.ts";
 import type {
@@ -8,7 +8,6 @@ import type {
   Catalog,
   CatalogEntry,
   DatabaseReference,
-  EcuAssignment,
   EcuCallName,
   EcuCalls,
   EcuStateMessage,
@@ -18,69 +17,14 @@ import type {
   GroupCallName,
   GroupCalls,
   GroupOutcome,
-  LogMessage,
   Reply,
   TransferMessage,
 } from "./messages.ts";
+import type { FleetOptions } from "./options.ts";
 import { place, placementKey } from "./placement.ts";
+import { assignmentOf, type EcuRecord } from "./record.ts";
 import { Shard } from "./shard.ts";
 import { StandingCalls } from "./standing.ts";
-
-/** Calls that any shard answers alike, because they only read the functional description. */
-const DESCRIPTION_CALLS: ReadonlySet<GroupCallName> = new Set(["groupDataList", "groupOperationList", "groupDocs"]);
-
-/** Calls that only read the database: they neither need nor start communication. */
-const METADATA_CALLS: ReadonlySet<EcuCallName> = new Set<EcuCallName>([
-  "layerSdgs",
-  "serviceSdgs",
-  "resolveService",
-  "dataList",
-  "configurationList",
-  "operationList",
-  "operationInfo",
-  "docs",
-  "jobList",
-  "jobRead",
-  "comParams",
-  "comParamsOverride",
-  "lockAcquired",
-  "lockReleased",
-]);
-
-export interface FleetOptions {
-  readonly shards: number;
-  /** URL of the worker entry. */
-  readonly entry: string;
-  /** Plain data for the workers: the configuration and the store's path. */
-  readonly shardConfig: unknown;
-  readonly clock: Clock;
-  readonly requestTimeoutMs: number;
-  readonly functionalDescription: string;
-  readonly enabledGroups: readonly string[] | undefined;
-  readonly resourceLimits?: { readonly maxOldGenerationSizeMb?: number; readonly maxYoungGenerationSizeMb?: number };
-  readonly maxInFlightPerShard?: number;
-  /** Calls to one ECU, running and waiting; more are refused before they cross to its shard. */
-  readonly maxOpenPerEcu?: number;
-  readonly restartDelayMs: number;
-  /** Name in links of ECUs whose database names no protocol. */
-  readonly protocolName: string;
-  /** What a call that speaks to an ECU has to wait for; undefined: nothing. */
-  readonly gate?: () => Promise<void> | undefined;
-  readonly onLog: (message: LogMessage) => void;
-  /** A shard died; five deaths in a minute mean that it will not get well by itself. */
-  readonly onShardDied: (index: number, deathsInAMinute: number) => void;
-}
-
-interface EcuRecord extends EcuView {
-  state: EcuStateWord;
-  variant: string | undefined;
-  isBaseVariant: boolean;
-  shard: Shard;
-  assignment: EcuAssignment;
-  /** Calls under way that speak to the ECU. */
-  open: number;
-  busy: Fault | undefined;
-}
 
 interface GatewayRecord {
   message: GatewayMessage;
@@ -485,9 +429,4 @@ export class VehicleFleet implements Fleet {
   #changed(): void {
     for (const listener of this.#listeners) listener();
   }
-}
-
-function assignmentOf(entry: CatalogEntry): EcuAssignment {
-  const { functional: _, revision: __, fields: ___, groupAliases: ____, ...assignment } = entry;
-  return assignment;
 }
