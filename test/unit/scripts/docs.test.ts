@@ -20,6 +20,12 @@ const PAGES = ["", "docs"].flatMap((folder) =>
     .map((name) => join(folder, name)),
 );
 
+/** Modules of a folder but those that only declare keys. */
+const modulesOf = (folder: string): string[] =>
+  readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" })
+    .map((name) => join(folder, name))
+    .filter((path) => path.endsWith(".ts") && !path.startsWith(join("src", "config")));
+
 const SECTIONS = new Set(Object.keys(SCHEMA.keys));
 const KEYS = new Set(leavesOf(SCHEMA).flatMap(({ path }) => path.map((_, end) => path.slice(0, end + 1).join("."))));
 
@@ -46,6 +52,17 @@ for (const page of PAGES) {
     assert.deepEqual(missing, []);
   });
 }
+
+test("SECURITY.md names no bound that nothing reads", () => {
+  const code = ["src", "workers"].flatMap((folder) => modulesOf(folder)).map(read);
+  const keys = all(read("SECURITY.md"), /`([a-z][a-z_]*(?:\.[a-z][a-z_0-9]*)+)(?: = [^`]*)?`/g);
+  assert.ok(keys.length > 20);
+  const isRead = (key: string) => code.some((text) => new RegExp(`\\b${key.split(".").at(-1)}\\b`).test(text));
+  assert.deepEqual(
+    keys.filter((key) => !isRead(key)),
+    [],
+  );
+});
 
 test("docs/errors.md lists every kind with its status", () => {
   const page = read("docs/errors.md");
