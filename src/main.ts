@@ -35,7 +35,7 @@ import type { Software } from "#update/software/create.ts";
 import type { Updater } from "#update/updater.ts";
 import { createDatabaseUpdater, jobRunner, setDatabaseHealth, type UpdaterParts } from "./database-updater.ts";
 import { createDevices, type DevicePorts } from "./devices.ts";
-import { observeFleet, requestObserver } from "./observe.ts";
+import { observeFleet, requestObserver, scraped } from "./observe.ts";
 import { needsVehicle, startSoftware } from "./software.ts";
 
 /** Bytes of the key that signs tokens of mode `development`. */
@@ -207,13 +207,14 @@ function listen(
 ): Promise<HttpServer> {
   const { http, server, limits } = config;
   const options = context.options;
+  let running: HttpServer | undefined;
   return startHttpServer({
     address: server.address,
     port: server.port,
     routes: withDocumentation(
       [
         ...sovdRoutes(options),
-        ...metricsRoutes(metrics),
+        ...metricsRoutes(scraped(metrics, context, () => running?.inFlight ?? 0)),
         ...ownComponentRoutes(context.softwareUpdates?.ownComponents ?? []),
         ...more,
       ],
@@ -243,9 +244,10 @@ function listen(
     corsOrigins: http.cors_origins,
     closeTimeoutMs: config.process.shutdown_timeout_ms,
     observe: requestObserver(metrics),
-  }).then((running) => {
-    log.scope("http").info({ address: server.address, port: running.port }, "listening");
-    return running;
+  }).then((started) => {
+    running = started;
+    log.scope("http").info({ address: server.address, port: started.port }, "listening");
+    return started;
   });
 }
 

@@ -3,6 +3,8 @@
 import { formatAddress } from "#core/bytes.ts";
 import type { VehicleFleet } from "#fleet/fleet.ts";
 import type { RequestRecord } from "#http/server.ts";
+import type { SovdContext } from "#sovd/context.ts";
+import type { MetricsSource } from "#sovd/metrics.ts";
 import type { Metrics, Series } from "#telemetry/metrics.ts";
 
 interface RouteSeries {
@@ -42,4 +44,22 @@ export function observeFleet(fleet: VehicleFleet, metrics: Metrics): { shardDied
     }
   });
   return { shardDied: (index) => metrics.series("sovd_shard_restarts_total", { shard: String(index) }).inc() };
+}
+
+/** The metrics as a scraper gets them; what is only a number of the moment is looked up then. */
+export function scraped(
+  metrics: Metrics,
+  { locks }: Pick<SovdContext, "locks">,
+  inFlight: () => number,
+): MetricsSource {
+  return {
+    contentType: metrics.contentType,
+    text: () => {
+      metrics.series("sovd_http_in_flight", {}).set(inFlight());
+      for (const kind of ["ecu", "group", "vehicle"] as const) {
+        metrics.series("sovd_locks", { kind }).set(locks.list(kind).length);
+      }
+      return metrics.text();
+    },
+  };
 }

@@ -74,9 +74,24 @@ export function createLogger(config: Config["logging"], targets: LogTargets = {}
       await collector?.close();
       dlt?.close();
       file?.close();
-      pipe?.flushSync();
+      if (pipe !== undefined) await ended(pipe);
     },
   };
+}
+
+/** A reader that has stalled must not keep the program from ending. */
+const END_TIMEOUT_MS = 1_000;
+
+/** Lines that are still on their way go out in their order: a synchronous flush could overtake a write under way. */
+function ended(pipe: ReturnType<typeof destination>): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, END_TIMEOUT_MS);
+    pipe.once("close", () => {
+      clearTimeout(timer);
+      resolve();
+    });
+    pipe.end();
+  });
 }
 
 function openPipe(): ReturnType<typeof destination> {

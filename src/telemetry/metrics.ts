@@ -20,20 +20,8 @@ export const METRICS = {
     buckets: SECONDS,
   },
   sovd_http_in_flight: { type: "gauge", help: "Requests being worked on.", labels: [] },
-  sovd_http_connections: { type: "gauge", help: "Open connections.", labels: [] },
-  sovd_event_subscribers: { type: "gauge", help: "Open event streams.", labels: [] },
-  sovd_refused_total: { type: "counter", help: "Requests refused because a bound was reached.", labels: ["bound"] },
-  sovd_ecu_calls_total: { type: "counter", help: "Calls to ECUs by their end.", labels: ["ecu", "outcome"] },
-  sovd_ecu_call_seconds: {
-    type: "histogram",
-    help: "Time of a call to an ECU, queue included.",
-    labels: ["ecu"],
-    buckets: SECONDS,
-  },
-  sovd_ecu_negative_responses_total: { type: "counter", help: "Negative responses of ECUs.", labels: ["ecu", "nrc"] },
   sovd_ecu_online: { type: "gauge", help: "1 while the ECU is online.", labels: ["ecu"] },
   sovd_gateway_connected: { type: "gauge", help: "1 while the gateway's connection stands.", labels: ["gateway"] },
-  sovd_gateway_connects_total: { type: "counter", help: "Connections made to a gateway.", labels: ["gateway"] },
   sovd_shard_restarts_total: {
     type: "counter",
     help: "Shards started again after their thread died.",
@@ -41,8 +29,6 @@ export const METRICS = {
   },
   sovd_shard_in_flight: { type: "gauge", help: "Calls a shard is working on.", labels: ["shard"] },
   sovd_locks: { type: "gauge", help: "Locks held.", labels: ["kind"] },
-  sovd_store_bytes: { type: "gauge", help: "Size of a part of the store.", labels: ["environment"] },
-  sovd_updates_total: { type: "counter", help: "Updates by kind and end.", labels: ["kind", "outcome"] },
 } as const satisfies Readonly<Record<string, MetricSpec>>;
 
 export type MetricName = keyof typeof METRICS;

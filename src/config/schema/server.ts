@@ -33,10 +33,9 @@ export const HTTP = section("The HTTP server beyond address and port.", {
       example: "clients.pem",
     }),
   ),
-  sse_heartbeat_ms: atLeast(1_000, 15_000, "Silence after which an event stream sends a comment."),
 });
 
-export const LIMITS = section("Bounds of memory and work. Each refusal is counted in the metrics.", {
+export const LIMITS = section("Bounds of memory and work. Refusals show in `sovd_http_requests_total` by status.", {
   in_flight_requests: atLeast(1, 1_024, "Requests being worked on; more get 503 with Retry-After."),
   ecu_queue_length: atLeast(1, 32, "Requests waiting for one ECU; more get 503 with Retry-After."),
   ecu_queue_wait_ms: atLeast(1, 10_000, "Longest wait of a request for its turn at the ECU, then 504."),
@@ -48,10 +47,8 @@ export const LIMITS = section("Bounds of memory and work. Each refusal is counte
   ),
   json_depth: atLeast(1, 64, "Deepest nesting of a JSON body."),
   ended_executions: atLeast(1, 16, "Ended executions kept per operation; the oldest goes first."),
-  event_subscribers: atLeast(1, 64, "Open event streams."),
-  event_queue_bytes: atLeast(4_096, 262_144, "Unsent bytes of one event stream; a slower reader is cut off."),
   token_cache_entries: u32(1_024, "Verified tokens remembered; 0 verifies each one again."),
-  plan_cache_bytes: atLeast(65_536, 8 * MIB, "Compiled services kept per shard."),
+  plan_cache_bytes: atLeast(65_536, 8 * MIB, "Compiled services kept per database and shard."),
   metric_series: atLeast(1, 1_000, "Label combinations kept per metric; more are counted under `other`."),
 });
 

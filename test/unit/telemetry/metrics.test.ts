@@ -8,18 +8,24 @@ async function lines(metrics: ReturnType<typeof createMetrics>, name: MetricName
 
 test("counters, gauges and histograms appear with their labels", async () => {
   const metrics = createMetrics(10);
-  metrics.series("sovd_ecu_calls_total", { ecu: "a", outcome: "ok" }).inc();
-  metrics.series("sovd_ecu_calls_total", { ecu: "a", outcome: "ok" }).inc(2);
+  metrics.series("sovd_shard_restarts_total", { shard: "a" }).inc();
+  metrics.series("sovd_shard_restarts_total", { shard: "a" }).inc(2);
   metrics.series("sovd_gateway_connected", { gateway: "0x1000" }).set(1);
   metrics.series("sovd_http_in_flight", {}).inc(3);
   metrics.series("sovd_http_in_flight", {}).inc(-1);
-  metrics.series("sovd_ecu_call_seconds", { ecu: "a" }).observe(0.002);
-  assert.deepEqual(await lines(metrics, "sovd_ecu_calls_total"), ['sovd_ecu_calls_total{ecu="a",outcome="ok"} 3']);
+  metrics.series("sovd_http_request_seconds", { method: "get", route: "a" }).observe(0.002);
+  assert.deepEqual(await lines(metrics, "sovd_shard_restarts_total"), ['sovd_shard_restarts_total{shard="a"} 3']);
   assert.deepEqual(await lines(metrics, "sovd_gateway_connected"), ['sovd_gateway_connected{gateway="0x1000"} 1']);
   assert.deepEqual(await lines(metrics, "sovd_http_in_flight"), ["sovd_http_in_flight 2"]);
-  const histogram = await lines(metrics, "sovd_ecu_call_seconds");
-  assert(histogram.includes('sovd_ecu_call_seconds_bucket{le="0.001",ecu="a"} 0'), histogram.join("\n"));
-  assert(histogram.includes('sovd_ecu_call_seconds_bucket{le="0.0025",ecu="a"} 1'), histogram.join("\n"));
+  const histogram = await lines(metrics, "sovd_http_request_seconds");
+  assert(
+    histogram.includes('sovd_http_request_seconds_bucket{le="0.001",method="get",route="a"} 0'),
+    histogram.join("\n"),
+  );
+  assert(
+    histogram.includes('sovd_http_request_seconds_bucket{le="0.0025",method="get",route="a"} 1'),
+    histogram.join("\n"),
+  );
 });
 
 test("labels are bounded: further ones share one series", async () => {
