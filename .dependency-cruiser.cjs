@@ -1,6 +1,6 @@
 /**
- * Who may import whom. A row names a layer and what it may reach beside itself. `folder/file` allows one file: config/types and
- * fleet/messages hold types only, fleet/packets what crosses the port, uds/nrc and uds/com-params tables and types. src/cli, src/bench and src/main.ts may import anything.
+ * Who may import whom. A row names a layer and what it may reach beside itself. `folder/file` allows one file: config/types holds
+ * types only, fleet/messages types and tables of the contract, fleet/packets what crosses the port, uds/nrc and uds/com-params tables and types. src/cli, src/bench and src/main.ts may import anything.
  * Cycles are biome's (noImportCycles), which tells types from values; the parser below does not.
  */
 const LAYERS = {

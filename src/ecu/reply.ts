@@ -1,5 +1,5 @@
 /** Finished answers of a shard: status, media type, bytes of their own that may be transferred. */
-import type { PartialError, Reply, ReplyMeta } from "#fleet/messages.ts";
+import type { Reply, ReplyMeta } from "#fleet/messages.ts";
 
 export const JSON_TYPE = "application/json";
 export const OCTETS_TYPE = "application/octet-stream";
@@ -51,9 +51,4 @@ export function dataErrors(
       parameters: { details: error, value: value ?? "" },
     },
   }));
-}
-
-/** The failure of one group member. */
-export function memberError(ecu: string, fault: PartialError["fault"]): PartialError {
-  return { path: `/${ecu}`, fault };
 }

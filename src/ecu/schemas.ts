@@ -1,5 +1,6 @@
 /** JSON Schemas that answers carry on request (`include-schema`): fixed envelopes around what the database says of a service. */
-import { requestSchema, responseSchema } from "#mdd/query/json-schema.ts";
+import { DTC_STATUS_MEMBERS } from "#core/dtc-status.ts";
+import { responseSchema } from "#mdd/query/json-schema.ts";
 import type { ServiceEntry } from "#mdd/query/service-entry.ts";
 import type { Ecu } from "./ecu.ts";
 
@@ -64,11 +65,6 @@ export function answerSchema(
   return object({ [member]: parameters, error: ANY_OBJECT }, [member, "error"]);
 }
 
-/** Schema of the parameters that a service takes; any object when it takes none by name. */
-export function parametersSchema(ecu: Ecu, service: ServiceEntry): unknown {
-  return requestSchema(ecu.loaded.database, service).schema ?? ANY_OBJECT;
-}
-
 const MODES = {
   read: object({ name: STRING, value: STRING }, ["name"]),
   write: object({ id: STRING, value: STRING }),
@@ -80,17 +76,7 @@ export function modeSchema(name: keyof typeof MODES): unknown {
   return MODES[name];
 }
 
-const STATUS = object({
-  test_failed: BOOLEAN,
-  test_failed_this_operation_cycle: BOOLEAN,
-  pending_dtc: BOOLEAN,
-  confirmed_dtc: BOOLEAN,
-  test_not_completed_since_last_clear: BOOLEAN,
-  test_failed_since_last_clear: BOOLEAN,
-  test_not_completed_this_operation_cycle: BOOLEAN,
-  warning_indicator_requested: BOOLEAN,
-  mask: STRING,
-});
+const STATUS = object({ ...Object.fromEntries(DTC_STATUS_MEMBERS.map((name) => [name, BOOLEAN])), mask: STRING });
 const FAULT: Properties = {
   code: STRING,
   scope: STRING,

@@ -12,6 +12,7 @@ import type {
   Reply,
   ToShard,
 } from "#fleet/messages.ts";
+import { METADATA_CALLS } from "#fleet/messages.ts";
 import type { Caller } from "#uds/job.ts";
 import type { CallContext, EcuCall, EcuOptions } from "./calls/call.ts";
 import { GROUP_CALLS } from "./calls/group.ts";
@@ -49,25 +50,7 @@ const NO_GATEWAY = -1;
 const SESSION_END_MS = 1_000;
 
 /** Calls for which nothing is sent, or that run a detection of their own. */
-const QUIET: ReadonlySet<string> = new Set<EcuCallName>([
-  "detect",
-  "layerSdgs",
-  "serviceSdgs",
-  "resolveService",
-  "dataList",
-  "configurationList",
-  "operationList",
-  "operationInfo",
-  "docs",
-  "modeRead",
-  "jobList",
-  "jobRead",
-  "comParams",
-  "comParamsOverride",
-  "transferAbort",
-  "lockAcquired",
-  "lockReleased",
-]);
+const QUIET: ReadonlySet<string> = new Set<EcuCallName>([...METADATA_CALLS, "detect", "modeRead", "transferAbort"]);
 
 /** A call on its way: what its frames are marked with, and how main takes it back. */
 class RunningCall implements Caller {

@@ -13,15 +13,6 @@ export const UNKNOWN_STATES: TrackedStates = {
   authentication: undefined,
 };
 
-/** Names of the modes as the API shows them, in its order; `authentication` stands beside the CDA's four. */
-export const MODE_NAMES: Readonly<Record<ModeId, string>> = {
-  session: "Diagnostic session",
-  security: "Security access",
-  commctrl: "Communication control",
-  dtcsetting: "DTC setting",
-  authentication: "Authentication",
-};
-
 /** States of an ECU that has just come up. */
 export function bornStates(charts: StateCharts): TrackedStates {
   const { session, security } = startStates(charts);

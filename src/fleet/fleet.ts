@@ -1,6 +1,6 @@
 import { Fault, toFaultData } from "#core/errors.ts";
 import type { CallOptions, EcuView, Fleet, GatewayView } from "./api.ts";
-import { DESCRIPTION_CALLS, METADATA_CALLS } from "./call-kinds.ts";
+import { DESCRIPTION_CALLS } from "./call-kinds.ts";
 import { selectEcus, selectGroups } from "./catalog.ts";
 import { mergeOutcomes, type ShardAnswer } from "./group.ts";
 import type {
@@ -20,6 +20,7 @@ import type {
   Reply,
   TransferMessage,
 } from "./messages.ts";
+import { METADATA_CALLS } from "./messages.ts";
 import type { FleetOptions } from "./options.ts";
 import { place, placementKey } from "./placement.ts";
 import { assignmentOf, type EcuRecord } from "./record.ts";

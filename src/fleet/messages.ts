@@ -31,6 +31,15 @@ interface WithForm extends WithSchema {
 
 export type ModeId = "session" | "security" | "commctrl" | "dtcsetting" | "authentication";
 
+/** Names of the modes as the API shows them, in its order; `authentication` stands beside the CDA's four. */
+export const MODE_NAMES: Readonly<Record<ModeId, string>> = {
+  session: "Diagnostic session",
+  security: "Security access",
+  commctrl: "Communication control",
+  dtcsetting: "DTC setting",
+  authentication: "Authentication",
+};
+
 export interface ModeWrite extends WithSchema {
   readonly mode: ModeId;
   readonly value: string;
@@ -128,6 +137,24 @@ export interface EcuCalls {
 
 export type ServiceAction = "read" | "write" | "start" | "stop" | "results";
 export type EcuCallName = keyof EcuCalls;
+
+/** Calls that only read the database: they neither need nor start communication. */
+export const METADATA_CALLS: ReadonlySet<EcuCallName> = new Set<EcuCallName>([
+  "layerSdgs",
+  "serviceSdgs",
+  "resolveService",
+  "dataList",
+  "configurationList",
+  "operationList",
+  "operationInfo",
+  "docs",
+  "jobList",
+  "jobRead",
+  "comParams",
+  "comParamsOverride",
+  "lockAcquired",
+  "lockReleased",
+]);
 
 /** Calls to a functional group. Each shard answers for the members whose gateways it holds. */
 export interface GroupCalls {

@@ -2,7 +2,9 @@
  * The control API as a table of routes. The first part is what testers of the CDA drive; everything under `/x-sim` is ours and
  * sets misbehaviour. No authentication: it is for a test bench.
  */
+
 import { Type } from "typebox";
+import { DTC_STATUS_BITS } from "#core/dtc-status.ts";
 import { Fault } from "#core/errors.ts";
 import { OWN_ROUTES } from "./control-own.ts";
 import {
@@ -13,7 +15,7 @@ import {
   NO_CONTENT,
   valid,
 } from "./control-route.ts";
-import { type DtcInput, dtcView, FAULT_MEMORIES, type FaultMemory, parseDtc, parseDtcId, STATUS_BITS } from "./dtc.ts";
+import { type DtcInput, dtcView, FAULT_MEMORIES, type FaultMemory, parseDtc, parseDtcId } from "./dtc.ts";
 import { BLOCK_TYPES, DTC_SETTINGS, type EcuState, ROLES, SECURITY_LEVELS, SESSIONS, VARIANTS } from "./state.ts";
 import { downloadsView, stateView } from "./state-view.ts";
 
@@ -44,7 +46,7 @@ const DtcSchema = Type.Object({
   id: Type.String(),
   statusMask: Type.Optional(Type.String()),
   status: Type.Optional(
-    Type.Object(Object.fromEntries(STATUS_BITS.map((name) => [name, Type.Optional(Type.Boolean())]))),
+    Type.Object(Object.fromEntries(DTC_STATUS_BITS.map((name) => [name, Type.Optional(Type.Boolean())]))),
   ),
   emissionsRelated: Type.Optional(Type.Boolean()),
   snapshots: Type.Optional(

@@ -1,23 +1,11 @@
 /** Fault memories: DTC numbers, status bits (ISO 14229-1 annex D.2), and their form in the control API. */
 import { fromHex, hexByte, toHex } from "#core/bytes.ts";
+import { DTC_STATUS_BITS, type DtcStatusBit } from "#core/dtc-status.ts";
 
 export const FAULT_MEMORIES = ["Standard", "Development"] as const;
 export type FaultMemory = (typeof FAULT_MEMORIES)[number];
 
-/** Status bits, bit 0 first. */
-export const STATUS_BITS = [
-  "testFailed",
-  "testFailedThisOperationCycle",
-  "pendingDtc",
-  "confirmedDtc",
-  "testNotCompletedSinceLastClear",
-  "testFailedSinceLastClear",
-  "testNotCompletedThisOperationCycle",
-  "warningIndicatorRequested",
-] as const;
-export type StatusBit = (typeof STATUS_BITS)[number];
-
-const DEFAULT_STATUS: Partial<Record<StatusBit, boolean>> = { testFailed: true, confirmedDtc: true };
+const DEFAULT_STATUS: Partial<Record<DtcStatusBit, boolean>> = { testFailed: true, confirmedDtc: true };
 const LETTERS = "PCBU";
 
 export interface Snapshot {
@@ -43,7 +31,7 @@ export interface Dtc {
 export interface DtcInput {
   readonly id: string;
   readonly statusMask?: string;
-  readonly status?: Partial<Record<StatusBit, boolean>>;
+  readonly status?: Partial<Record<DtcStatusBit, boolean>>;
   readonly emissionsRelated?: boolean;
   readonly snapshots?: readonly { recordNumber: string; records: readonly { did: string; data: string }[] }[];
   readonly extendedData?: readonly { recordNumber: string; data: string }[];
@@ -97,7 +85,7 @@ export function parseDtc(input: DtcInput): ParsedDtc {
 export function dtcView(dtc: Dtc): Record<string, unknown> {
   return {
     id: dtc.id.toString(16),
-    status: Object.fromEntries(STATUS_BITS.map((name, bit) => [name, (dtc.status & (1 << bit)) !== 0])),
+    status: Object.fromEntries(DTC_STATUS_BITS.map((name, bit) => [name, (dtc.status & (1 << bit)) !== 0])),
     statusMask: hexByte(dtc.status),
     emissionsRelated: dtc.emissionsRelated,
     snapshots: dtc.snapshots.map(({ recordNumber, records }) => ({
@@ -114,9 +102,9 @@ export function dtcView(dtc: Dtc): Record<string, unknown> {
   };
 }
 
-function statusOf(bits: Partial<Record<StatusBit, boolean>>): number {
+function statusOf(bits: Partial<Record<DtcStatusBit, boolean>>): number {
   let status = 0;
-  STATUS_BITS.forEach((name, bit) => {
+  DTC_STATUS_BITS.forEach((name, bit) => {
     if (bits[name] ?? DEFAULT_STATUS[name]) status |= 1 << bit;
   });
   return status;

@@ -1,5 +1,6 @@
 /** Faults of a component: DTCs by status, severity and memory, their environment data, clearing them. */
 import { Type } from "typebox";
+import { DTC_STATUS_BITS } from "#core/dtc-status.ts";
 import { Fault } from "#core/errors.ts";
 import type { SovdContext } from "./context.ts";
 import { invalidValue } from "./errors.ts";
@@ -11,23 +12,11 @@ import { DataErrors, IncludeSchema, items, NO_CONTENT, ok, Values } from "./sche
 const READ_DTC_SID = 0x19;
 const CLEAR_DTC_SID = 0x14;
 
-/** DTC status bits, lowest first (ISO 14229-1 annex D.2). */
-const STATUS_BITS = [
-  "testFailed",
-  "testFailedThisOperationCycle",
-  "pendingDtc",
-  "confirmedDtc",
-  "testNotCompletedSinceLastClear",
-  "testFailedSinceLastClear",
-  "testNotCompletedThisOperationCycle",
-  "warningIndicatorRequested",
-] as const;
-
 /** Name of the user memory in `GET` before both names were taken in both. */
 const USER_MEMORY = "UserMem";
 
 const Flag = Type.Union(["true", "false", "1", "0"].map((word) => Type.Literal(word)));
-const StatusFlags = Object.fromEntries(STATUS_BITS.map((bit) => [`status[${bit}]`, Type.Optional(Flag)]));
+const StatusFlags = Object.fromEntries(DTC_STATUS_BITS.map((bit) => [`status[${bit}]`, Type.Optional(Flag)]));
 
 const ListQuery = Type.Object({
   ...IncludeSchema,
@@ -66,7 +55,7 @@ const FaultDetail = Type.Object({
 function statusMaskOf(query: Readonly<Record<string, unknown>>): number | undefined {
   const text = query["status[mask]"];
   let mask = typeof text === "string" ? Number.parseInt(text.replace(/^0[xX]/, ""), 16) : 0;
-  for (const [bit, name] of STATUS_BITS.entries()) {
+  for (const [bit, name] of DTC_STATUS_BITS.entries()) {
     const flag = query[`status[${name}]`];
     if (flag === "true" || flag === "1") mask |= 1 << bit;
   }

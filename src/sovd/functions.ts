@@ -1,10 +1,11 @@
 /** Functional groups: structure, data and modes of many ECUs at once. */
 import { Type } from "typebox";
 import type { ModeId, ServiceBody } from "#fleet/messages.ts";
+import { MODE_NAMES } from "#fleet/messages.ts";
 import type { SovdContext } from "./context.ts";
 import { categoryView, DataBody, DataItem } from "./data.ts";
 import { groupText } from "./group-answer.ts";
-import { MODE_BODIES, MODE_NAMES, ModeItem, modeWriteOf } from "./modes.ts";
+import { MODE_BODIES, ModeItem, modeWriteOf } from "./modes.ts";
 import { visibleItems } from "./plugin.ts";
 import { type Answer, type Route, route, type SovdRequest } from "./route.ts";
 import { DataErrors, items, ok, ResourceItem, SchemaQuery, Values } from "./schemas.ts";

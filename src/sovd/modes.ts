@@ -2,17 +2,10 @@
 import { type Static, Type } from "typebox";
 import { Fault } from "#core/errors.ts";
 import type { ModeId, ModeWrite } from "#fleet/messages.ts";
+import { MODE_NAMES } from "#fleet/messages.ts";
 import { MODE_SIDS, permitSid } from "./plugin.ts";
 import { type Method, type Route, route } from "./route.ts";
 import { items, ok, SchemaQuery, Values } from "./schemas.ts";
-
-export const MODE_NAMES: Readonly<Record<ModeId, string>> = {
-  session: "Diagnostic session",
-  security: "Security access",
-  commctrl: "Communication control",
-  dtcsetting: "DTC setting",
-  authentication: "Authentication",
-};
 
 export const ModeItem = Type.Object({ id: Type.String(), name: Type.String() });
 const ModeState = Type.Object({ name: Type.Optional(Type.String()), value: Type.String() });

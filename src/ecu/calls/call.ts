@@ -1,10 +1,8 @@
 /** What every call to an ECU gets beside its arguments. */
-
 import { toHex } from "#core/bytes.ts";
 import type { Clock } from "#core/time.ts";
 import type { EcuCallName, EcuCalls, Reply, ServiceFacts, TransferMessage } from "#fleet/messages.ts";
 import type { ServiceEntry } from "#mdd/query/service-entry.ts";
-import type { ServiceIndex } from "#mdd/query/service-index.ts";
 import type { Ecu } from "../ecu.ts";
 import type { SendOptions } from "../endpoint.ts";
 import type { KeepAlives } from "../keep-alive.ts";
@@ -40,9 +38,4 @@ export function serviceFacts(service: ServiceEntry): ServiceFacts {
   const { shortName: name, sid, prefix, semantic, functionalClasses } = service;
   const facts = { name, sid: sid ?? 0, prefix: toHex(prefix), functionalClasses };
   return semantic === undefined ? facts : { ...facts, semantic };
-}
-
-/** The variant's services. A separate name, because building the index may fail on a broken database. */
-export function servicesOf(ecu: Ecu): ServiceIndex {
-  return ecu.index;
 }

@@ -1,4 +1,5 @@
 /** The fault memory (ISO 14229-1, 11.2 and 11.3). */
+import { DTC_STATUS_MEMBERS } from "#core/dtc-status.ts";
 import { Fault } from "#core/errors.ts";
 import type { EcuCalls, Reply } from "#fleet/messages.ts";
 import { type DtcEntry, dtcsOf, formatDtc, parseDtc } from "#mdd/query/dtc.ts";
@@ -24,18 +25,6 @@ const USER_MEMORY = { byStatusMask: 0x17, snapshot: 0x18, extendedData: 0x19 } a
 
 const USER_SCOPE = "UserMem";
 
-/** Bits of the DTC status byte (ISO 14229-1, D.2), from bit 0 on. */
-export const STATUS_BITS = [
-  "test_failed",
-  "test_failed_this_operation_cycle",
-  "pending_dtc",
-  "confirmed_dtc",
-  "test_not_completed_since_last_clear",
-  "test_failed_since_last_clear",
-  "test_not_completed_this_operation_cycle",
-  "warning_indicator_requested",
-] as const;
-
 interface Reported {
   readonly code: number;
   readonly status: number;
@@ -43,7 +32,7 @@ interface Reported {
 }
 
 function statusJson(status: number) {
-  const bits = Object.fromEntries(STATUS_BITS.map((name, bit) => [name, ((status >> bit) & 1) === 1]));
+  const bits = Object.fromEntries(DTC_STATUS_MEMBERS.map((name, bit) => [name, ((status >> bit) & 1) === 1]));
   return { ...bits, mask: status.toString(16).toUpperCase().padStart(2, "0") };
 }
 

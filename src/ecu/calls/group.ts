@@ -1,6 +1,7 @@
 /** Calls to functional groups. */
 import { Fault } from "#core/errors.ts";
 import type { GroupCallName, GroupCalls, GroupOutcome, ModeWrite, Reply, ServiceBody } from "#fleet/messages.ts";
+import { MODE_NAMES } from "#fleet/messages.ts";
 import { findOperation, listData, listOperations, type OperationItem } from "#mdd/query/describe.ts";
 import { findService } from "#mdd/query/lookup.ts";
 import type { ServiceEntry } from "#mdd/query/service-entry.ts";
@@ -14,7 +15,6 @@ import type { KeepAlives } from "../keep-alive.ts";
 import { emptyReply, jsonReply } from "../reply.ts";
 import { NO_BODY } from "../run.ts";
 import { listSchema } from "../schemas.ts";
-import { MODE_NAMES } from "../states.ts";
 import { operationDocument } from "./docs.ts";
 import { restoreDefault } from "./modes.ts";
 import { operationFacts, operationItem } from "./operations.ts";

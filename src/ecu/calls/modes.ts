@@ -1,8 +1,8 @@
 /** Session, security access, communication control, DTC setting, authentication (ISO 14229-1, 10.2, 10.4, 10.5, 10.6, 10.8). */
-
 import { fromHex } from "#core/bytes.ts";
 import { Fault } from "#core/errors.ts";
 import type { EcuCalls, ModeWrite, Reply, ServiceBody } from "#fleet/messages.ts";
+import { MODE_NAMES } from "#fleet/messages.ts";
 import type { ServiceEntry } from "#mdd/query/service-entry.ts";
 import {
   authenticationServices,
@@ -20,7 +20,6 @@ import type { SendOptions } from "../endpoint.ts";
 import { jsonReply } from "../reply.ts";
 import { NO_BODY, runService } from "../run.ts";
 import { modeSchema } from "../schemas.ts";
-import { MODE_NAMES } from "../states.ts";
 import type { CallContext } from "./call.ts";
 
 const SEED_SUFFIX = "_requestseed";

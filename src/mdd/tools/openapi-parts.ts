@@ -1,5 +1,6 @@
 /** Parts that every path of an API document is made of. */
 import { toHex } from "#core/bytes.ts";
+import { DTC_STATUS_MEMBERS } from "#core/dtc-status.ts";
 import type { ServiceEntry } from "../query/service-entry.ts";
 import type { JsonSchema } from "../query/value-schema.ts";
 
@@ -50,17 +51,6 @@ export function operation(
   };
 }
 
-const STATUS_BITS = [
-  "test_failed",
-  "test_failed_this_operation_cycle",
-  "pending_dtc",
-  "confirmed_dtc",
-  "test_not_completed_since_last_clear",
-  "test_failed_since_last_clear",
-  "test_not_completed_this_operation_cycle",
-  "warning_indicator_requested",
-];
-
 /** What paths refer to by name. */
 export const SHARED: Json = {
   securitySchemes: { bearer: { type: "http", scheme: "bearer", bearerFormat: "JWT" } },
@@ -78,7 +68,7 @@ export const SHARED: Json = {
         display_code: STRING,
         fault_name: STRING,
         severity: { type: "integer" },
-        status: objectOf({ ...Object.fromEntries(STATUS_BITS.map((bit) => [bit, BOOLEAN])), mask: STRING }),
+        status: objectOf({ ...Object.fromEntries(DTC_STATUS_MEMBERS.map((bit) => [bit, BOOLEAN])), mask: STRING }),
       },
       ["scope", "display_code", "severity", "status"],
     ),
