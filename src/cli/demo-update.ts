@@ -1,4 +1,4 @@
-/** `npm run demo:update`: one call updates four computers of a vehicle; then one that is unwell takes all of them back. */
+/** `npm run demo:update`: one call updates five computers of a vehicle; then one that is unwell takes all of them back. */
 import { readFile } from "node:fs/promises";
 import { pathToFileURL } from "node:url";
 import { request } from "undici";
@@ -9,6 +9,7 @@ import { progressLines, type StatusView } from "./update-progress.ts";
 const TIMING = { soak_ms: 500, health_interval_ms: 100, health_min_polls: 3, status_interval_ms: 50, retry_ms: 100 };
 const POLL_MS = 250;
 const IMAGE_BYTES = 512 * 1024;
+const NEW_FAULT = "0A1B01";
 
 type Say = (line: string) => void;
 
@@ -34,12 +35,19 @@ async function call(
 
 const image = (text: string): Buffer => Buffer.alloc(IMAGE_BYTES, `${text}\n`);
 
-async function update(scene: UpdateScene, say: Say, version: string, content: string): Promise<StatusView> {
+/** Registers and prepares; executes when `before` is done. */
+async function update(
+  scene: UpdateScene,
+  say: Say,
+  version: string,
+  before: () => Promise<void> = async () => undefined,
+): Promise<StatusView> {
   const { primary } = scene;
+  const content = `vehicle software ${version}`;
   const path = "/components/compute_primary/bulk-data/firmware-artifacts";
   const { id: file } = await call(primary, "POST", path, image(content));
   const id = `vehicle-fw-v${version}`;
-  say(`\nPOST ${primary.url}/updates, then one PUT …/updates/${id}/execute`);
+  say(`\nPOST ${primary.url}/updates, then PUT …/updates/${id}/prepare and /execute`);
   await call(primary, "POST", "/updates", {
     id,
     update_name: `Vehicle Firmware v${version}`,
@@ -50,17 +58,35 @@ async function update(scene: UpdateScene, say: Say, version: string, content: st
     artifact_uri: `${path}/${String(file)}`,
     affected_components: [...COMPONENTS],
   });
+  await call(primary, "PUT", `/updates/${id}/prepare`);
+  const prepared = await follow(primary, say, id);
+  if (prepared.status === "failed") return prepared;
+  await before();
   await call(primary, "PUT", `/updates/${id}/execute`);
+  return follow(primary, say, id);
+}
+
+/** Tells what changes until nothing more does. */
+async function follow(node: SceneNode, say: Say, id: string): Promise<StatusView> {
   let shown: string[] = [];
   for (;;) {
-    const status = (await call(primary, "GET", `/updates/${id}/status`)) as unknown as StatusView;
+    const status = (await call(node, "GET", `/updates/${id}/status`)) as unknown as StatusView;
     const lines = progressLines(status);
     for (const line of lines.filter((each) => !shown.includes(each))) say(`  ${line}`);
     shown = lines;
-    if (status.phase === "execute" && status.status !== "inProgress") return status;
-    if (status.status === "failed") return status;
+    if (status.status !== "inProgress" && status.status !== "pending") return status;
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
+}
+
+/** The ECU has a fault that it did not have when the update was prepared. */
+async function breakEcu({ vehicle }: UpdateScene): Promise<void> {
+  const answer = await fetch(`http://127.0.0.1:${vehicle.controlPort}/BODY_MCU/dtc/Standard`, {
+    method: "PUT",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ id: NEW_FAULT, statusMask: "2F" }),
+  });
+  if (!answer.ok) throw new Error(`the simulated ECU answers ${answer.status}`);
 }
 
 async function tellSoftware(scene: UpdateScene, say: Say): Promise<string[]> {
@@ -70,7 +96,7 @@ async function tellSoftware(scene: UpdateScene, say: Say): Promise<string[]> {
     found.push(`${component}: ${text.split("\n", 1)[0]}`);
   }
   const facts = await call(scene.primary, "GET", "/components/body_mcu/x-medkit-update");
-  found.push(`body_mcu: version ${String(facts.current_version)}`);
+  found.push(`body_mcu: version ${String(facts.current_version)}`, `battery: version ${scene.device.version}`);
   for (const line of found) say(`  runs now: ${line}`);
   return found;
 }
@@ -78,15 +104,15 @@ async function tellSoftware(scene: UpdateScene, say: Say): Promise<string[]> {
 /** Plays both acts. @throws Error naming what was not as promised */
 export async function playUpdateDemo(scene: UpdateScene, say: Say): Promise<void> {
   say(
-    `Primary ${scene.primary.url}; secondaries ${scene.secondaries.map(({ url }) => url).join(", ")}; one ECU behind DoIP`,
+    `Primary ${scene.primary.url}; secondaries ${scene.secondaries.map(({ url }) => url).join(", ")}; one ECU behind DoIP, one device by drogue-ajour`,
   );
   say("The image that is on the ECU now is kept, so that it can go back");
   await call(scene.primary, "POST", "/components/body_mcu/bulk-data/current-image", image("vehicle software 1.0.0"));
-  const first = await update(scene, say, "2.0.0", "vehicle software 2.0.0");
+  const first = await update(scene, say, "2.0.0");
   if (first.status !== "completed") throw new Error(`the first update ended ${first.status}`);
   const before = await tellSoftware(scene, say);
-  say("\nThe next one is unhealthy on a secondary: its health check fails, and all go back together");
-  const second = await update(scene, say, "3.0.0", "vehicle software 3.0.0 UNHEALTHY on sensor_fusion");
+  say("\nThe next one makes the ECU unwell: its health check fails, and all go back together");
+  const second = await update(scene, say, "3.0.0", () => breakEcu(scene));
   if (second["x-state"] !== "rolledBack") throw new Error(`the second update ended ${second["x-state"]}`);
   const after = await tellSoftware(scene, say);
   if (before.join() !== after.join()) throw new Error("the vehicle runs a mixture");

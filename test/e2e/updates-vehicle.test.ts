@@ -1,4 +1,4 @@
-/** The scene of the seed: one POST, one PUT; four computers of three kinds; one that is unwell takes all back. */
+/** The scene of the seed: one POST, one PUT; five computers of four kinds; one that is unwell takes all back. */
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
@@ -43,7 +43,7 @@ test("one call, all new; then an unhealthy one takes all back, the ECU by its ol
   for (const component of COMPONENTS.slice(0, 3)) {
     assert.match(await readFile(scene.imageOf(component), "latin1"), /^all 2\.0\.0/);
   }
-  assert.equal(await versionOfEcu(), "2.0.0");
+  assert.deepEqual([await versionOfEcu(), scene.device.version], ["2.0.0", "2.0.0"]);
 
   await update("vehicle-fw-v3.0", "3.0.0", "all 3.0.0 UNHEALTHY on sensor_fusion");
   const back = await client.until("vehicle-fw-v3.0", "rolledBack");
@@ -51,7 +51,7 @@ test("one call, all new; then an unhealthy one takes all back, the ECU by its ol
   for (const component of COMPONENTS.slice(0, 3)) {
     assert.match(await readFile(scene.imageOf(component), "latin1"), /^all 2\.0\.0/);
   }
-  assert.equal(await versionOfEcu(), "2.0.0");
+  assert.deepEqual([await versionOfEcu(), scene.device.version], ["2.0.0", "2.0.0"]);
 });
 
 test("a new fault on the ECU takes all back, the ECU by flashing its old image", async () => {
@@ -80,6 +80,7 @@ test("a new fault on the ECU takes all back, the ECU by flashing its old image",
   assert.equal(ecu["x-state"], "rolledBack");
   assert.match(back.error, /new faults 0A1B01/i);
   assert.equal(await versionOfEcu(), before);
+  assert.equal(scene.device.version, before, "the device goes back with all");
   const { json } = await client.send("GET", `/updates/${id}/x-audit`);
   const order = json.items
     .filter(({ event }: Loose) => event === "memberRolledBack")

@@ -1,6 +1,6 @@
 /**
- * A vehicle of three kinds of computers in one process: a primary, two secondaries, and a classic ECU behind DoIP. Each node is the
- * whole server on a port of its own, with a store of its own.
+ * A vehicle of all kinds of computers in one process: a primary, two secondaries, a classic ECU behind DoIP, and an embedded device that
+ * fetches its firmware. Each node is the whole server on a port of its own, with a store of its own.
  */
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -11,11 +11,13 @@ import type { Config } from "#config/types.ts";
 import { Fault } from "#core/errors.ts";
 import { VERSION } from "#core/version.ts";
 import { writeMdd } from "#mdd/writer/mdd.ts";
+import type { AjourDevice } from "#sim/ajour-device.ts";
 import { demoDatabase } from "#sim/demo/databases.ts";
 import { FUNCTIONAL_ADDRESS } from "#sim/demo/vehicle.ts";
 import { type RunningVehicle, startVehicle } from "#sim/vehicle.ts";
 import { deflateLzma } from "#store/lzma.ts";
 import { type RunningServer, startServer } from "../../main.ts";
+import { DEVICE_COMPONENT, DEVICE_CONFIG, FIRMWARE_PATH, firmwareFiles, startDevice } from "./update-device.ts";
 
 const HOST = "127.0.0.1";
 /** Tester and gateway must not share address and port. */
@@ -26,6 +28,7 @@ const ECU = { name: "BODY_MCU", title: "Body control", logicalAddress: 0x1001, g
 const SOFTWARE_VERSION_DID = 0xf195;
 export const FIRST_VERSION = "1.0.0";
 const ONLINE_TIMEOUT_MS = 15_000;
+const LOOK_MS = 50;
 
 /** Of an ECU as the simulator plays it; a real one has its own routines and levels. */
 export const RECIPE = `
@@ -89,13 +92,20 @@ export interface UpdateScene {
   readonly primary: SceneNode;
   readonly secondaries: readonly SceneNode[];
   readonly vehicle: RunningVehicle;
+  readonly device: AjourDevice;
   /** The image that runs on a node with slots. */
   imageOf(component: string): string;
   close(): Promise<void>;
 }
 
 /** Component ids, in the order of the scene. */
-export const COMPONENTS = ["compute_primary", "compute_secondary", "sensor_fusion", "body_mcu"] as const;
+export const COMPONENTS = [
+  "compute_primary",
+  "compute_secondary",
+  "sensor_fusion",
+  "body_mcu",
+  DEVICE_COMPONENT,
+] as const;
 
 /** Starts all of it. `update`: laid over the primary's section. */
 export async function startUpdateScene(timing: Tree, update: Tree = {}): Promise<UpdateScene> {
@@ -132,33 +142,40 @@ export async function startUpdateScene(timing: Tree, update: Tree = {}): Promise
     }
     const place = join(folder, "compute_primary");
     const [compute, sensors] = secondaries as [SceneNode, SceneNode];
-    const tree: Tree = {
-      doip: { tester_address: TESTER, tester_subnet: "255.0.0.0", gateway_port: vehicle.port, enabled: true },
-      discovery: { targets: [GATEWAY], wait_ms: 300 },
-      update: {
-        ...timing,
-        role: "primary",
-        component: "compute_primary",
-        targets: {
-          compute_primary: slotTarget(place, "compute_primary"),
-          compute_secondary: { provider: "sovd-secondary", url: compute.url, token: compute.token },
-          sensor_fusion: { provider: "sovd-secondary", url: sensors.url, token: sensors.token },
-          body_mcu: {
-            provider: "uds-flash",
-            recipe: await file(place, "recipe.toml", RECIPE),
-            key_module: await file(place, "key.mjs", KEY_MODULE),
+    const tree: Tree = merge(
+      { update: DEVICE_CONFIG },
+      {
+        doip: { tester_address: TESTER, tester_subnet: "255.0.0.0", gateway_port: vehicle.port, enabled: true },
+        discovery: { targets: [GATEWAY], wait_ms: 300 },
+        update: {
+          ...timing,
+          role: "primary",
+          component: "compute_primary",
+          targets: {
+            compute_primary: slotTarget(place, "compute_primary"),
+            compute_secondary: { provider: "sovd-secondary", url: compute.url, token: compute.token },
+            sensor_fusion: { provider: "sovd-secondary", url: sensors.url, token: sensors.token },
+            body_mcu: {
+              provider: "uds-flash",
+              recipe: await file(place, "recipe.toml", RECIPE),
+              key_module: await file(place, "key.mjs", KEY_MODULE),
+            },
           },
+          ...update,
         },
-        ...update,
       },
-    };
+    );
     await writeDatabase(join(place, "databases"));
     const server = await startServer(await configOf(place, tree));
     opened.push(server);
     await server.ready;
     await online(server);
+    const primary = await nodeOf(server, place);
+    const device = startDevice(new URL(primary.url).origin, FIRST_VERSION);
+    opened.push({ close: () => device.stop() });
+    await keepFirmware(primary);
     const imageOf = (component: string) => join(folder, component, "slots", "current", "image");
-    return { primary: await nodeOf(server, place), secondaries, vehicle, imageOf, close };
+    return { primary, secondaries, vehicle, device, imageOf, close };
   } catch (error) {
     await close();
     throw error;
@@ -203,6 +220,25 @@ async function nodeOf(server: RunningServer, folder: string): Promise<SceneNode>
   });
   const { access_token: token } = (await response.json()) as { access_token: string };
   return { server, url: `http://${HOST}:${server.port}/api/v1`, token, folder };
+}
+
+/** Puts what the device has into the store, and waits until the primary can bring it back to that. */
+async function keepFirmware({ url, token, server }: SceneNode): Promise<void> {
+  const headers = { authorization: `Bearer ${token}`, "content-type": "application/octet-stream" };
+  for (const [name, body] of Object.entries(firmwareFiles(FIRST_VERSION))) {
+    const answer = await fetch(`${url}${FIRMWARE_PATH}/${name}`, {
+      method: "PUT",
+      headers,
+      body: new Uint8Array(body),
+    });
+    if (!answer.ok) throw new Fault("badRequest", `${name}: ${answer.status} ${await answer.text()}`);
+  }
+  const updates = server.context.softwareUpdates!;
+  const until = Date.now() + ONLINE_TIMEOUT_MS;
+  while ((await updates.describe(DEVICE_COMPONENT)).supports_rollback !== true) {
+    if (Date.now() > until) throw new Fault("notResponding", "The primary does not see the device's firmware");
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+  }
 }
 
 async function writeDatabase(folder: string): Promise<void> {
