@@ -32,6 +32,11 @@ export const STATE_WORDS: Readonly<Record<CampaignState, StateWords>> = {
   deleted: { phase: "prepare", status: "pending", medkit: "deleting" },
 };
 
+/** What a record shows. Prepared on the way to being executed is not the end of anything: a client that polls must not stop there. */
+export function wordsOf({ state, thenExecute }: Pick<CampaignRecord, "state" | "thenExecute">): StateWords {
+  return STATE_WORDS[state === "prepared" && thenExecute ? "preparing" : state];
+}
+
 /** Share of a phase that a member has behind it at the beginning of a state, percent, and how far its call takes it. */
 const SHARES: Readonly<Record<Phase, Readonly<Partial<Record<MemberState, readonly [from: number, to: number]>>>>> = {
   prepare: { preparing: [0, 99], prepared: [100, 100] },
@@ -66,7 +71,7 @@ export interface StatusBody {
 
 /** `floor`: progress already shown in this phase, below which it does not fall. `medkit`: `error` as plain text. */
 export function statusOf(record: CampaignRecord, progressOf: ProgressOf, floor: number, medkit: boolean): StatusBody {
-  const { phase, status, medkit: word } = STATE_WORDS[record.state];
+  const { phase, status, medkit: word } = wordsOf(record);
   const pending = record.state === "registered";
   const members = record.members.map((member) => memberOf(member, phase, progressOf));
   const error = status === "failed" ? errorOf(record) : undefined;
@@ -94,7 +99,7 @@ export function statusOf(record: CampaignRecord, progressOf: ProgressOf, floor: 
 
 /** Weighted by bytes. */
 export function overallProgress(record: CampaignRecord, progressOf: ProgressOf): number {
-  const { phase, status } = STATE_WORDS[record.state];
+  const { phase, status } = wordsOf(record);
   if (status === "completed") return 100;
   let [done, total] = [0, 0];
   for (const member of record.members) {

@@ -10,7 +10,7 @@ import { checkId, keyOfId, PackageSchema, readPackage, type UpdatePackage } from
 import type { UpdateProvider } from "./provider.ts";
 import type { Staging } from "./staging.ts";
 import { type CampaignRecord, FINAL_STATES, IDLE_STATES } from "./states.ts";
-import { overallProgress, STATE_WORDS, type StatusBody, statusOf } from "./status.ts";
+import { overallProgress, type StatusBody, statusOf, wordsOf } from "./status.ts";
 import { type Watcher, Watchers } from "./watchers.ts";
 
 /** A fault of the node itself, in the shape of the interface. */
@@ -178,7 +178,7 @@ export class Updates {
   status(id: string, medkit: boolean): StatusBody {
     const record = this.record(id);
     const progressOf = (component: string) => this.#options.campaigns.progressOf(record.id, component);
-    const { phase, status } = STATE_WORDS[record.state];
+    const { phase, status } = wordsOf(record);
     const key = `${record.attempt}/${phase}`;
     const before = this.#shown.get(record.id);
     const floor = before?.key === key ? before.percent : 0;

@@ -1,0 +1,152 @@
+/** A client of any SOVD server with `/updates`, as the commands `update` and `audit` need it. */
+import { createReadStream } from "node:fs";
+import { open, stat } from "node:fs/promises";
+import { basename } from "node:path";
+import type { Command } from "commander";
+import { request } from "undici";
+import { Fault } from "#core/errors.ts";
+
+export interface Connection {
+  /** Base path of the server. */
+  readonly to: string;
+  readonly token?: string;
+}
+
+export type Json = Readonly<Record<string, unknown>>;
+
+/** A file as the server has it now. */
+export interface StoredFile {
+  readonly id: string;
+  readonly size: number;
+  readonly sha256: string;
+}
+
+export interface Client {
+  /** @throws Fault notResponding; badRequest for any refusal */
+  json(method: string, path: string, body?: Json): Promise<Json>;
+  /** Uploads a file into a category of bulk data, and goes on where an upload of the same content was cut. */
+  upload(path: string, file: string, sha256: string, told: (sent: number, total: number) => void): Promise<StoredFile>;
+}
+
+/** Sent in one request: what a cut line costs. */
+const PART_BYTES = 16 << 20;
+const BYTES = "application/octet-stream";
+const MAX_NAME = 48;
+const HASH_DIGITS = 12;
+
+/** The options that name a server. */
+export function connected(command: Command): Command {
+  return command
+    .requiredOption("--to <url>", "base path of the server, e.g. http://127.0.0.1:20002/api/v1")
+    .option("--token <token>", "bearer token; default: SOVD_TOKEN, or one of the server in mode development");
+}
+
+export async function connect({ to, token = process.env.SOVD_TOKEN }: Connection): Promise<Client> {
+  const base = to.replace(/\/+$/, "");
+  if (!URL.canParse(base)) throw new Fault("badRequest", `--to ${to} is no URL`);
+  const bearer = token ?? (await developmentToken(base));
+  const headers = bearer === undefined ? {} : { authorization: `Bearer ${bearer}` };
+  const send = async (method: string, path: string, body?: unknown, more: object = {}): Promise<Answer> =>
+    ask(base + path, { method, headers: { ...headers, ...more }, ...(body === undefined ? {} : { body }) });
+  const json: Client["json"] = async (method, path, body) =>
+    wanted(
+      method,
+      path,
+      body === undefined
+        ? await send(method, path)
+        : await send(method, path, JSON.stringify(body), { "content-type": "application/json" }),
+    );
+  return {
+    json,
+    async upload(path, file, sha256, told) {
+      const id = idOf(basename(file), sha256);
+      const { size } = await stat(file);
+      const head = { "content-type": BYTES, "content-disposition": `attachment; filename="${basename(file)}"` };
+      const known = await send("GET", `${path}/${id}/x-upload`);
+      if (known.status !== 200 || size === 0) {
+        // a server that cannot go on with an upload, or nothing to go on with
+        const more = { ...head, "content-length": String(size) };
+        const stored = wanted("POST", path, await send("POST", path, createReadStream(file), more));
+        return { id: String(stored.id), size: Number(stored.size), sha256: String(stored.hash) };
+      }
+      const there = known.json as { offset: number; complete: boolean; sha256?: string };
+      if (there.complete && there.sha256 === sha256) return { id, size, sha256 };
+      return parts(file, there.complete ? 0 : there.offset, size, told, async (bytes, from) => {
+        const more = { ...head, "content-range": `bytes ${from}-${from + bytes.byteLength - 1}/${size}` };
+        const stored = wanted("PUT", `${path}/${id}`, await send("PUT", `${path}/${id}`, bytes, more));
+        return { id, size: Number(stored.size), sha256: String(stored.hash ?? "") };
+      });
+    },
+  };
+}
+
+async function parts(
+  file: string,
+  offset: number,
+  size: number,
+  told: (sent: number, total: number) => void,
+  put: (bytes: Uint8Array, from: number) => Promise<StoredFile>,
+): Promise<StoredFile> {
+  const handle = await open(file);
+  try {
+    const buffer = Buffer.alloc(Math.min(PART_BYTES, size));
+    for (let from = offset; ; ) {
+      const { bytesRead } = await handle.read(buffer, 0, Math.min(buffer.length, size - from), from);
+      if (bytesRead === 0) throw new Fault("conflict", `${file} became shorter while it was sent`);
+      const stored = await put(buffer.subarray(0, bytesRead), from);
+      from += bytesRead;
+      told(from, size);
+      if (from === size) return stored;
+    }
+  } finally {
+    await handle.close();
+  }
+}
+
+interface Answer {
+  readonly status: number;
+  readonly json: Json;
+}
+
+async function ask(url: string, options: object): Promise<Answer> {
+  const { statusCode, body } = await request(url, { bodyTimeout: 0, headersTimeout: 0, ...options }).catch(
+    (error: unknown) => {
+      throw new Fault("notResponding", `${url}: ${(error as Error).message || String(error)}`, undefined, error);
+    },
+  );
+  const text = await body.text();
+  return { status: statusCode, json: parse(text) };
+}
+
+/** Whatever stands before a server may answer with a page. */
+function parse(text: string): Json {
+  try {
+    const json: unknown = JSON.parse(text);
+    return typeof json === "object" && json !== null ? (json as Json) : {};
+  } catch {
+    return {};
+  }
+}
+
+function wanted(method: string, path: string, { status, json }: Answer): Json {
+  if (status < 300) return json;
+  const reason = [json.error_code, json.message].filter((part) => part !== undefined).join(": ");
+  throw new Fault("badRequest", `${method} ${path}: ${status} ${reason}`.trim());
+}
+
+/** Undefined where the server gives none to anybody. */
+async function developmentToken(base: string): Promise<string | undefined> {
+  const body = JSON.stringify({ client_id: "sovd-edge-cli", client_secret: "cli" });
+  const headers = { "content-type": "application/json" };
+  const { status, json } = await ask(`${base}/authorize`, { method: "POST", headers, body });
+  return status === 200 ? (json.access_token as string | undefined) : undefined;
+}
+
+/** The same for the same content, so that an upload is found again. */
+function idOf(name: string, sha256: string): string {
+  const plain = name
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, "-")
+    .replace(/^-+|-+$/g, "");
+  return `${plain.slice(0, MAX_NAME) || "file"}-${sha256.slice(0, HASH_DIGITS)}`;
+}

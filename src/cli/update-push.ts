@@ -1,0 +1,90 @@
+/** `sovd-edge update push`: upload, register, and begin. */
+import { createHash, createPrivateKey, sign } from "node:crypto";
+import { createReadStream, readFileSync } from "node:fs";
+import { basename } from "node:path";
+import { Fault } from "#core/errors.ts";
+import { canonical } from "#update/software/canonical.ts";
+import { type Client, type Connection, connect, type Json, type StoredFile } from "./update-client.ts";
+import { bar, follow, type Output } from "./update-progress.ts";
+
+export interface PushOptions extends Connection {
+  readonly components: string;
+  readonly policy: "coordinated" | "independent";
+  readonly id?: string;
+  readonly version?: string;
+  readonly key?: string;
+  readonly prepareOnly?: boolean;
+  readonly watch?: boolean;
+}
+
+const CATEGORY = "firmware-artifacts";
+
+/** @throws Fault when a call is refused or, with `--watch`, when the update fails */
+export async function push(file: string, options: PushOptions, output: Output): Promise<void> {
+  const components = options.components.split(",").map((name) => name.trim());
+  if (components.includes("")) throw new Fault("badRequest", `--components ${options.components}: a name is missing`);
+  const sha256 = await hashOf(file);
+  const client = await connect(options);
+  const stored = await send(client, `/components/${components[0]}/bulk-data/${CATEGORY}`, file, sha256, output);
+  const id = options.id ?? basename(file).replace(/[^A-Za-z0-9._-]/g, "-");
+  await client.json("POST", "/updates", packageOf(id, basename(file), stored, components, options));
+  const prepareOnly = options.prepareOnly === true;
+  await client.json("PUT", `/updates/${id}/${prepareOnly ? "prepare" : "execute"}`);
+  output.write(`update ${id} is under way on ${components.join(", ")}\n`);
+  if (options.watch === true) await follow(client, id, output, prepareOnly ? "prepared" : "new");
+}
+
+async function send(client: Client, path: string, file: string, sha256: string, output: Output): Promise<StoredFile> {
+  const live = output.isTTY === true;
+  const stored = await client.upload(path, file, sha256, (sent, total) => {
+    if (live) output.write(`\r${bar("upload", 6, Math.floor((100 * sent) / total), `${sent} of ${total} bytes`)}`);
+  });
+  output.write(`${live ? "\r\u001b[2K" : ""}uploaded ${basename(file)}: ${stored.size} bytes, SHA-256 ${sha256}\n`);
+  if (stored.sha256 !== sha256)
+    throw new Fault("corruption", `The server stored something else: SHA-256 ${stored.sha256}`);
+  return stored;
+}
+
+function packageOf(
+  id: string,
+  name: string,
+  { id: stored, size, sha256 }: StoredFile,
+  components: readonly string[],
+  { policy, version, key }: PushOptions,
+): Json {
+  const uri = `/components/${components[0]}/bulk-data/${CATEGORY}/${stored}`;
+  const target = { uri, sha256, length: size, ...(version === undefined ? {} : { version }) };
+  const targets = Object.fromEntries(components.map((component) => [component.toLowerCase(), target]));
+  const manifest = { id, targets };
+  return {
+    id,
+    update_name: name,
+    origins: ["proximity"],
+    automated: false,
+    rollback_policy: policy,
+    affected_components: components,
+    artifact_uri: uri,
+    ...(version === undefined ? {} : { target_version: version }),
+    "x-manifest": manifest,
+    ...(key === undefined ? {} : { "x-signature": signatureOf(manifest, key) }),
+  };
+}
+
+function signatureOf(manifest: Json, file: string): string {
+  try {
+    return sign(null, Buffer.from(canonical(manifest)), createPrivateKey(readFileSync(file))).toString("base64");
+  } catch (error) {
+    throw new Fault("badRequest", `--key ${file}: ${(error as Error).message}`, undefined, error);
+  }
+}
+
+/** Lower-case hex. */
+async function hashOf(file: string): Promise<string> {
+  const hash = createHash("sha256");
+  try {
+    for await (const chunk of createReadStream(file)) hash.update(chunk as Uint8Array);
+  } catch (error) {
+    throw new Fault("badRequest", `${file}: ${(error as Error).message}`, undefined, error);
+  }
+  return hash.digest("hex");
+}

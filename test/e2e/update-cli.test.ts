@@ -1,0 +1,144 @@
+/** The commands `update` and `audit` as processes of their own, against a server; the terminal's bars by their text. */
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { createHash, generateKeyPairSync } from "node:crypto";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { painter, progressLines } from "#cli/update-progress.ts";
+import { type Node, startNode } from "./updates-support.ts";
+
+const CLI = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
+const CONTENT = "software of the command line";
+
+interface Ended {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+async function cli(...argv: string[]): Promise<Ended> {
+  const run = promisify(execFile)(process.execPath, ["--import", "tsx", CLI, ...argv], { timeout: 60_000 });
+  return run.then(
+    ({ stdout, stderr }) => ({ code: 0, out: stdout, err: stderr }),
+    (error: { code: number; stdout: string; stderr: string }) => ({
+      code: error.code,
+      out: error.stdout,
+      err: error.stderr,
+    }),
+  );
+}
+
+/** A node with two components in slots, and a file to push. */
+async function twoSlots(t: TestContext, update: object = {}): Promise<Node & { file: string; slots: string[] }> {
+  const folder = await newFolder(t);
+  const slots = ["one", "two"].map((name) => join(folder, name));
+  const [compute, other] = slots.map((place) => ({ provider: "slot", folder: place }));
+  const node = await startNode(t, { component: "compute", targets: { compute, other }, ...update } as never);
+  const file = join(folder, "vehicle fw.bin");
+  await writeFile(file, CONTENT);
+  return Object.assign(node, { file, slots });
+}
+
+async function newFolder(t: TestContext): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), "sovd-cli-"));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+test("push, list, status, audit verify; a head that was noted; a failure is a failed command", async (t) => {
+  const keys = generateKeyPairSync("ed25519");
+  const folder = await newFolder(t);
+  const [pem, key] = [join(folder, "trusted.pem"), join(folder, "signing.pem")];
+  await writeFile(pem, keys.publicKey.export({ type: "spki", format: "pem" }));
+  await writeFile(key, keys.privateKey.export({ type: "pkcs8", format: "pem" }));
+  const node = await twoSlots(t, { verify: "required", trusted_keys: [pem] });
+  const to = ["--to", node.url];
+  const components = ["--components", "compute,other", "--policy", "coordinated", "--version", "2.0", "--watch"];
+
+  const unsigned = await cli("update", "push", node.file, ...to, ...components);
+  assert.equal(unsigned.code, 1);
+  assert.match(unsigned.err, /Update vehicle-fw\.bin failed: .*not signed/);
+
+  const pushed = await cli("update", "push", node.file, ...to, ...components, "--key", key);
+  assert.equal(pushed.code, 0, pushed.err);
+  assert.match(pushed.out, /^uploaded vehicle fw\.bin: 28 bytes, SHA-256 [0-9a-f]{64}$/m);
+  assert.match(pushed.out, /^update +\[#{28}\] 100 % {2}execute completed$/m);
+  assert.match(pushed.out, /^other +\[#{28}\] 100 % {2}closed$/m);
+  assert.ok(!pushed.out.includes("\u001b"), "a pipe gets lines, no cursor movements");
+  for (const place of node.slots) assert.equal(await readFile(join(place, "current", "image"), "utf8"), CONTENT);
+
+  assert.deepEqual((await cli("update", "list", ...to)).out, "vehicle-fw.bin\n");
+  assert.match((await cli("update", "status", "vehicle-fw.bin", ...to)).out, /execute completed/);
+  const whole = await cli("audit", "verify", ...to);
+  const head = /head (\d+:[0-9a-f]{64})$/m.exec(whole.out)?.[1] ?? "";
+  assert.equal((await cli("audit", "verify", ...to, "--expect", head)).code, 0);
+  const beyond = head.replace(/^\d+/, "4711");
+  assert.match((await cli("audit", "verify", ...to, "--expect", beyond)).err, /ends before record 4711/);
+  assert.match((await cli("audit", "verify", ...to, "--expect", "x")).err, /not seq:hash/);
+
+  const late = await cli("update", "rollback", "vehicle-fw.bin", ...to);
+  assert.deepEqual([late.code, /409/.test(late.err)], [1, true], late.err);
+});
+
+test("rollback of what was prepared succeeds, and an upload goes on where it was cut", async (t) => {
+  const node = await twoSlots(t);
+  const big = join(node.folder, "big.bin");
+  const content = Buffer.alloc(20 << 20, "0123456789");
+  await writeFile(big, content);
+  const to = ["--to", node.url];
+  const sha256 = createHash("sha256").update(content).digest("hex");
+  const path = `/components/compute/bulk-data/firmware-artifacts/big-bin-${sha256.slice(0, 12)}`;
+  const half = 12 << 20;
+  const part = { "content-range": `bytes 0-${half - 1}/${content.length}` };
+  assert.equal((await node.send("PUT", path, content.subarray(0, half), part)).status, 200);
+  const pushed = await cli(
+    ...["update", "push", big, ...to, "--components", "compute", "--prepare-only", "--watch", "--id", "big"],
+  );
+  assert.equal(pushed.code, 0, pushed.err);
+  assert.match(pushed.out, /prepare prepared$/m);
+  assert.equal((await node.send("GET", `${path}/x-upload`)).json.sha256, sha256);
+  const back = await cli("update", "rollback", "big", ...to, "--watch");
+  assert.equal(back.code, 0, back.err);
+  assert.equal((await cli("update", "status", "big", ...to, "--watch")).code, 1);
+});
+
+test("what cannot work says so in one line and fails", async (t) => {
+  const node = await twoSlots(t);
+  const to = ["--to", node.url];
+  const ROWS: readonly [argv: string[], says: RegExp][] = [
+    [["update", "push", join(node.folder, "none"), ...to, "--components", "compute"], /ENOENT/],
+    [["update", "push", node.file, ...to, "--components", "compute,"], /a name is missing/],
+    [["update", "push", node.file, ...to, "--components", "compute", "--policy", "hope"], /coordinated, independent/],
+    [["update", "push", node.file, ...to, "--components", "ghost"], /404/],
+    [["update", "status", "ghost", ...to], /404/],
+    [["update", "list", "--to", "http://127.0.0.1:1/api/v1"], /ECONNREFUSED/],
+    [["update", "list", "--to", "nowhere"], /is no URL/],
+    [["update", "push", node.file, ...to, "--components", "compute", "--key", node.file], /--key/],
+  ];
+  const ended = await Promise.all(ROWS.map(([argv]) => cli(...argv)));
+  for (const [i, [argv, says]] of ROWS.entries()) {
+    assert.equal(ended[i]?.code, 1, argv.join(" "));
+    assert.match(ended[i]?.err ?? "", says);
+    assert.ok(!ended[i]?.err.includes("    at "), `a stack: ${ended[i]?.err}`);
+  }
+});
+
+test("on a terminal the bars stay in place", () => {
+  const written: string[] = [];
+  const paint = painter({ isTTY: true, write: (text) => written.push(text) });
+  const status = (progress: number) => ({
+    phase: "execute",
+    status: "inProgress",
+    progress,
+    subprogress: [{ entity: "compute", status: "inProgress", progress, step: "relay" }],
+  });
+  paint(status(25));
+  paint(status(50));
+  assert.equal(progressLines(status(50))[1], `compute [${"#".repeat(14)}${"-".repeat(14)}]  50 %  inProgress: relay`);
+  assert.ok(!written[0]?.startsWith("\u001b[2A"));
+  assert.ok(written[1]?.startsWith("\u001b[2A\u001b[2K"), "two lines up, each wiped");
+});
