@@ -1,119 +1,107 @@
 /**
- * Benchmark of the parts that need no native addon: DoIP, UDS and MDD codecs. Prints nanoseconds and allocated bytes per operation and
- * exits with 1 when a native addon got into the process. `npm run bench -- --time=<ms per row>`.
+ * Benchmark of the parts that need no native addon: every codec of DoIP, UDS and MDD, in nanoseconds and allocated bytes per
+ * operation. Exits with 1 when a native addon got into the process, or, with `--compare`, when a row costs more than its baseline.
+ *
+ * npm run bench -- [--compare | --update-baseline] [--time=<ms per row>] [--only=<part of a row's name>]
  */
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
-import { Bench } from "tinybench";
-import { fromHex } from "#core/bytes.ts";
-import { decodeHeader, decodePayload, encodeDiagnosticMessage } from "#doip/codec.ts";
-import { decodeResponse, encodeRequest, writeResponseJson } from "#mdd/codec/codec.ts";
-import { JsonBytes } from "#mdd/codec/json-bytes.ts";
-import { matchResponse } from "#uds/match.ts";
-import { ownFixture, vinFixture } from "./fixture.ts";
+import { readFileSync, writeFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { type Baseline, baselineOf, better, type Change, changes } from "./baseline.ts";
+import { type Measured, measureAll } from "./measure.ts";
 import { nativeAddons } from "./native-check.ts";
+import { DOIP_ROWS } from "./rows/doip.ts";
+import { MDD_ROWS } from "./rows/mdd.ts";
+import type { Rows } from "./rows/row.ts";
+import { UDS_ROWS } from "./rows/uds.ts";
 
-const DEFAULT_TIME_MS = 500;
+const BASELINE_FILE = new URL("baseline.json", import.meta.url);
+const DEFAULT_TIME_MS = 100;
+const ROUNDS = 7;
+/** What looks slower is measured again so often before it is said. */
+const REPEATS = 3;
 
-/** Operations per sample of allocation; few enough that no collection comes between. */
-const ALLOCATION_OPERATIONS = 500;
-const ALLOCATION_SAMPLES = 9;
+const { values: flags } = parseArgs({
+  options: {
+    time: { type: "string", default: String(DEFAULT_TIME_MS) },
+    only: { type: "string", default: "" },
+    compare: { type: "boolean", default: false },
+    "update-baseline": { type: "boolean", default: false },
+  },
+});
+const options = { timeMs: Number(flags.time), rounds: ROUNDS };
+if (!(options.timeMs > 0)) throw new Error("--time takes milliseconds");
 
-function hex(text: string): Uint8Array {
-  const bytes = fromHex(text);
-  if (bytes === undefined) throw new Error(`not hex: ${text}`);
-  return bytes;
+const all: Rows = { ...DOIP_ROWS, ...UDS_ROWS, ...MDD_ROWS };
+const rows = select((name) => name.includes(flags.only));
+
+function select(wanted: (name: string) => boolean): Rows {
+  return Object.fromEntries(Object.entries(all).filter(([name]) => wanted(name)));
 }
 
-const { source, vinRead, vinWrite } = vinFixture();
-const { signals, records } = ownFixture();
+let measured = await measureAll(rows, options, progress);
+console.log(`Node ${process.version}, ${process.arch}; ratio: to a calibration loop, median of ${ROUNDS} rounds`);
+console.table(table(measured));
+if (flags["update-baseline"]) await updateBaseline();
+else if (flags.compare) await compare();
+requireNoAddon();
 
-const vinRequest = hex("22f190");
-const vinResponse = hex("62f1905343454454323654384244303035323631");
-const signalResponse = hex("620100a5a5 0010 0020 0030 0040 0050 0060 0070 0080");
-const recordResponse = hex(`620101${"01020301".repeat(100)}`);
-const vin = { VIN: "SCEDT26T8BD005261" };
-const frame = encodeDiagnosticMessage(2, 0x0e00, 0x1000, vinResponse);
-const frameHeader = decodeHeader(frame)!;
-const out = new JsonBytes();
+/** Two runs, the better of each row: a moment's noise must not become the measure. */
+async function updateBaseline(): Promise<void> {
+  measured = better(measured, await measureAll(rows, options, progress));
+  writeFileSync(BASELINE_FILE, `${JSON.stringify(baselineOf(measured), undefined, 2)}\n`);
+  console.log(`baseline of ${Object.keys(measured).length} rows written`);
+}
 
-/** Every row returns something, so that nothing is optimised away. */
-const ROWS: Readonly<Record<string, () => unknown>> = {
-  "DoIP: encode diagnostic message": () => encodeDiagnosticMessage(2, 0x0e00, 0x1000, vinRequest),
-  "DoIP: decode diagnostic message": () => {
-    const header = decodeHeader(frame)!;
-    return decodePayload(header.version, header.payloadType, frame.subarray(8));
-  },
-  "UDS: match response": () => matchResponse(vinRequest, vinResponse),
-  "MDD: encode VIN read": () => encodeRequest(vinRead),
-  "MDD: encode VIN write": () => encodeRequest(vinWrite, vin),
-  "MDD: decode VIN to JSON bytes": () => {
-    out.reset();
-    writeResponseJson(vinRead, vinResponse, vinRequest, out);
-    return out.take();
-  },
-  "MDD: decode VIN to object": () => decodeResponse(vinRead, vinResponse, vinRequest).data,
-  "MDD: decode 24 signals to JSON bytes": () => {
-    out.reset();
-    writeResponseJson(signals, signalResponse, undefined, out);
-    return out.take();
-  },
-  "MDD: decode 100 records to JSON bytes": () => {
-    out.reset();
-    writeResponseJson(records, recordResponse, undefined, out);
-    return out.take();
-  },
-};
-
-setFlagsFromString("--expose-gc");
-const collect = runInNewContext("gc") as () => void;
-let sink: unknown;
-
-/** Median of bytes allocated per operation, in the heap and in array buffers. */
-function allocated(run: () => unknown): number {
-  const samples: number[] = [];
-  for (let sample = 0; sample < ALLOCATION_SAMPLES; sample++) {
-    collect();
-    const before = process.memoryUsage();
-    for (let i = 0; i < ALLOCATION_OPERATIONS; i++) sink = run();
-    const after = process.memoryUsage();
-    samples.push(after.heapUsed - before.heapUsed + after.arrayBuffers - before.arrayBuffers);
+async function compare(): Promise<void> {
+  const stored = JSON.parse(readFileSync(BASELINE_FILE, "utf8")) as Baseline;
+  const known = Object.entries(stored.rows).filter(([name]) => name.includes(flags.only));
+  const baseline = { ...stored, rows: Object.fromEntries(known) };
+  if (major(baseline.node) !== major(process.version) || baseline.arch !== process.arch)
+    console.log(`the baseline is of Node ${baseline.node}, ${baseline.arch}: ratios may differ for that reason alone`);
+  let found = changes(baseline, measured);
+  for (let i = 0; i < REPEATS && found.length > 0; i++) {
+    const names = new Set(found.map(({ name }) => name));
+    measured = better(
+      measured,
+      await measureAll(
+        select((name) => names.has(name)),
+        options,
+        progress,
+      ),
+    );
+    found = changes(baseline, measured);
   }
-  samples.sort((a, b) => a - b);
-  return Math.max(0, Math.round(samples[samples.length >> 1]! / ALLOCATION_OPERATIONS));
+  for (const change of found) console.error(describe(change));
+  if (found.length > 0) process.exitCode = 1;
+  else console.log(`no row costs more than its baseline (${known.length} rows)`);
 }
 
-function timeMs(): number {
-  const flag = process.argv.find((argument) => argument.startsWith("--time="));
-  return flag === undefined ? DEFAULT_TIME_MS : Number(flag.slice("--time=".length));
+function describe({ name, what, before, now, limit }: Change): string {
+  if (what === "missing") return `${name}: in the baseline, but no longer measured`;
+  return `${name}: ${what}: ${now}, was ${before}, counts from ${limit}`;
 }
 
-const bench = new Bench({ time: timeMs(), warmupTime: 100 });
-for (const [name, run] of Object.entries(ROWS))
-  bench.add(name, () => {
-    sink = run();
-  });
-await bench.run();
+function table(figures: Readonly<Record<string, Measured>>) {
+  return Object.entries(figures).map(([operation, { nsPerOperation, ratios, bytesPerOperation }]) => ({
+    operation,
+    "ns/op": Math.round(nsPerOperation),
+    ratio: Number([...ratios].sort((a, b) => a - b)[ratios.length >> 1]!.toPrecision(3)),
+    "bytes/op": bytesPerOperation,
+  }));
+}
 
-console.log(
-  `Node ${process.version}, ${process.arch}; VIN services from ${source}; DoIP header ${frameHeader.payloadType}`,
-);
-console.table(
-  bench.tasks.map((task) => {
-    const { result } = task;
-    if (result.state !== "completed") throw new Error(`${task.name}: ${result.state}`);
-    return {
-      operation: task.name,
-      "ns/op (p50)": Math.round(result.latency.p50 * 1e6),
-      "ns/op (p99)": Math.round(result.latency.p99 * 1e6),
-      "bytes/op": allocated(ROWS[task.name]!),
-    };
-  }),
-);
+function requireNoAddon(): void {
+  const addons = nativeAddons();
+  if (addons.length > 0) {
+    console.error(`native addons loaded: ${addons.join(", ")}`);
+    process.exitCode = 1;
+  } else console.log("no native addon loaded");
+}
 
-const addons = nativeAddons();
-if (addons.length > 0) {
-  console.error(`native addons loaded: ${addons.join(", ")}`);
-  process.exitCode = 1;
-} else console.log("no native addon loaded");
-if (sink === undefined) throw new Error("nothing was measured");
+function progress(name: string): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r\u001b[K${name}`);
+}
+
+function major(version: string): string {
+  return version.split(".", 1)[0]!;
+}
