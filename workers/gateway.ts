@@ -3,9 +3,10 @@ import type { MessagePort } from "node:worker_threads";
 import { storePath } from "#config/derived.ts";
 import type { Config } from "#config/types.ts";
 import { Fault } from "#core/errors.ts";
-import { systemClock } from "#core/time.ts";
+import { networkClock } from "#core/time.ts";
 import { connectGateway } from "#ecu/doip-gateway.ts";
 import { loadDatabase } from "#ecu/loaded-database.ts";
+import { createSendCheck, loadSafetyPlugins } from "#ecu/send-check.ts";
 import { codecOptionsOf, ecuOptionsOf, namingOf, tlsSettingsOf } from "#ecu/settings.ts";
 import { EcuShard } from "#ecu/shard.ts";
 import type { CallMessage, DatabaseReference, FromShard, ToShard } from "#fleet/messages.ts";
@@ -25,6 +26,7 @@ export interface ShardTask {
 
 /** Runs until main says stop (or goes away). */
 export default async function run({ port, config, sent }: ShardTask): Promise<void> {
+  const plugins = await loadSafetyPlugins(config.plugins.modules);
   const reader = await openDatabasesReader(storePath(config));
   const naming = namingOf(config);
   const open = (reference: DatabaseReference) => {
@@ -60,11 +62,12 @@ export default async function run({ port, config, sent }: ShardTask): Promise<vo
   };
   const tls = tlsSettingsOf(config);
   const shard = new EcuShard({
-    clock: systemClock,
+    clock: networkClock,
     options: ecuOptionsOf(config),
     fallbackToBase: config.database.fallback_to_base_variant,
     maxQueued: config.limits.ecu_queue_length,
     maxWaitMs: config.limits.ecu_queue_wait_ms,
+    sendCheck: createSendCheck(plugins, (message) => post({ type: "log", level: "error", scope: "plugins", message })),
     open,
     connect: (message, params, onState) => connectGateway(message, params, { config, tls, onState, post }),
     post,

@@ -19,3 +19,29 @@ export const systemClock: Clock = {
   setTimeout: (handler, delayMs) => globalThis.setTimeout(handler, delayMs),
   clearTimeout: (handle) => globalThis.clearTimeout(handle),
 };
+
+/** Timers that have run out and wait for the sockets to be read → what concludes them. */
+const concluding = new Map<TimerHandle, NodeJS.Immediate>();
+
+function conclude(this: TimerHandle, handler: () => void): void {
+  const finish = () => {
+    concluding.delete(this);
+    handler();
+  };
+  concluding.set(this, setImmediate(finish));
+}
+
+/**
+ * `systemClock` for timeouts of a network: what runs out is concluded only after the sockets were read once more. A thread that stood
+ * still finds its timers due before it has seen the bytes that came in time.
+ */
+export const networkClock: Clock = {
+  now: systemClock.now,
+  setTimeout: (handler, delayMs) => globalThis.setTimeout(conclude, delayMs, handler),
+  clearTimeout: (handle) => {
+    globalThis.clearTimeout(handle);
+    if (concluding.size === 0) return;
+    clearImmediate(concluding.get(handle));
+    concluding.delete(handle);
+  },
+};

@@ -1,6 +1,6 @@
 /** The one place where a shard's gateway becomes a DoIP connection. Another transport gets a file like this one. */
 import type { Config } from "#config/types.ts";
-import { systemClock } from "#core/time.ts";
+import { networkClock } from "#core/time.ts";
 import type { TlsSettings } from "#doip/tls.ts";
 import type { FromShard, GatewayMessage, GatewayStateMessage } from "#fleet/messages.ts";
 import type { ComParams } from "#uds/com-params.ts";
@@ -30,7 +30,7 @@ export function connectGateway(
     port: doip.gateway_port,
     tlsPort: doip.tls_port,
     testerIp: doip.tester_address,
-    clock: systemClock,
+    clock: networkClock,
     tls: options.tls,
     sendTimeoutMs: doip.send_timeout_ms,
     acknowledge: doip.send_diagnostic_message_ack,
