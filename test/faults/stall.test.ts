@@ -58,7 +58,7 @@ async function vehicle(t: TestContext, late: PunctualData["late"]) {
     testerIp: "127.0.0.1",
     clock: networkClock,
     aliveTimeoutMs: TIMEOUT_MS,
-    events: { onConnectivity: (state) => up(state) },
+    events: { onConnectivity: (state) => up(state), onLog: (level) => level === "warn" && up(false) },
   });
   t.after(() => transport.close());
   const counted = {
