@@ -1,7 +1,7 @@
-import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
+import { existsSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { storageFault } from "./faults.ts";
-import { syncFolder } from "./folders.ts";
+import { makeFolder, syncFolder } from "./folders.ts";
 import { FORMAT_VERSION, MIGRATIONS, migrate } from "./format.ts";
 import { sweepStaged } from "./lmdb-blobs.ts";
 import { type Environment, openEnvironment } from "./lmdb-env.ts";
@@ -54,7 +54,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   };
   try {
     finishSwap(folder);
-    mkdirSync(environmentFolder(folder), { recursive: true });
+    if (!existsSync(environmentFolder(folder))) await createEnvironments(folder, options.maxBytes);
     let swept = 0;
     for (const name of ENVIRONMENT_NAMES) {
       const env = await openStoreEnvironment(folder, name, { maxBytes: options.maxBytes[name] });
@@ -68,6 +68,28 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     await close();
     throw await storageFault(`Opening the store in ${folder}`, error);
   }
+}
+
+/**
+ * Makes a new store beside its place and moves it there whole: LMDB begins a data file with pages that are not on the disk yet, and a
+ * power cut in between would leave one that it cannot open.
+ */
+async function createEnvironments(folder: string, maxBytes: StoreLimits): Promise<void> {
+  const incoming = incomingFolder(folder);
+  makeFolder(incoming);
+  for (const name of ENVIRONMENT_NAMES) {
+    const file = join(incoming, `${name}.mdb`);
+    const env = await openEnvironment({ file, tables: ENVIRONMENTS[name], maxBytes: maxBytes[name] });
+    try {
+      await migrate(env, FORMAT_VERSION, MIGRATIONS);
+    } finally {
+      await env.close();
+    }
+    rmSync(`${file}-lock`, { force: true });
+  }
+  syncFolder(incoming);
+  renameSync(incoming, environmentFolder(folder));
+  syncFolder(folder);
 }
 
 /** Runs `work` with the store in `folder` locked but not open: for what replaces its files. */
@@ -137,6 +159,7 @@ function finishSwap(folder: string): void {
   if (!present && outgoing) {
     const source = existsSync(incomingFolder(folder)) ? incomingFolder(folder) : outgoingFolder(folder);
     renameSync(source, environmentFolder(folder));
+    syncFolder(folder);
   }
   rmSync(incomingFolder(folder), { recursive: true, force: true });
   rmSync(outgoingFolder(folder), { recursive: true, force: true });

@@ -1,6 +1,7 @@
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Fault } from "#core/errors.ts";
+import { makeFolder } from "./folders.ts";
 
 /** Held by the one process that uses a store. */
 export interface ProcessLock {
@@ -18,7 +19,7 @@ const heldHere = new Set<string>();
  * win. Of two that start in the same instant both may give up.
  */
 export function lockFolder(folder: string): ProcessLock {
-  mkdirSync(folder, { recursive: true });
+  makeFolder(folder);
   const own = `owner-${process.pid}-${startTimeOf(process.pid) ?? "0"}.lock`;
   const path = join(folder, own);
   if (heldHere.has(path)) throw inUse(folder, process.pid);

@@ -12,6 +12,7 @@ import { writeMdd } from "#mdd/writer/mdd.ts";
 import { demoDatabase } from "#sim/demo/databases.ts";
 import { DEMO_ECUS } from "#sim/demo/vehicle.ts";
 import { checkInProcess } from "#store/check-process.ts";
+import type { CrashRun } from "./harness.ts";
 import { randomFrom } from "./model.ts";
 import { ready, type ServerProcess, startServerProcess } from "./server-process.ts";
 
@@ -56,7 +57,9 @@ interface File {
   readonly content: Uint8Array;
 }
 
-export async function runServerCrashes({ kills, seed }: { kills: number; seed: number }): Promise<ServerCrashResult> {
+export async function runServerCrashes(run: CrashRun): Promise<ServerCrashResult> {
+  const { kills, seed, timeLimitMs = Number.POSITIVE_INFINITY } = run;
+  const end = performance.now() + timeLimitMs;
   const random = randomFrom(seed);
   const pool = await makeFiles();
   const folder = await mkdtemp(join(tmpdir(), "server-crash-"));
@@ -72,7 +75,7 @@ export async function runServerCrashes({ kills, seed }: { kills: number; seed: n
       const client = await connect(server);
       sets = await verify(client, sets, under);
       if (under !== undefined) result.passed++;
-      if (kill === kills) {
+      if (kill === kills || performance.now() > end) {
         server.kill("SIGTERM");
         assert.equal(await server.ended, "0", "the server ends well");
         break;
