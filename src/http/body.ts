@@ -1,9 +1,10 @@
 /** Request bodies by the family a route names; every refusal is a `Fault`, so one JSON error object goes out whatever the family. */
+import type { TObject, TSchema } from "typebox";
 import { Fault, type FaultKind } from "#core/errors.ts";
 import type { ServiceBody } from "#fleet/messages.ts";
 import type { JsonBody, JsonFamily, NegotiatedBody, RawBody, ServiceCall, UploadBody } from "#sovd/route.ts";
 import { problemsOf } from "#sovd/validate.ts";
-import { BYTES_TYPE, JSON_TYPE, MULTIPART_TYPE, mediaType, requireBytes } from "./negotiate.ts";
+import { BYTES_TYPE, JSON_TYPE, MULTIPART_TYPE, mediaType, requireBytes, requireText } from "./negotiate.ts";
 
 /** What the server read of a request with a body. */
 export interface RawRequestBody {
@@ -65,7 +66,7 @@ function checkedJson(spec: JsonBody, raw: RawRequestBody): unknown {
   if (faults.type !== undefined && !isJson(raw.contentType)) {
     throw new Fault(faults.type, "Expected request with `Content-Type: application/json`");
   }
-  const value = parse(raw, faults.syntax, "Failed to parse the request body as JSON: ");
+  const value = withoutNulls(spec.schema, parse(raw, faults.syntax, "Failed to parse the request body as JSON: "));
   const problems = problemsOf(spec.schema, value);
   if (problems !== undefined) {
     throw new Fault(faults.shape, `Failed to deserialize the JSON body into the target type: ${problems}`);
@@ -86,6 +87,18 @@ function parse({ bytes, maxJsonDepth }: RawRequestBody, kind: FaultKind, prefix:
   } catch (error) {
     throw new Fault(kind, prefix + (error as Error).message);
   }
+}
+
+/** `null` stands for an optional member that is not there; values inside free-form members are the caller's own. */
+function withoutNulls(schema: TSchema, value: unknown): unknown {
+  const { properties, required } = schema as Partial<TObject>;
+  if (properties === undefined || typeof value !== "object" || value === null) return value;
+  const members = value as Record<string, unknown>;
+  for (const [name, property] of Object.entries(properties)) {
+    if (members[name] === null && required?.includes(name) !== true) delete members[name];
+    else if (members[name] !== undefined) withoutNulls(property, members[name]);
+  }
+  return value;
 }
 
 /** Deepest nesting of brackets outside strings; right for JSON, harmless for anything else. */
@@ -115,6 +128,7 @@ function readService(spec: NegotiatedBody, raw: RawRequestBody): ServiceCall {
   const type = mediaType(raw.contentType);
   if (type === JSON_TYPE) return jsonService(spec, raw);
   if (type !== BYTES_TYPE || spec.jsonOnly === true) {
+    requireText(raw.contentType);
     throw new Fault("badRequest", `Unsupported mime-type: ${raw.contentType}`);
   }
   requireLength(raw);
@@ -123,7 +137,7 @@ function readService(spec: NegotiatedBody, raw: RawRequestBody): ServiceCall {
 }
 
 function jsonService(spec: NegotiatedBody, raw: RawRequestBody): ServiceCall {
-  const value = parse(raw, "badRequest", "Invalid JSON: ");
+  const value = withoutNulls(spec.schema, parse(raw, "badRequest", "Invalid JSON: "));
   const problems = problemsOf(spec.schema, value);
   if (problems !== undefined) throw new Fault("badRequest", `Invalid JSON: ${problems}`);
   const body = value as { readonly timeout?: number } & Readonly<Record<string, unknown>>;

@@ -146,7 +146,7 @@ export class Dispatcher {
     if (route.params !== undefined) checkParams(route, exchange);
     exchange.query = parseQuery(entry.query, exchange.rawQuery);
     checkSwitch(route, context);
-    if (route.lock !== "vehicle" && route.lock !== "none") this.#checkLock(exchange);
+    if (route.lock !== "none" && !readsBodyFirst(route)) this.#checkLock(exchange);
     if (route.negotiated) negotiate(exchange);
     return route.body === undefined ? this.#serve(exchange) : this.#serveWithBody(exchange, route.body, body);
   }
@@ -158,7 +158,7 @@ export class Dispatcher {
 
   #serve(exchange: Exchange): Answer | Promise<Answer> {
     const { route } = exchange.entry;
-    if (route.lock === "vehicle") this.#checkLock(exchange);
+    if (route.lock !== "none" && readsBodyFirst(route)) this.#checkLock(exchange);
     return route.handle(exchange, this.#options.context);
   }
 
@@ -191,6 +191,11 @@ export class Dispatcher {
   }
 }
 
+/** Whether a body that is not in order is refused before a lock that is missing. */
+function readsBodyFirst({ lock, body }: Route): boolean {
+  return lock === "vehicle" || (body?.kind === "json" && body.family === "wrapped");
+}
+
 const NO_BYTES = new Uint8Array(0);
 const OVERLOADS = new WeakMap<Fault, { readonly base: string; readonly answer: Outgoing }>();
 
@@ -202,6 +207,7 @@ function entryOf(route: Route, context: SovdContext): Entry {
     query: route.query === undefined ? undefined : querySpec(route.query),
     hasEcu: names.includes("ecu"),
     hasGroup: names.includes("group"),
+    acceptRefusal: route.path.includes("/operations/") ? "Unsupported Accept header" : "Unsupported Accept",
   };
 }
 
@@ -211,9 +217,10 @@ function checkParams(route: Route, { params }: Exchange): void {
 }
 
 function negotiate(exchange: Exchange): void {
-  exchange.accept = acceptedForm(exchange.acceptHeader, exchange.contentType);
+  const { acceptHeader, contentType, entry } = exchange;
+  exchange.accept = acceptedForm(acceptHeader, contentType, entry.acceptRefusal);
   if (exchange.accept !== "raw") return;
-  if (exchange.entry.hasGroup) throw new Fault("badRequest", `Unsupported Accept: ${exchange.acceptHeader}`);
+  if (entry.hasGroup) throw new Fault("badRequest", `${entry.acceptRefusal}: ${acceptHeader}`);
   if (exchange.query["include-schema"] === true) {
     throw new Fault("badRequest", "Cannot use include-schema with non-JSON response");
   }

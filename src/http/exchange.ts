@@ -5,7 +5,7 @@ import type { Accept } from "#fleet/messages.ts";
 import type { AnyRequest, Claims, Method, Route } from "#sovd/route.ts";
 import { JSON_TYPE } from "./negotiate.ts";
 import type { QuerySpec } from "./query.ts";
-import { shownPath } from "./router.ts";
+import { linkPath, shownPath } from "./router.ts";
 
 /** A route with what is worked out once of it. */
 export interface Entry {
@@ -14,6 +14,8 @@ export interface Entry {
   readonly query: QuerySpec | undefined;
   readonly hasEcu: boolean;
   readonly hasGroup: boolean;
+  /** How a form of answer that we do not have is refused. */
+  readonly acceptRefusal: string;
 }
 
 /** Reads a request header by its lower-case name; empty when absent. Only good in the socket's turn. */
@@ -96,11 +98,9 @@ export class Exchange implements AnyRequest {
     return this.#headers?.get(name) ?? NO_HEADER;
   }
 
-  /** Path as sent, without trailing slashes. */
+  /** Path for links. */
   get path(): string {
-    let end = this.rawPath.length;
-    while (end > 0 && this.rawPath[end - 1] === "/") end--;
-    return this.rawPath.slice(0, end);
+    return linkPath(this.rawPath);
   }
 
   /** Path and query as a 404 names them. */

@@ -182,8 +182,24 @@ function decodeSegment(segment: string): string {
   }
 }
 
-/** Path as answers show it: decoded, lower case, no trailing slashes. */
+/** Decoded text with these is no path; such a request is shown as it came. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+const NO_PATH = /[\x00-\x20<>`\x7f]/;
+
+/** Path and query as answers show them: decoded, lower case, no trailing slashes. */
 export function shownPath(path: string, query: string): string {
   const decoded = (segmentsOf(path) ?? [path]).join("/");
-  return `/${decoded}${query === "" ? "" : `?${query}`}`;
+  const shown = `/${decoded}${query === "" ? "" : `?${decodeSegment(query)}`}`;
+  return NO_PATH.test(shown) ? `${withoutSlashes(path)}${query === "" ? "" : `?${query}`}` : shown;
+}
+
+/** Path as links carry it: lower case, escaped where it must be, no trailing slashes. */
+export function linkPath(path: string): string {
+  return `/${(segmentsOf(path) ?? []).map(encodeURIComponent).join("/")}`;
+}
+
+function withoutSlashes(path: string): string {
+  let end = path.length;
+  while (end > 0 && path.charCodeAt(end - 1) === SLASH) end--;
+  return end === 0 ? "/" : path.slice(0, end);
 }

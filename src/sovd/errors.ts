@@ -1,5 +1,5 @@
 /** The one mapper from a fault to SOVD's error object, its status and headers. */
-import { FAULTS, Fault, type FaultData, type FaultSpec, toFaultData } from "#core/errors.ts";
+import { FAULTS, Fault, type FaultData, type FaultKind, type FaultSpec, toFaultData } from "#core/errors.ts";
 import { nrcText } from "#uds/nrc.ts";
 import type { SovdOptions } from "./context.ts";
 
@@ -76,12 +76,14 @@ function messageOf(fault: FaultData): string {
   return isChoice ? NOT_ALLOWED : fault.message;
 }
 
-function parametersOf(fault: FaultData): Record<string, unknown> | undefined {
-  const details = fault.details;
-  if (details === undefined || fault.kind === "methodNotAllowed") return undefined;
-  if (fault.kind !== "invalidParameter") return { ...details };
+/** Kinds whose details are for the caller; those of any other kind are for the log and for ourselves. */
+const TELLING: ReadonlySet<FaultKind> = new Set(["dataError", "rangeNotSatisfiable", "workerLost"]);
+
+function parametersOf({ kind, details }: FaultData): Record<string, unknown> | undefined {
+  if (details === undefined) return undefined;
+  if (TELLING.has(kind)) return { ...details };
   const possible = details.possibleValues;
-  if (!Array.isArray(possible)) return { ...details };
+  if (kind !== "invalidParameter" || !Array.isArray(possible)) return undefined;
   return { details: "value", possiblevalues: possible.map((value) => String(value).toLowerCase()) };
 }
 

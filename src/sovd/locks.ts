@@ -108,9 +108,8 @@ export class LockRegistry {
 
   /** A new lock, or the owner's own with a new end. Faults: `badRequest` for 0 seconds, `forbidden` or `conflict` by the matrix. */
   acquire(scope: LockScope, entity: string, owner: string, seconds: number): Lock {
-    this.#expire();
+    this.#checkBlocks(scope, entity, owner);
     checkSeconds(seconds);
-    for (const lock of this.#locks.values()) this.#checkBlock(lock, scope, entity, owner);
     const own = this.#locks.get(keyOf(scope, entity));
     if (own !== undefined) return this.#prolong(own, seconds);
     const suspended = scope === "group" ? this.#takeMembers(entity) : [];
@@ -131,8 +130,9 @@ export class LockRegistry {
 
   /** New end for the owner's lock. Faults: `conflict` when there is none, `forbidden` for another id or owner. */
   extend(scope: LockScope, entity: string, id: string, owner: string, seconds: number): Lock {
+    const lock = this.#owned(scope, entity, id, owner, "conflict");
     checkSeconds(seconds);
-    return this.#prolong(this.#owned(scope, entity, id, owner, "conflict"), seconds);
+    return this.#prolong(lock, seconds);
   }
 
   /** Ends the owner's lock and does its clean-up. Faults: `notFound` when there is none, `forbidden` for another id or owner. */
@@ -183,6 +183,13 @@ export class LockRegistry {
     if (lock === undefined) throw new Fault(absent, "No lock found");
     if (lock.id !== id || lock.owner !== owner) throw this.#denied("lock validation failed");
     return lock;
+  }
+
+  /** The vehicle's lock is looked at first, so that one of several reasons is always given. */
+  #checkBlocks(scope: LockScope, entity: string, owner: string): void {
+    const vehicle = this.get("vehicle", "");
+    if (vehicle !== undefined) this.#checkBlock(vehicle, scope, entity, owner);
+    for (const lock of this.#locks.values()) this.#checkBlock(lock, scope, entity, owner);
   }
 
   #checkBlock(lock: Lock, scope: LockScope, entity: string, owner: string): void {

@@ -115,7 +115,7 @@ export interface SovdRequest<Params, Query, Body, Ecu, Group> {
   readonly claims: Claims | undefined;
   /** Base path this request came in by, e.g. `/vehicle/v15`. */
   readonly base: string;
-  /** Path as sent, without query and trailing slashes. */
+  /** Path for links: lower case, without query and trailing slashes. */
   readonly path: string;
   /** `http://host` for links; a Fault when the request names no host. */
   readonly origin: string;

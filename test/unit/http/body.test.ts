@@ -59,6 +59,28 @@ for (const family of Object.keys(FAMILIES) as JsonFamily[]) {
   });
 }
 
+test("null stands for an optional member that is not there, and for nothing else", () => {
+  const schema = Type.Object({
+    value: Type.String(),
+    expiration: Type.Optional(Type.Integer()),
+    key: Type.Optional(Type.Object({ text: Type.Optional(Type.String()) })),
+    parameters: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
+  });
+  const read = (text: string) => readBody({ kind: "json", family: "wrapped", schema }, raw(text));
+  const CASES: readonly [string, unknown][] = [
+    ['{"value":"x","expiration":null,"key":null,"parameters":null}', { value: "x" }],
+    ['{"value":"x","key":{"text":null}}', { value: "x", key: {} }],
+    ['{"value":"x","parameters":{"a":null}}', { value: "x", parameters: { a: null } }],
+  ];
+  for (const [text, body] of CASES) assert.deepEqual(read(text), body);
+  assert.equal(failure(() => read('{"value":null}'))[0], "badRequest");
+  const execution = Type.Object({ timeout: Type.Optional(Type.Integer()), parameters: Type.Optional(Type.Object({})) });
+  assert.deepEqual(readBody({ ...SERVICE, schema: execution }, raw('{"timeout":null,"parameters":null}')), {
+    service: { type: "none" },
+    timeoutS: undefined,
+  });
+});
+
 test("an optional body may be missing with its type", () => {
   const spec: BodySpec = { kind: "json", family: "plain", schema: SCHEMA, optional: true };
   assert.equal(readBody(spec, raw("ignored", "")), undefined);
@@ -93,6 +115,7 @@ const SERVICE_REFUSALS: readonly [string, Partial<NegotiatedBody>, Parameters<ty
   ["wrong shape", {}, ['{"parameters":1}'], /^Invalid JSON: parameters/],
   ["no member", { memberRequired: true }, ["{}"], /^Invalid JSON: missing field `parameters`$/],
   ["foreign type", {}, ["x", "text/plain"], /^Unsupported mime-type: text\/plain$/],
+  ["type that is no text", {}, ["x", "t\u00e4xt/plain"], /^Invalid header value: /],
   ["bytes where only JSON goes", { jsonOnly: true }, ["x", BYTES], /^Unsupported mime-type/],
   ["bytes without length", {}, ["x", BYTES, { length: "" }], /^Missing Content-Length$/],
   ["bytes with odd length", {}, ["x", BYTES, { length: "z" }], /^Invalid Content-Length: z$/],
@@ -124,6 +147,7 @@ const ACCEPTS: readonly [string, string, "json" | "raw" | RegExp][] = [
   ["text/html,*/*;q=0.1", "", "json"],
   ["text/html", "", /^Unsupported Accept: text\/html$/],
   ["json", "", /^Failed to parse mime type json$/],
+  ["t\u00e4xt/html", "", /^Invalid header value: failed to convert header to a str$/],
 ];
 for (const [accept, contentType, expected] of ACCEPTS) {
   test(`Accept "${accept}" with body "${contentType}"`, () => {

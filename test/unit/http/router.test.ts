@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { Router, shownPath } from "#http/router.ts";
+import { linkPath, Router, shownPath } from "#http/router.ts";
 import { type Method, type Route, route } from "#sovd/route.ts";
 
 const declare = (method: Method, path: string, mount?: "root"): Route =>
@@ -89,12 +89,33 @@ test("a path declared twice is a mistake in the table", () => {
   assert.throws(() => new Router([ROUTES[0]!, ROUTES[0]!], [], () => 1), /declared twice: get \/health/);
 });
 
+const SHOWN: readonly [string, string, string][] = [
+  ["/Vehicle/V15/Nope/", "", "/vehicle/v15/nope"],
+  ["/vehicle/v15/no%70e", "X=%59", "/vehicle/v15/nope?x=y"],
+  ["/", "", "/"],
+  // Decoded text that is no path any more: shown as it came.
+  ["/Nope/A%20b/", "X=Y", "/Nope/A%20b?X=Y"],
+  ["/Nope", "x=%00", "/Nope?x=%00"],
+];
+for (const [path, query, expected] of SHOWN) {
+  test(`${path}?${query} is shown as ${expected}`, () => assert.equal(shownPath(path, query), expected));
+}
+
+const LINKS: readonly [string, string][] = [
+  ["/Vehicle/V15/APPS/", "/vehicle/v15/apps"],
+  ["/vehicle/v15/a%70ps/A%2FB%20c", "/vehicle/v15/apps/a%2Fb%20c"],
+];
+for (const [path, expected] of LINKS) {
+  test(`links below ${path} begin with ${expected}`, () => assert.equal(linkPath(path), expected));
+}
+
 test("no path makes it throw, and any path to a parameter comes back decoded", () => {
   fc.assert(
     fc.property(fc.string(), fc.constantFrom("get", "put", "x"), (text, method) => {
       router.match(method, text);
       router.match(method, `/vehicle/v15/things/${text}`);
       shownPath(text, text);
+      linkPath(text);
     }),
   );
   fc.assert(

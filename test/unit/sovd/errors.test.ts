@@ -1,7 +1,7 @@
 /** The error object: every kind, refusals, data errors, spelling by base path. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { FAULTS, Fault, type FaultKind, type FaultSpec } from "#core/errors.ts";
+import { FAULTS, Fault, type FaultDetails, type FaultKind, type FaultSpec } from "#core/errors.ts";
 import { SOVD_DEFAULTS } from "#sovd/context.ts";
 import { invalidValue, toDataError, toErrorAnswer, toErrorObject } from "#sovd/errors.ts";
 import { V, vehicle } from "./harness.ts";
@@ -96,7 +96,24 @@ test("an ECU's failure among others: codes of their own", () => {
   });
   assert.equal(toDataError({ kind: "notResponding", message: "m" }).error_code, "not-responding");
   assert.equal(toDataError({ kind: "ecuRefused", message: "m" })["x-errorsource"], "ECU");
-  assert.deepEqual(toErrorObject({ kind: "notFound", message: "m", details: { name: "x" } }).parameters, { name: "x" });
+});
+
+test("details of a fault are shown where they are for the caller, and only there", () => {
+  const SHOWN: readonly [FaultKind, FaultDetails, Record<string, unknown> | undefined][] = [
+    ["invalidParameter", { possibleValues: ["On", "OFF"] }, { details: "value", possiblevalues: ["on", "off"] }],
+    ["invalidParameter", { name: "../x" }, undefined],
+    ["workerLost", { sent: true }, { sent: true }],
+    ["rangeNotSatisfiable", { offset: 7 }, { offset: 7 }],
+    ["dataError", { details: "d", value: "v" }, { details: "d", value: "v" }],
+    ["badRequest", { kind: "InvalidRequest", parameter: "/VIN" }, undefined],
+    ["payloadTooShort", { kind: "NotEnoughData", parameter: "/VIN" }, undefined],
+    ["notResponding", { waiting: true }, undefined],
+    ["conflict", { folder: "/var/lib", pid: 1 }, undefined],
+    ["methodNotAllowed", { allow: "GET" }, undefined],
+  ];
+  for (const [kind, details, parameters] of SHOWN) {
+    assert.deepEqual(toErrorObject({ kind, message: "m", details }).parameters, parameters, kind);
+  }
 });
 
 test("tokens: none is 401 with a body, a bad one 403", async () => {

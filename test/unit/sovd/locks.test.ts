@@ -120,6 +120,25 @@ test("0 seconds is refused and leaves the lock's end alone", () => {
   assert.deepEqual(effects, ["+ecu a", "-ecu a"]);
 });
 
+test("who may not is told so before how long is looked at", () => {
+  const { locks } = registry();
+  const { id } = locks.acquire("ecu", "a", "you", 10);
+  const REFUSED: readonly [() => unknown, string][] = [
+    [() => locks.acquire("ecu", "a", "me", 0), "forbidden"],
+    [() => locks.acquire("group", "all", "me", 0), "conflict"],
+    [() => locks.extend("ecu", "a", id, "me", 0), "forbidden"],
+    [() => locks.extend("ecu", "b", id, "me", 0), "conflict"],
+  ];
+  for (const [work, kind] of REFUSED) assert.equal(kindOf(work), kind);
+});
+
+test("of several locks in the way the vehicle's is named", () => {
+  const { locks } = registry();
+  locks.acquire("group", "all", "you", 10);
+  locks.acquire("vehicle", "", "you", 10);
+  assert.throws(() => locks.acquire("ecu", "a", "me", 10), { kind: "forbidden", message: /^vehicle lock/ });
+});
+
 test("a huge expiry is capped", () => {
   const { locks } = registry();
   const lock = locks.acquire("ecu", "a", "me", 2 ** 64);
@@ -246,4 +265,19 @@ test("over HTTP: owned, other owners, bodies", async () => {
   assert.deepEqual(car.fleet.names, ["lockAcquired"]);
   await car.request("DELETE", `${path}/${json.id}`);
   assert.deepEqual(car.fleet.names, ["lockAcquired", "lockReleased"]);
+});
+
+test("what is looked at first, the body or the lock", async () => {
+  const car = vehicle();
+  const E = `${V}/components/flxc1000`;
+  const ORDER: readonly [string, string, unknown, number][] = [
+    ["PUT", `${E}/modes/session`, {}, 400],
+    ["PUT", `${E}/modes/session`, { value: "x" }, 403],
+    ["PUT", `${V}/functions/functionalgroups/all/modes/commctrl`, {}, 400],
+    ["POST", `${E}/operations/o/executions`, { parameters: 1 }, 403],
+    ["GET", `${E}/modes/security`, undefined, 403],
+  ];
+  for (const [method, path, json, status] of ORDER) {
+    assert.equal((await car.request(method, path, json === undefined ? {} : { json })).status, status, path);
+  }
 });
