@@ -11,9 +11,9 @@ export interface AnswerForm {
   /** Member that holds the parameters. */
   readonly member: "data" | "parameters" | "requestdownload";
   readonly id?: string;
-  readonly accept?: Accept;
-  readonly byteFormat?: ByteFormat;
-  readonly schema?: boolean;
+  readonly accept?: Accept | undefined;
+  readonly byteFormat?: ByteFormat | undefined;
+  readonly schema?: boolean | undefined;
   /** Operations name their data errors `error`: the first one, or all. */
   readonly errorsAs?: "errors" | "error";
   readonly firstErrorOnly?: boolean;
@@ -37,7 +37,10 @@ export function answerReply(answer: Answer, form: AnswerForm, schemaOf: () => un
   if (form.accept === "raw") return rawReply(rawOf(answer));
   OUT.reset();
   OUT.byte(OPEN);
-  if (form.id !== undefined) member("id", jsonBytes(form.id), true);
+  if (form.id !== undefined) {
+    openMember("id", true);
+    OUT.string(form.id);
+  }
   const start = OUT.length;
   openMember(form.member, form.id === undefined);
   const valueAt = OUT.length;

@@ -46,20 +46,35 @@ export async function runService(
   body: ServiceBody,
   options: SendOptions,
 ): Promise<Answer> {
+  return answerOf(ecu, service, body, options, (answer) => answer);
+}
+
+/**
+ * What `take` makes of a service's positive answer: `runService` without a promise for each step of the way.
+ * @throws Fault at once or as a rejection
+ */
+export function answerOf<T>(
+  ecu: Ecu,
+  service: ServiceEntry,
+  body: ServiceBody,
+  options: SendOptions,
+  take: (answer: Answer) => T,
+): Promise<T> {
   requireOnline(ecu);
   requireState(ecu, service);
   const plan = ecu.plan(service.table);
   const request = encodeService(plan, body, options.isStrict);
-  const response = await send(ecu, request, options);
-  throwRefusal(plan, response);
-  track(ecu, service);
-  return { plan, request, response };
+  return send(ecu, request, options, (response) => {
+    throwRefusal(plan, response);
+    track(ecu, service);
+    return take({ plan, request, response });
+  });
 }
 
 /** Sends complete UDS bytes; a refusal is an answer. @throws Fault */
 export async function sendRaw(ecu: Ecu, request: Uint8Array, options: SendOptions): Promise<Uint8Array> {
   requireOnline(ecu);
-  return send(ecu, request, options);
+  return send(ecu, request, options, (response) => response);
 }
 
 /** The database's preconditions against what is tracked. @throws Fault badRequest */
@@ -83,18 +98,17 @@ export function track(ecu: Ecu, service: ServiceEntry): void {
   ecu.states = statesAfter(ecu.charts, ecu.states, service);
 }
 
-async function send(ecu: Ecu, request: Uint8Array, options: SendOptions): Promise<Uint8Array> {
+/** What `take` makes of the response. */
+function send<T>(ecu: Ecu, request: Uint8Array, options: SendOptions, take: (response: Uint8Array) => T): Promise<T> {
   const endpoint = ecu.endpoint;
   if (endpoint === undefined) throw offline(ecu);
-  try {
-    return await endpoint.request(request, options);
-  } catch (error) {
+  return endpoint.request(request, options).then(take, (error: unknown) => {
     if (!(error instanceof Fault)) throw error;
     if (error.kind === "ecuOffline") throw offline(ecu);
     // Silence after every repeat: the ECU is gone, though its gateway may live. A caller's own deadline says nothing of the kind.
     if (isSilence(error, request) && !endpoint.detector.running) ecu.event({ kind: "silent" });
     throw error;
-  }
+  });
 }
 
 /** A request that only waited for its turn, and a keep-alive, tell nothing of the ECU. */

@@ -130,25 +130,49 @@ export class EcuShard {
     const { id } = message;
     const running = new RunningCall(id, this.#environment.markSent);
     this.#running.set(id, running);
-    const reply = message.call in GROUP_CALLS ? this.#groupCall(message, running) : this.#ecuCall(message, running);
-    reply.then(
-      (answer) => this.#reply(id, answer),
-      (error) => this.#fail(id, error),
-    );
+    if (message.call in GROUP_CALLS) {
+      this.#groupCall(message, running).then(
+        (reply) => this.#reply(id, reply),
+        (error: unknown) => this.#fail(id, error),
+      );
+      return;
+    }
+    const ecu = this.#ecus.get(message.entity);
+    if (ecu === undefined) this.#fail(id, new Fault("notFound", `Not found: ECU ${message.entity}`));
+    else this.#ecuCall(ecu, message, running);
   }
 
-  async #ecuCall(message: CallMessage, caller: Caller): Promise<Reply> {
-    const ecu = this.#ecus.get(message.entity);
-    if (ecu === undefined) throw new Fault("notFound", `Not found: ECU ${message.entity}`);
-    const call = ECU_CALLS[message.call as EcuCallName] as EcuCall<EcuCallName>;
-    ecu.held.hold();
+  /** Holds the ECU's database. No promise but the call's own, as this is the way of every read. */
+  #ecuCall(ecu: Ecu, message: CallMessage, caller: Caller): void {
+    const { id } = message;
+    const { held } = ecu;
+    held.hold();
+    const reply = (answer: Reply) => {
+      held.letGo();
+      this.#reply(id, answer);
+    };
+    const fail = (error: unknown) => {
+      held.letGo();
+      this.#fail(id, error);
+    };
+    let answer: Reply | Promise<Reply>;
     try {
       const detection = QUIET.has(message.call) ? undefined : detectFirst(ecu);
-      if (detection !== undefined) await detection;
-      return await call(ecu, message.args as never, this.#context(ecu, message.deadlineMs, caller));
-    } finally {
-      ecu.held.letGo();
+      answer =
+        detection === undefined
+          ? this.#run(ecu, message, caller)
+          : detection.then(() => this.#run(ecu, message, caller));
+    } catch (error) {
+      fail(error);
+      return;
     }
+    if (answer instanceof Promise) answer.then(reply, fail);
+    else reply(answer);
+  }
+
+  #run(ecu: Ecu, message: CallMessage, caller: Caller): Reply | Promise<Reply> {
+    const call = ECU_CALLS[message.call as EcuCallName] as EcuCall<EcuCallName>;
+    return call(ecu, message.args as never, this.#context(ecu, message.deadlineMs, caller));
   }
 
   /** Holds the description and what the members' own databases say of their states. */

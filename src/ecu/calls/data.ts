@@ -1,5 +1,5 @@
 /** Data, configurations and raw UDS requests. */
-import type { EcuCalls, Reply, ServiceFacts } from "#fleet/messages.ts";
+import type { EcuCalls, Reply, ServiceBody, ServiceFacts } from "#fleet/messages.ts";
 import { type DataItem, listConfigurations, listData } from "#mdd/query/describe.ts";
 import { findGenericService, findService } from "#mdd/query/lookup.ts";
 import { serviceSdgs } from "#mdd/query/sdg.ts";
@@ -7,7 +7,7 @@ import type { ServiceEntry } from "#mdd/query/service-entry.ts";
 import { answerReply } from "../answer.ts";
 import type { Ecu } from "../ecu.ts";
 import { jsonReply, rawReply } from "../reply.ts";
-import { NO_BODY, requireState, runService, sendRaw, track } from "../run.ts";
+import { answerOf, NO_BODY, requireState, sendRaw, track } from "../run.ts";
 import { answerSchema, listSchema } from "../schemas.ts";
 import { type CallContext, serviceFacts } from "./call.ts";
 
@@ -44,19 +44,26 @@ function factsOf({ read, write }: Pick<DataItem, "read" | "write">): ServiceFact
   return serviceFacts((read ?? write)!);
 }
 
-export async function dataRead(ecu: Ecu, args: EcuCalls["dataRead"], context: CallContext): Promise<Reply> {
-  const service = readService(ecu, args.service);
-  const answer = await runService(ecu, service, NO_BODY, context.send);
-  return answerReply(answer, { ...args, id: args.service, member: "data" }, () =>
-    answerSchema(ecu, service, "data", context.options),
-  );
+export function dataRead(ecu: Ecu, args: EcuCalls["dataRead"], context: CallContext): Promise<Reply> {
+  return runData(ecu, readService(ecu, args.service), NO_BODY, args, context);
 }
 
-export async function dataWrite(ecu: Ecu, args: EcuCalls["dataWrite"], context: CallContext): Promise<Reply> {
-  const service = writeService(ecu, args.service);
-  const answer = await runService(ecu, service, args.body, context.send);
-  return answerReply(answer, { ...args, id: args.service, member: "data" }, () =>
-    answerSchema(ecu, service, "data", context.options),
+export function dataWrite(ecu: Ecu, args: EcuCalls["dataWrite"], context: CallContext): Promise<Reply> {
+  return runData(ecu, writeService(ecu, args.service), args.body, args, context);
+}
+
+function runData(
+  ecu: Ecu,
+  service: ServiceEntry,
+  body: ServiceBody,
+  { service: id, accept, byteFormat, schema }: EcuCalls["dataRead"],
+  context: CallContext,
+): Promise<Reply> {
+  return answerOf(ecu, service, body, context.send, (answer) =>
+    // members named one by one: a spread of what came through the port makes a new hidden class each time
+    answerReply(answer, { id, member: "data", accept, byteFormat, schema }, () =>
+      answerSchema(ecu, service, "data", context.options),
+    ),
   );
 }
 

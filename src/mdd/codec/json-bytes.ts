@@ -84,7 +84,19 @@ export class JsonBytes {
 
   /** Any JavaScript string, quoted. */
   string(text: string): void {
-    this.raw(jsonBytes(text));
+    const start = this.length;
+    this.reserve(text.length + 2);
+    this.buffer[this.length++] = QUOTE;
+    for (let i = 0; i < text.length; i++) {
+      const unit = text.charCodeAt(i);
+      if (unit < 0x20 || unit > 0x7e || unit === QUOTE || unit === BACKSLASH) {
+        this.length = start;
+        this.raw(jsonBytes(text));
+        return;
+      }
+      this.buffer[this.length++] = unit;
+    }
+    this.buffer[this.length++] = QUOTE;
   }
 
   /** Payload bytes as quoted text. `textProblem` must have found nothing. */
