@@ -32,6 +32,8 @@ export interface ConnectionOptions {
   readonly ip: string;
   /** Protocol version of the entity's announcement. */
   readonly version: number;
+  /** Further action that the announcement asks for: 0x10 wants the routing activation of central security. */
+  readonly furtherAction?: number;
   readonly port: number;
   readonly tlsPort: number;
   readonly testerAddress: number;

@@ -22,7 +22,15 @@ import {
 import { type ConnectivityNotice, Notices } from "./notices.ts";
 import { localAddressFor, openSocket, type SocketTarget } from "./socket.ts";
 import { type Input, next, type State, TRANSITIONS } from "./states.ts";
-import { ACTIVATION_CODES, ACTIVATION_TYPES, activationCode, DIAGNOSTIC_ACK_CODE, PAYLOAD_TYPES } from "./tables.ts";
+import {
+  ACTIVATION_CODES,
+  ACTIVATION_TYPES,
+  activationCode,
+  activationTypeFor,
+  DIAGNOSTIC_ACK_CODE,
+  FURTHER_ACTION,
+  PAYLOAD_TYPES,
+} from "./tables.ts";
 import { Wire, type WireHandler } from "./wire.ts";
 
 /** Silent requests in a row, nothing else received meanwhile, after which the connection counts as half-open. */
@@ -47,7 +55,11 @@ export class DoipConnection implements ChannelHost {
   #timing: ConnectionTiming;
   #state: State = "idle";
   #ip: string;
+  /** As last announced; a connection keeps the one that it began with. */
+  #announcedVersion: number;
   #version: number;
+  #furtherAction: number;
+  #activationType: number;
   #wire: Wire | undefined;
   #overTls = false;
   #timer: TimerHandle | undefined;
@@ -63,7 +75,10 @@ export class DoipConnection implements ChannelHost {
     this.clock = options.clock;
     this.#timing = options.timing;
     this.#ip = options.ip;
+    this.#announcedVersion = options.version;
     this.#version = options.version;
+    this.#furtherAction = options.furtherAction ?? FURTHER_ACTION.none;
+    this.#activationType = activationTypeFor(this.#furtherAction);
     this.#alive = new AliveCheck({
       clock: options.clock,
       intervalMs: this.#options.aliveIntervalMs,
@@ -102,10 +117,13 @@ export class DoipConnection implements ChannelHost {
    * The gateway announced itself. A disconnected one is tried at once, at its newest address; a connected one is asked whether it is
    * still there, because it may have restarted or moved.
    */
-  announce(ip: string, version: number): void {
+  announce(ip: string, version: number, furtherAction: number = FURTHER_ACTION.none): void {
     const moved = ip !== this.#ip;
-    this.#version = version;
+    this.#announcedVersion = version;
     this.#ip = ip;
+    // A type that was refused is not asked for again until the gateway wants something else.
+    if (furtherAction !== this.#furtherAction) this.#activationType = activationTypeFor(furtherAction);
+    this.#furtherAction = furtherAction;
     this.#attempts = 0;
     if (this.connected) this.#alive.probe(moved);
     else this.#apply(moved && TRANSITIONS[this.#state].moved !== undefined ? "moved" : "wake", "announced");
@@ -246,6 +264,7 @@ export class DoipConnection implements ChannelHost {
   #openWire(secure: boolean): void {
     this.#dropWire();
     this.#overTls = secure;
+    this.#version = this.#announcedVersion;
     const target = targetOf(this.#options, this.#ip, secure);
     if (secure && target.tls?.ca === undefined) {
       this.#log("warn", "TLS without a configured CA: the gateway's certificate is accepted unverified");
@@ -344,12 +363,17 @@ export class DoipConnection implements ChannelHost {
     this.#write({
       kind: "routingActivationRequest",
       sourceAddress: this.#options.testerAddress,
-      activationType: ACTIVATION_TYPES.default,
+      activationType: this.#activationType,
     });
   }
 
   #onActivation(code: number): void {
     const { success, text } = activationCode(code);
+    if (code === ACTIVATION_CODES.unsupportedActivationType.code && this.#activationType !== ACTIVATION_TYPES.default) {
+      this.#activationType = ACTIVATION_TYPES.default;
+      this.#apply("typeRefused", text);
+      return;
+    }
     if (this.#state === "activating" && code === ACTIVATION_CODES.tlsRequired.code) this.#apply("tlsRequired", text);
     else if (this.#state === "activatingTls" && code !== ACTIVATION_CODES.activated.code) this.#deny(code, text);
     else if (success === true) this.#apply("activated", text);

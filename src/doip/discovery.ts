@@ -6,6 +6,7 @@ import { createSocket as createUdpSocket, type RemoteInfo, type Socket } from "n
 import type { Clock, TimerHandle } from "#core/time.ts";
 import { decodeDatagram, encode, type VehicleAnnouncement } from "./codec.ts";
 import { ANY_ADDRESS, BROADCAST, isLoopback, sameSubnet } from "./ipv4.ts";
+import { SyncWatch } from "./sync-watch.ts";
 import { DISCOVERY_PORT, PROTOCOL_VERSIONS } from "./tables.ts";
 
 /** An entity's announcement and where it came from. */
@@ -58,10 +59,16 @@ export class Discovery {
   #listener: Socket | undefined;
   #round: Map<string, Announcement> | undefined;
   readonly #sleeps = new Set<() => void>();
+  readonly #sync: SyncWatch;
   #closed = false;
 
   constructor(options: DiscoveryOptions) {
     this.#options = { ...DISCOVERY_DEFAULTS, ...options } as DiscoveryOptions & typeof DISCOVERY_DEFAULTS;
+    this.#sync = new SyncWatch({
+      clock: options.clock,
+      ask: () => this.#ask(),
+      onProblem: (message) => this.#problem(message),
+    });
   }
 
   /** Opens the sockets; announcements are told from now on. Rejects only when no UDP socket can be had at all. */
@@ -106,6 +113,7 @@ export class Discovery {
 
   async close(): Promise<void> {
     this.#closed = true;
+    this.#sync.close();
     for (const wake of this.#sleeps) wake();
     const sockets = [this.#requests, this.#listener].filter((socket) => socket !== undefined);
     this.#requests = undefined;
@@ -174,7 +182,8 @@ export class Discovery {
     const { testerAddress, testerSubnet } = this.#options;
     if (!sameSubnet(from.address, testerAddress, testerSubnet)) return;
     const { kind: _, ...facts } = message;
-    this.#tell({ ip: from.address, port: from.port, version, ...facts });
+    this.#sync.heard({ ip: from.address, ...facts });
+    this.#tell({ ip: from.address, port: from.port, version: spoken(version), ...facts });
   }
 
   /**
@@ -217,6 +226,11 @@ export class Discovery {
   #problem(message: string, error?: unknown): void {
     this.#options.onProblem?.(error instanceof Error ? `${message}: ${error.message}` : message);
   }
+}
+
+/** The version of an entity by its announcement; the wildcard, which only requests may bear, names none. */
+function spoken(version: number): number {
+  return version === PROTOCOL_VERSIONS.any ? PROTOCOL_VERSIONS.iso2012 : version;
 }
 
 /** Refused on some loopback-only networks, where nothing is broadcast anyway. */

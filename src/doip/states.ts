@@ -14,7 +14,8 @@ export type State =
 /**
  * `lost` and `flapped`: a ready connection ended, after a while or right away. `failed`: an attempt ended. `wake`: a sign of life, so
  * try now. `demand`: a request wants the connection; it must not shorten the pause between attempts. `exhausted`: all attempts are used
- * up. `moved`: the gateway has another address now; a ready connection is probed first and ends as `lost`.
+ * up. `moved`: the gateway has another address now; a ready connection is probed first and ends as `lost`. `typeRefused`: the
+ * gateway does not know the activation type that its announcement asked for, so the default one is tried at once.
  */
 export type Input =
   | "wake"
@@ -22,6 +23,7 @@ export type Input =
   | "connected"
   | "activated"
   | "tlsRequired"
+  | "typeRefused"
   | "failed"
   | "lost"
   | "flapped"
@@ -36,13 +38,20 @@ export const TRANSITIONS: Readonly<Record<State, Partial<Record<Input, State>>>>
   activating: {
     activated: "ready",
     tlsRequired: "securing",
+    typeRefused: "connecting",
     failed: "waiting",
     moved: "connecting",
     close: "closed",
   },
   // TLS is the answer to a refusal of the plain connection, so a second refusal is a failure.
   securing: { connected: "activatingTls", failed: "waiting", moved: "connecting", close: "closed" },
-  activatingTls: { activated: "ready", failed: "waiting", moved: "connecting", close: "closed" },
+  activatingTls: {
+    activated: "ready",
+    typeRefused: "connecting",
+    failed: "waiting",
+    moved: "connecting",
+    close: "closed",
+  },
   ready: { lost: "connecting", flapped: "waiting", close: "closed" },
   waiting: { retry: "connecting", wake: "connecting", moved: "connecting", exhausted: "dormant", close: "closed" },
   dormant: { wake: "connecting", demand: "connecting", moved: "connecting", close: "closed" },

@@ -115,6 +115,12 @@ export function activationCode(code: number): ActivationCodeSpec {
 }
 
 export const FURTHER_ACTION = { none: 0x00, centralSecurity: 0x10 } as const;
+
+/** The routing activation that an announcement's further action asks for. What OEMs define is theirs to follow. */
+export function activationTypeFor(furtherAction: number): number {
+  return furtherAction === FURTHER_ACTION.centralSecurity ? ACTIVATION_TYPES.centralSecurity : ACTIVATION_TYPES.default;
+}
+
 export const SYNC_STATUS = { synchronized: 0x00, notSynchronized: 0x10 } as const;
 export const NODE_TYPES = { gateway: 0x00, node: 0x01 } as const;
 export const POWER_MODES = { notReady: 0x00, ready: 0x01, notSupported: 0x02 } as const;

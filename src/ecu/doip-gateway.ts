@@ -21,12 +21,13 @@ export function connectGateway(
   options: DoipGatewayOptions,
 ): GatewayTransport {
   const { doip, limits } = options.config;
-  const { logicalAddress } = message;
+  const { logicalAddress, furtherAction } = message;
   const transport = doipTransport({
     params,
     gatewayAddress: logicalAddress,
     ip: message.ip,
     version: doip.protocol_version ?? message.version,
+    ...(furtherAction === undefined ? {} : { furtherAction }),
     port: doip.gateway_port,
     tlsPort: doip.tls_port,
     testerIp: doip.tester_address,
@@ -45,7 +46,8 @@ export function connectGateway(
   });
   return {
     open: (target, handler) => transport.open(target, handler),
-    announce: (ip, version) => transport.announce(ip, doip.protocol_version ?? version),
+    announce: ({ ip, version, furtherAction: wanted }) =>
+      transport.announce(ip, doip.protocol_version ?? version, wanted),
     configure: (changed) => transport.configure(changed),
     close: () => transport.close(),
   };

@@ -5,11 +5,12 @@ import type { ComParams } from "#uds/com-params.ts";
 import type { Transport } from "#uds/transport.ts";
 import type { Ecu } from "./ecu.ts";
 import { Endpoint } from "./endpoint.ts";
+import type { SendCheck } from "./send-check.ts";
 
 /** The network behind a gateway, whichever kind it is. */
 export interface GatewayTransport extends Transport {
   /** Connects, or goes on at the new address. */
-  announce(ip: string, version: number): void;
+  announce(message: GatewayMessage): void;
   /** New timings of the connection. */
   configure(params: ComParams): void;
 }
@@ -20,6 +21,7 @@ export interface GatewayEnvironment {
   readonly maxQueued: number;
   /** Longest wait of a request for its turn, ms. */
   readonly maxWaitMs: number;
+  readonly sendCheck?: SendCheck | undefined;
   connect(
     message: GatewayMessage,
     params: ComParams,
@@ -68,7 +70,7 @@ export class Gateway {
     this.#message = message;
     if (this.#transport === undefined) this.#connect(message);
     else {
-      this.#transport.announce(message.ip, message.version);
+      this.#transport.announce(message);
       for (const endpoint of this.#endpoints) void endpoint.detectInBackground();
     }
   }
@@ -122,7 +124,7 @@ export class Gateway {
     this.#testerAddress = speaker.params.doip.logicalTesterAddress;
     this.#openFunctional(transport, speaker);
     this.#openEndpoints(transport);
-    transport.announce(message.ip, message.version);
+    transport.announce(message);
   }
 
   #openFunctional(transport: Transport, { name, params }: Ecu): void {
@@ -134,9 +136,27 @@ export class Gateway {
     this.#functional?.client.close();
     this.#functional = undefined;
     if (address === 0) return;
-    const { clock, maxQueued, maxWaitMs } = this.#environment;
+    const { clock, maxQueued, maxWaitMs, sendCheck } = this.#environment;
     const target = { name: `${name} (functional)`, addressing: "functional", params } as const;
-    this.#functional = { client: new UdsClient({ transport, target, clock, maxQueued, maxWaitMs }), address };
+    const client = new UdsClient({
+      transport,
+      target,
+      clock,
+      maxQueued,
+      maxWaitMs,
+      ...(sendCheck === undefined
+        ? {}
+        : {
+            beforeSend: (request, service) =>
+              sendCheck({ ecus: this.#listeners(address), addressing: "functional" }, request, service),
+          }),
+    });
+    this.#functional = { client, address };
+  }
+
+  /** ECUs that a request to the functional address reaches, members of a group or not. */
+  #listeners(address: number): readonly Ecu[] {
+    return this.#ecus.filter(({ params }) => params.doip.logicalFunctionalAddress === address);
   }
 
   #openEndpoints(transport: Transport): void {

@@ -133,13 +133,13 @@ export class Communication {
   }
 
   #announced(announcement: Announcement): void {
-    const { logicalAddress, ip, version } = announcement;
+    const { logicalAddress, ip, version, furtherAction } = announcement;
     const { fleet } = this.#options;
     if (!fleet.ready) {
       if (this.#early.size < MAX_EARLY) this.#early.set(logicalAddress, announcement);
       return;
     }
-    if (fleet.announce({ type: "gateway", logicalAddress, ip, version })) {
+    if (fleet.announce({ type: "gateway", logicalAddress, ip, version, furtherAction })) {
       this.#unknown.delete(logicalAddress);
       return;
     }

@@ -84,8 +84,8 @@ export interface EcuCalls {
   layerSdgs: Record<string, never>;
   /** `{"items":{"<svc>_read":{"sdgs":[…]}}}`. */
   serviceSdgs: WithSchema & { readonly service: string; readonly action: "read" | "start" };
-  /** Facts of the service that a call would run, for the security plugin: `meta.service`. */
-  resolveService: { readonly service: string; readonly action: ServiceAction };
+  /** The services that a call would run, for the security plugin: `meta.services`. */
+  resolveServices: ResolvedCall<EcuCalls, ServiceCallName>;
   /** `{"items":[…]}`; `meta.services` names each item's service for the security plugin. */
   dataList: WithSchema;
   configurationList: WithSchema;
@@ -135,14 +135,34 @@ export interface EcuCalls {
   lockReleased: Record<string, never>;
 }
 
-export type ServiceAction = "read" | "write" | "start" | "stop" | "results";
 export type EcuCallName = keyof EcuCalls;
+
+/** Calls that send services for a client. */
+export type ServiceCallName =
+  | "dataRead"
+  | "dataWrite"
+  | "faultClear"
+  | "faultList"
+  | "faultRead"
+  | "genericService"
+  | "modeWrite"
+  | "operationResults"
+  | "operationStart"
+  | "operationStop"
+  | "requestDownload"
+  | "reset"
+  | "transferExit"
+  | "transferStart";
+
+/** A call with its arguments, as it would be made. */
+type ResolvedCall<Calls, Name extends keyof Calls> = {
+  readonly [K in Name]: { readonly call: K; readonly args: Calls[K] };
+}[Name];
 
 /** Calls that only read the database: they neither need nor start communication. */
 export const METADATA_CALLS: ReadonlySet<EcuCallName> = new Set<EcuCallName>([
   "layerSdgs",
   "serviceSdgs",
-  "resolveService",
   "dataList",
   "configurationList",
   "operationList",
@@ -161,6 +181,8 @@ export interface GroupCalls {
   groupDataList: WithSchema;
   groupOperationList: WithSchema;
   groupDocs: { readonly service: string };
+  /** As `resolveServices`. */
+  groupResolveServices: ResolvedCall<GroupCalls, GroupServiceCallName>;
   /** `meta.group` holds the results per ECU. */
   groupData: { readonly service: string; readonly action: "read" | "write"; readonly body: ServiceBody };
   groupOperation: {
@@ -174,6 +196,7 @@ export interface GroupCalls {
   groupLockReleased: Record<string, never>;
 }
 export type GroupCallName = keyof GroupCalls;
+export type GroupServiceCallName = "groupData" | "groupModeWrite" | "groupOperation";
 
 /** A failed parameter or ECU beside results that stand (sovd: data errors). `path` is a JSON pointer below the resource. */
 export interface PartialError {
@@ -201,13 +224,29 @@ export interface ServiceFacts {
   readonly prefix: string;
   readonly semantic?: string;
   readonly functionalClasses: readonly string[];
+  /** Upper-case hex of the whole request, where it is fixed by now. */
+  readonly request?: string;
 }
+
+/** UDS bytes that are about to leave, as the safety check of a plugin gets them. */
+export interface SendFacts {
+  /** Name as the database spells it. A functional request is asked about once for each ECU that listens to its address. */
+  readonly ecu: string;
+  readonly addressing: "physical" | "functional";
+  /** Short name of the service in the database; undefined for bytes that need not be in it. */
+  readonly service: string | undefined;
+  readonly sid: number;
+  /** The complete request in a buffer of its own. */
+  readonly request: Uint8Array;
+}
+
+/** Asked before each frame, repeats included; a text refuses and goes to the caller. Must answer at once. */
+export type CheckBeforeSend = (facts: SendFacts) => string | undefined;
 
 /** Facts beside the body that main needs to compose its answer. */
 export interface ReplyMeta {
   readonly operation?: OperationFacts;
   readonly group?: GroupOutcome;
-  readonly service?: ServiceFacts;
   readonly services?: readonly ServiceFacts[];
   readonly errors?: readonly PartialError[];
 }
@@ -242,6 +281,8 @@ export interface GatewayMessage {
   readonly logicalAddress: number;
   readonly ip: string;
   readonly version: number;
+  /** What else the announcement asks for; absent: nothing. */
+  readonly furtherAction?: number;
 }
 /** The ECUs that this shard owns, after start or a change of the database set. Unchanged ones keep connection and session. */
 export interface AssignMessage {

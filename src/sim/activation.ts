@@ -20,6 +20,11 @@ export type Decision<S> =
 
 const SUPPORTED_TYPES: readonly number[] = [ACTIVATION_TYPES.default, ACTIVATION_TYPES.regulatory];
 
+function supports(activationType: number, rules: EntityMisbehaviour): boolean {
+  if (activationType === ACTIVATION_TYPES.centralSecurity) return rules.centralSecurity === true;
+  return SUPPORTED_TYPES.includes(activationType);
+}
+
 /** What to answer to a request on `own`, given the other connections of the entity. */
 export function decideActivation<S extends SocketEntry>(
   request: ActivationRequest,
@@ -41,7 +46,7 @@ export function decideActivation<S extends SocketEntry>(
 }
 
 function immediateCode(request: ActivationRequest, own: SocketEntry, rules: EntityMisbehaviour): number | undefined {
-  if (!SUPPORTED_TYPES.includes(request.activationType)) return ACTIVATION_CODES.unsupportedActivationType.code;
+  if (!supports(request.activationType, rules)) return ACTIVATION_CODES.unsupportedActivationType.code;
   if (rules.tlsRequired === true && !own.secure) return ACTIVATION_CODES.tlsRequired.code;
   if (own.sourceAddress === undefined) return undefined;
   return own.sourceAddress === request.sourceAddress

@@ -5,11 +5,11 @@ import { type AddressInfo, createServer, isIPv6, type Server, type Socket } from
 import { createServer as createTlsServer, type TlsOptions } from "node:tls";
 import type { Clock, TimerHandle } from "#core/time.ts";
 import { decodeDatagram, encode, genericNack, type Message } from "#doip/codec.ts";
-import { NODE_TYPES, POWER_MODES, TIMERS } from "#doip/tables.ts";
+import { FURTHER_ACTION, NODE_TYPES, POWER_MODES, SYNC_STATUS, TIMERS } from "#doip/tables.ts";
 import { Connection, type ConnectionHost, VERSION } from "./connection.ts";
 import type { Ecu } from "./ecu.ts";
 import type { SimEvents } from "./events.ts";
-import type { EntityMisbehaviour } from "./misbehaviour.ts";
+import { type EntityMisbehaviour, uses } from "./misbehaviour.ts";
 
 export interface UdpTarget {
   readonly address: string;
@@ -136,7 +136,7 @@ export class Endpoint implements ConnectionHost {
   /** One announcement of each entity, now. */
   announceOnce(targets: readonly UdpTarget[] = this.#options.announceTargets): void {
     for (const { address, port } of targets) {
-      for (const entity of this.entities) this.#reply(announcement(entity), { address, port: port || this.port });
+      for (const entity of this.entities) this.#reply(this.#announcement(entity), { address, port: port || this.port });
     }
   }
 
@@ -194,11 +194,11 @@ export class Endpoint implements ConnectionHost {
   #answerDatagram(entity: Entity, message: Message): Message | undefined {
     switch (message.kind) {
       case "vehicleIdentificationRequest":
-        return announcement(entity);
+        return this.#announcement(entity);
       case "vehicleIdentificationRequestEid":
-        return message.eid === entity.eid.toUpperCase() ? announcement(entity) : undefined;
+        return message.eid === entity.eid.toUpperCase() ? this.#announcement(entity) : undefined;
       case "vehicleIdentificationRequestVin":
-        return message.vin === wireVin(entity) ? announcement(entity) : undefined;
+        return message.vin === wireVin(entity) ? this.#announcement(entity) : undefined;
       case "entityStatusRequest":
         return {
           kind: "entityStatusResponse",
@@ -212,6 +212,13 @@ export class Endpoint implements ConnectionHost {
       default:
         return undefined;
     }
+  }
+
+  #announcement(entity: Entity): Message {
+    const { logicalAddress, eid, gid } = entity;
+    const own = this.misbehaviour.announcement;
+    const { furtherAction = FURTHER_ACTION.none, syncStatus = SYNC_STATUS.synchronized } = uses(own) ? own : {};
+    return { kind: "vehicleAnnouncement", vin: wireVin(entity), logicalAddress, eid, gid, furtherAction, syncStatus };
   }
 
   #reply(message: Message, to: UdpTarget): void {
@@ -271,19 +278,6 @@ export class Endpoint implements ConnectionHost {
     }, delayMs);
     this.#timers.add(timer);
   }
-}
-
-function announcement(entity: Entity): Message {
-  const { logicalAddress, eid, gid } = entity;
-  return {
-    kind: "vehicleAnnouncement",
-    vin: wireVin(entity),
-    logicalAddress,
-    eid,
-    gid,
-    furtherAction: 0x00,
-    syncStatus: 0x00,
-  };
 }
 
 /** The VIN field has 17 bytes whatever the ECU was told. */

@@ -110,6 +110,12 @@ export const EntityMisbehaviourSchema = Type.Object(
     coalesceMs: Type.Optional(Milliseconds),
     /** A generic NACK of this code in place of each diagnostic message's handling. */
     genericNack: Type.Optional(Type.Object({ code: Byte, times: Times }, CLOSED)),
+    /** What announcements say beside who it is: further action (0x10 central security), sync status (0x10 not yet). */
+    announcement: Type.Optional(
+      Type.Object({ furtherAction: Type.Optional(Byte), syncStatus: Type.Optional(Byte), times: Times }, CLOSED),
+    ),
+    /** Knows the routing activation of central security (0xE0). */
+    centralSecurity: Type.Optional(Type.Boolean()),
     /** No answer over UDP. */
     udpSilent: Type.Optional(Type.Boolean()),
   },

@@ -15,7 +15,7 @@ export interface DoipTransport extends Transport {
   /** The connection itself: its state, counters and address. */
   readonly connection: DoipConnection;
   /** The gateway spoke: connects, goes on at the new address, or makes sure that the connection still stands. */
-  announce(ip: string, version: number): void;
+  announce(ip: string, version: number, furtherAction?: number): void;
   configure(params: ComParams): void;
 }
 
@@ -29,7 +29,7 @@ export function doipTransport({ params, ...options }: DoipTransportOptions): Doi
   });
   return {
     connection,
-    announce: (ip, version) => connection.announce(ip, version),
+    announce: (ip, version, furtherAction) => connection.announce(ip, version, furtherAction),
     open: (target, handler) => openLink(connection, target, handler),
     configure: (changed) => connection.setTiming(connectionTiming(changed.doip)),
     close: () => connection.close(),

@@ -99,6 +99,23 @@ test("a gateway that demands TLS", async (t) => {
   assert.deepEqual(secure, [false, true], "plain first, then TLS");
 });
 
+for (const centralSecurity of [true, false]) {
+  test(`a gateway that announces central security and ${centralSecurity ? "knows" : "does not know"} its activation type`, async (t) => {
+    const car = await start(t, {
+      entities: (entities) =>
+        only(
+          "CENTRAL",
+          "CAMERA",
+        )(entities).map((entity) => ({
+          ...entity,
+          endpoint: { announcement: { furtherAction: 0x10, syncStatus: 0x10 }, centralSecurity, closeOnDenial: true },
+        })),
+    });
+    await car.online("CENTRAL", "CAMERA");
+    ok(await car.http.get("/components/camera/data/vin"));
+  });
+}
+
 test("a transfer whose connection breaks is aborted, and another one may follow", async (t) => {
   const car = await start(t, {});
   await car.online("ENGINE");

@@ -502,6 +502,49 @@ test("connection: an announcement of a connected gateway asks it; one that moved
   assert.equal(moved.open.size, 0);
 });
 
+test("connection: an announcement that wants central security gets its activation type", async (t) => {
+  const entity = await Entity.start(t);
+  const { connection, events } = connect(t, entity, { furtherAction: 0x10 });
+  connection.open();
+  assert.equal((await entity.hear("routingActivationRequest")).activationType, 0xe0);
+  assert.equal(await events.next(), "up");
+});
+
+test("connection: a gateway that wants central security and does not know its type gets the default one at once", async (t) => {
+  const entity = await Entity.start(t);
+  entity.script = (message, say, socket) => {
+    if (message.kind !== "routingActivationRequest" || message.activationType === 0) return undefined;
+    say(activated(0x06));
+    socket.end();
+    return true;
+  };
+  const { connection, clock, events } = connect(t, entity);
+  connection.announce("127.0.0.1", 2, 0x10);
+  assert.equal(await events.next(), "up");
+  const types = [];
+  for (let at = 0; at < 2; at++) types.push((await entity.hear("routingActivationRequest")).activationType);
+  assert.deepEqual(types, [0xe0, 0x00]);
+  // refused once, it is not tried again before the gateway wants something else
+  clock.advance(TIMING.retryDelayMs);
+  entity.disconnect();
+  assert.equal(await events.next(), "down");
+  assert.equal(await events.next(), "up");
+  assert.equal((await entity.hear("routingActivationRequest")).activationType, 0);
+});
+
+test("connection: keeps the protocol version that it began with; the next one has that of the announcement", async (t) => {
+  const entity = await Entity.start(t);
+  const { connection, clock, events } = await ready(t, entity, { version: 3 });
+  connection.announce("127.0.0.1", 2);
+  assert.equal((await entity.heard.until(({ message }) => message.kind === "aliveCheckRequest")).version, 3);
+  clock.advance(TIMING.retryDelayMs);
+  entity.disconnect();
+  assert.equal(await events.next(), "down");
+  assert.equal(await events.next(), "up");
+  const { version } = await entity.heard.until(({ message }) => message.kind === "routingActivationRequest");
+  assert.equal(version, 2);
+});
+
 test("connection: malformed bytes are refused with a NACK, a broken stream is left", async (t) => {
   const entity = await Entity.start(t);
   const { connection, clock, events } = await ready(t, entity);

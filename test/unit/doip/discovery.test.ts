@@ -212,6 +212,53 @@ test("discovery: asks again while something is missing, a bounded number of time
   assert.equal(clock.timers, 0);
 });
 
+test("discovery: an announcement under the wildcard version names no version: 2012 is spoken", async (t) => {
+  const peer = await entity(t);
+  peer.state.answers = [vam(0x1000, { version: 0xff })];
+  const { discovery, announcements } = tester(t, { gatewayPort: peer.port });
+  await discovery.start();
+  void discovery.discover();
+  assert.equal((await announcements.next()).version, 2);
+});
+
+test("discovery: VIN and GID not in step: asked again every 2 s, given up after 5 s, once", async (t) => {
+  const peer = await entity(t);
+  peer.state.answers = [vam(0x1000, { syncStatus: 0x10 })];
+  const { discovery, clock, announcements, problems } = tester(t, { gatewayPort: peer.port, repeatMs: 1 });
+  await discovery.start();
+  void discovery.discover();
+  await peer.requests.next();
+  assert.equal((await announcements.next()).syncStatus, 0x10);
+  await clock.advanceAsync(1_000);
+  for (let again = 1; again <= 2; again++) {
+    await clock.advanceAsync(again === 1 ? 1_000 : 2_000);
+    await peer.requests.next();
+    assert.equal((await announcements.next()).syncStatus, 0x10);
+  }
+  assert.deepEqual(problems, []);
+  await clock.advanceAsync(2_000);
+  assert.match(problems[0] ?? "", /entity 0x1000 at 127\.0\.0\.1 has not agreed on VIN and GID/);
+  assert.equal(clock.timers, 0);
+});
+
+test("discovery: VIN and GID in step at the second answer: nothing more is asked", async (t) => {
+  const peer = await entity(t);
+  peer.state.answers = [vam(0x1000, { syncStatus: 0x10 })];
+  const { discovery, clock, announcements, problems } = tester(t, { gatewayPort: peer.port, repeatMs: 1 });
+  await discovery.start();
+  void discovery.discover();
+  await peer.requests.next();
+  assert.equal((await announcements.next()).syncStatus, 0x10);
+  await clock.advanceAsync(1_000);
+  peer.state.answers = [vam(0x1000, { syncStatus: 0x00 })];
+  await clock.advanceAsync(1_000);
+  await peer.requests.next();
+  assert.equal((await announcements.next()).syncStatus, 0);
+  await clock.advanceAsync(10_000);
+  assert.equal(peer.requests.waiting, 0);
+  assert.deepEqual([problems, clock.timers], [[], 0]);
+});
+
 test("discovery: a target that cannot be reached is a problem to report, no more", async (t) => {
   const peer = await entity(t);
   const { discovery, announcements, problems } = tester(t, {

@@ -5,6 +5,7 @@ import { Fault, fromFaultData } from "#core/errors.ts";
 import { buildCatalog } from "#ecu/catalog.ts";
 import type { GatewayTransport } from "#ecu/gateway.ts";
 import { loadDatabase } from "#ecu/loaded-database.ts";
+import type { SendCheck } from "#ecu/send-check.ts";
 import { codecOptionsOf, ecuOptionsOf, namingOf } from "#ecu/settings.ts";
 import { EcuShard } from "#ecu/shard.ts";
 import type {
@@ -69,7 +70,7 @@ export class FakeGateway implements GatewayTransport {
     return link;
   }
 
-  announce(ip: string): void {
+  announce({ ip }: { readonly ip: string }): void {
     this.announced.push(ip);
   }
   configure(): void {
@@ -118,8 +119,11 @@ export class FakeVehicle {
   #generation = 0;
   readonly #bytes = new Map<string, Uint8Array>();
 
-  constructor(options: { readonly fallbackToBase?: boolean; readonly isStrict?: boolean } = {}) {
+  constructor(
+    options: { readonly fallbackToBase?: boolean; readonly isStrict?: boolean; readonly sendCheck?: SendCheck } = {},
+  ) {
     this.shard = new EcuShard({
+      sendCheck: options.sendCheck,
       clock: this.clock,
       options: { ...ecuOptionsOf(CONFIG), isStrict: options.isStrict ?? false },
       fallbackToBase: options.fallbackToBase ?? true,

@@ -144,5 +144,5 @@ test("who spoke while databases were loading is told to the fleet afterwards, on
   Object.defineProperty(fleet, "ready", { value: true });
   made.replay();
   made.replay();
-  assert.deepEqual(announced, [{ type: "gateway", logicalAddress: 0x1000, ip: "127.0.0.1", version: 2 }]);
+  assert.deepEqual(announced, [{ type: "gateway", logicalAddress: 0x1000, ip: "127.0.0.1", version: 2, furtherAction: 0 }]);
 });
