@@ -105,7 +105,7 @@ export async function withLockedFolder<T>(folder: string, work: () => Promise<T>
 
 async function lockedFolder(folder: string): Promise<ProcessLock> {
   try {
-    return lockFolder(folder);
+    return await lockFolder(folder);
   } catch (error) {
     throw await storageFault(`Locking ${folder}`, error);
   }

@@ -1,49 +1,62 @@
+import { randomBytes } from "node:crypto";
 import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { Fault } from "#core/errors.ts";
 import { makeFolder } from "./folders.ts";
+import { isListening, type LifeSign, listen } from "./life-sign.ts";
 
 /** Held by the one process that uses a store. */
 export interface ProcessLock {
   release(): void;
 }
 
-const NAME = /^owner-(\d+)-([0-9a-z]+)\.lock$/;
+const NAME = /^(owner-(\d+)-([0-9a-z]+)(?:-[0-9a-f]+)?)\.(?:lock|sock)$/;
 const heldHere = new Set<string>();
 
 /**
- * Takes the folder for this process; throws `conflict` naming the pid of the process that has it.
+ * Takes the folder for this process; throws `conflict` naming the process that has it.
  *
- * Each process puts down a file of its own name (pid and start time, so no two ever share one) and then looks for those of others.
- * A file of a process that is gone is removed; nothing is ever taken over, so there is no moment in which two recoverers can both
- * win. Of two that start in the same instant both may give up.
+ * Each process puts down a file of its own name and beside it a socket on which it listens, and then looks for those of others. A socket
+ * tells across containers whether its process lives, where pids mean nothing; pid and start time do where there can be no socket. What a
+ * process that is gone left is removed; nothing is ever taken over, so there is no moment in which two recoverers can both win. Of two
+ * that start in the same instant both may give up.
  */
-export function lockFolder(folder: string): ProcessLock {
+export async function lockFolder(folder: string): Promise<ProcessLock> {
   makeFolder(folder);
-  const own = `owner-${process.pid}-${startTimeOf(process.pid) ?? "0"}.lock`;
-  const path = join(folder, own);
-  if (heldHere.has(path)) throw inUse(folder, process.pid);
-  writeFileSync(path, `${process.pid}\n`);
-  heldHere.add(path);
+  const place = resolve(folder);
+  if (heldHere.has(place)) throw inUse(folder, process.pid);
+  heldHere.add(place);
+  const own = `owner-${process.pid}-${startTimeOf(process.pid) ?? "0"}-${randomBytes(6).toString("hex")}`;
+  let sign: LifeSign | undefined;
   const release = () => {
-    heldHere.delete(path);
-    rmSync(path, { force: true });
+    heldHere.delete(place);
+    sign?.end();
+    rmSync(join(folder, `${own}.lock`), { force: true });
   };
-  for (const name of readdirSync(folder)) {
-    const owner = NAME.exec(name);
-    if (owner === null || name === own) continue;
-    const [, pid, startTime] = owner;
-    if (isAlive(Number(pid), String(startTime))) {
-      release();
-      throw inUse(folder, Number(pid));
+  try {
+    sign = await listen(folder, `${own}.sock`);
+    writeFileSync(join(folder, `${own}.lock`), `${process.pid}\n`);
+    for (const name of readdirSync(folder)) {
+      const [, owner, pid, startTime] = NAME.exec(name) ?? [];
+      if (owner === undefined || owner === own) continue;
+      if (isAlive(Number(pid), String(startTime))) throw inUse(folder, Number(pid));
+      if (await isListening(folder, `${owner}.sock`)) throw inUseElsewhere(folder, Number(pid));
+      rmSync(join(folder, name), { force: true });
     }
-    rmSync(join(folder, name), { force: true });
+    return { release };
+  } catch (error) {
+    release();
+    throw error;
   }
-  return { release };
 }
 
 function inUse(folder: string, pid: number): Fault {
   return new Fault("conflict", `The store in ${folder} is in use by process ${pid}`, { folder, pid });
+}
+
+function inUseElsewhere(folder: string, pid: number): Fault {
+  const where = "of another container or namespace";
+  return new Fault("conflict", `The store in ${folder} is in use by process ${pid} ${where}`, { folder, pid });
 }
 
 /** A pid alone is not enough: it is used again, in a container nearly always. */

@@ -41,7 +41,7 @@ type Node = File | Folder;
 const isFolder = (node: Node | undefined): node is Folder => node !== undefined && "names" in node;
 
 /** Files a power cut has no bearing on: a process's own mark, and what LMDB makes anew at each opening. */
-const PASSING = /(?:-lock|\.lock)$/;
+const PASSING = /(?:-lock|\.lock|\.sock)$/;
 
 export interface Disk {
   /** Lines of the trace at which something changed: the moments for a cut. */

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -11,8 +13,13 @@ const HOLDER = fileURLToPath(new URL("../crash/holder.ts", import.meta.url));
 const LIMITS = { databases: 64 * MIB, state: 16 * MIB, bulk: 16 * MIB };
 
 /** A process that tries to take the store; its answer. */
-async function holder(t: TestContext, folder: string): Promise<{ child: ChildProcess; said: string }> {
-  const child = spawn(process.execPath, ["--import", "tsx", HOLDER, folder], { stdio: ["pipe", "pipe", "inherit"] });
+async function holder(
+  t: TestContext,
+  folder: string,
+  within: readonly string[] = [],
+): Promise<{ child: ChildProcess; said: string }> {
+  const [command = "", ...args] = [...within, process.execPath, "--import", "tsx", HOLDER, folder];
+  const child = spawn(command, args, { stdio: ["pipe", "pipe", "inherit"] });
   t.after(() => child.kill("SIGKILL"));
   const lines = createInterface({ input: child.stdout as NonNullable<typeof child.stdout> });
   const [said] = (await once(lines, "line")) as [string];
@@ -38,4 +45,33 @@ test("a second process is told who has the store, and gets it when that one is k
   assert.equal(last.said, "held");
   last.child.stdin?.end();
   await once(last.child, "exit");
+});
+
+const UNSHARE = ["--pid", "--fork", "--net", "--mount-proc"];
+
+function missingNamespaces(): string | undefined {
+  const { error, status } = spawnSync("unshare", [...UNSHARE, "true"], { stdio: "ignore" });
+  return error === undefined && status === 0 ? undefined : "namespaces cannot be made here (needs unshare and root)";
+}
+
+test("a process in another pid and network namespace is found, alive or gone", async (t) => {
+  const missing = missingNamespaces();
+  if (missing !== undefined) return t.skip(missing);
+  const folder = join(temporaryFolder(t), "long".repeat(40));
+  const apart = ["unshare", ...UNSHARE, "--kill-child"];
+  const first = await holder(t, folder, apart);
+  assert.equal(first.said, "held");
+  const theirs = /in use by process 1 of another container or namespace$/;
+  await assert.rejects(openStore({ folder, maxBytes: LIMITS }), (error: Error) => {
+    assert.match(error.message, theirs);
+    return faultOf("conflict")(error);
+  });
+  assert.match((await holder(t, folder, apart)).said, theirs);
+  const gone = once(first.child, "close");
+  first.child.kill("SIGKILL");
+  await gone;
+  const store = await openStore({ folder, maxBytes: LIMITS });
+  assert.match((await holder(t, folder, apart)).said, new RegExp(`in use by process ${process.pid} of another`));
+  await store.close();
+  assert.deepEqual(readdirSync(folder), ["store"]);
 });
