@@ -147,8 +147,12 @@ function isTrustworthy(url: string): boolean {
 
 function* update({ update }: Config): Iterable<Finding> {
   for (const key of ["verify", "verify_databases"] as const) {
-    if (update[key] === "required" && update.trusted_keys.length === 0) {
-      yield finding(["update", key], "required needs trusted_keys");
+    const root = key === "verify" ? update.trusted_root : undefined;
+    if (update[key] === "required" && update.trusted_keys.length === 0 && root === undefined) {
+      yield finding(
+        ["update", key],
+        key === "verify" ? "required needs trusted_keys or trusted_root" : "required needs trusted_keys",
+      );
     }
   }
   for (const [index, url] of update.secondaries.entries()) {

@@ -134,6 +134,11 @@ export const UPDATE = section("Software update (`/updates`) and retrieval of dat
     "Signatures of packages: demanded, checked where present, or not looked at.",
   ),
   trusted_keys: textList([], "PEM files of the keys that may sign packages."),
+  trusted_root: optional(
+    path("", "`root.json` of a TUF repository (Uptane's image repository) whose metadata is believed.", {
+      example: "/etc/sovd-edge/root.json",
+    }),
+  ),
   allow_downgrade: bool(false, "Accept an older version than the installed one."),
   verify_databases: choice(["required", "optional", "none"], "none", "Signatures of uploaded databases, as `verify`."),
   database_verifier: optional(

@@ -1,16 +1,15 @@
 /** What each call of a member means: the checks of ours around the call of its provider. */
-import type { KeyObject } from "node:crypto";
 import { Fault } from "#core/errors.ts";
 import type { Clock } from "#core/time.ts";
 import type { Bulk, BulkKey } from "./bulk.ts";
 import type { CallRun, MemberCalls } from "./campaigns.ts";
 import { type GateSettings, runGate } from "./gate.ts";
 import type { Journal } from "./journal.ts";
-import { type Precondition, packageOf, type UpdatePackage } from "./package.ts";
+import { type ManifestTarget, type Precondition, packageOf, type UpdatePackage } from "./package.ts";
 import type { SignedManifest, TargetFacts, UpdateJob, UpdateProvider } from "./provider.ts";
 import type { Staging } from "./staging.ts";
 import type { CampaignRecord, Member, PreparedFacts } from "./states.ts";
-import { checkImage, checkManifest, checkVersion, type VerifyMode } from "./trust.ts";
+import { checkCounter, checkImage, checkMoreHashes, checkVersion, judge, type TrustOptions } from "./trust.ts";
 
 export interface CallsOptions {
   readonly journal: Journal;
@@ -19,8 +18,7 @@ export interface CallsOptions {
   readonly clock: Clock;
   readonly nowMs: () => number;
   readonly gate: GateSettings;
-  readonly verify: VerifyMode;
-  readonly keys: readonly KeyObject[];
+  readonly trust: TrustOptions;
   readonly allowDowngrade: boolean;
   /** Who installs on a component; undefined for a component that takes no updates. */
   readonly providerOf: (component: string) => UpdateProvider | undefined;
@@ -36,6 +34,8 @@ export interface Installed {
   readonly update: string;
   /** Oldest version that may be installed. */
   readonly floor?: string;
+  /** Lowest release counter that may be installed. */
+  readonly counter?: number;
   /** ISO 8601. */
   readonly at: string;
 }
@@ -90,12 +90,15 @@ async function writeInstalled({ journal, nowMs }: CallsOptions, record: Campaign
   const before = installedOf(journal, member.component);
   const { toVersion, sha256 } = member;
   const floor = toVersion ?? before?.floor;
+  const signed = signedOf(journal, record, member.component);
+  const counter = signed?.manifest?.targets[member.component]?.release_counter ?? before?.counter;
   const installed: Installed = {
     update: record.id,
     at: new Date(nowMs()).toISOString(),
     ...(toVersion === undefined ? {} : { version: toVersion }),
     ...(sha256 === undefined ? {} : { sha256 }),
     ...(floor === undefined ? {} : { floor }),
+    ...(counter === undefined ? {} : { counter }),
   };
   await journal.writeNote("floors", member.component, JSON.stringify(installed));
 }
@@ -107,24 +110,30 @@ async function prepare(
   member: Member,
   run: CallRun,
 ): Promise<PreparedFacts> {
-  const { staging, verify, keys, nowMs, journal } = options;
+  const { staging, trust, journal, bulk } = options;
   const { component } = member;
   const update = packageOf(record);
-  const signed = await staging.manifest(update, run.signal);
-  checkManifest({ id: update.id, ...signed }, verify, keys, nowMs());
+  const claim = await staging.claim(update, trust.tuf, run.signal);
+  const signed = await judge({ id: update.id, ...claim }, trust, (file) => staging.locate(update, file));
   const target = signed.manifest?.targets[component];
   if (signed.manifest !== undefined && target === undefined) {
     throw new Fault("invalidData", `The manifest has no image for component ${component}`);
   }
   const facts = await provider.describe(component, run.signal);
-  checkTarget(facts, update, component, record.members.length, target?.hardware_id);
+  checkTarget(facts, update, component, record.members.length, target);
   const installed = installedOf(journal, component);
   const toVersion = target?.version ?? signed.manifest?.version ?? update.targetVersion;
   const fromVersion = facts.version ?? installed?.version;
-  if (!options.allowDowngrade) checkVersion(toVersion, fromVersion, installed?.floor);
+  if (!options.allowDowngrade) {
+    checkVersion(toVersion, fromVersion, installed?.floor);
+    checkCounter(target?.release_counter, installed?.counter);
+  }
   await requireConditions(options, update, component, run.signal);
   const image = await staging.image(update, target, run.signal);
-  if (image !== undefined && target !== undefined) checkImage(target, { sizeBytes: image.size, sha256: image.sha256 });
+  if (image !== undefined && target !== undefined) {
+    checkImage(target, { sizeBytes: image.size, sha256: image.sha256 });
+    await checkMoreHashes(target, image, bulk);
+  }
   if (image !== undefined) await rememberImage(options, record, component, image);
   const baseline = ((await provider.faults?.(component, run.signal)) ?? []).filter(({ active }) => active);
   const prepared: PreparedFacts = {
@@ -146,12 +155,14 @@ function checkTarget(
   { policy, allowNoRollback }: UpdatePackage,
   component: string,
   members: number,
-  hardwareId: string | undefined,
+  target: ManifestTarget | undefined,
 ): void {
-  if (hardwareId !== undefined && hardwareId !== facts.hardwareId) {
+  const { hardware_id: one, hardware_ids: any = [] } = target ?? {};
+  const allowed = one === undefined ? any : [one, ...any];
+  if (allowed.length > 0 && !allowed.includes(facts.hardwareId ?? "")) {
     throw new Fault(
       "conflict",
-      `The image is for hardware ${hardwareId}, ${component} is ${facts.hardwareId ?? "unknown"}`,
+      `The image is for hardware ${allowed.join(", ")}, ${component} is ${facts.hardwareId ?? "unknown"}`,
     );
   }
   const alone = allowNoRollback.length === 1 && allowNoRollback[0] === component && !facts.supportsTrial;
@@ -183,6 +194,12 @@ function noteKey({ id, attempt }: CampaignRecord, component: string, name: strin
   return `${id}/${attempt}/${component}/${name}`;
 }
 
+/** What was judged when this attempt was prepared. */
+function signedOf(journal: Journal, record: CampaignRecord, component: string): SignedManifest | undefined {
+  const note = journal.readNote("notes", noteKey(record, component, SIGNED_NOTE));
+  return note === undefined ? undefined : (JSON.parse(note) as SignedManifest);
+}
+
 async function rememberImage(
   { journal }: CallsOptions,
   record: CampaignRecord,
@@ -196,7 +213,7 @@ async function rememberImage(
 function jobOf({ journal, bulk, log }: CallsOptions, record: CampaignRecord, member: Member, run: CallRun): UpdateJob {
   const { component, fromVersion, toVersion } = member;
   const imageNote = journal.readNote("notes", noteKey(record, component, IMAGE_NOTE));
-  const signedNote = journal.readNote("notes", noteKey(record, component, SIGNED_NOTE));
+  const signed = signedOf(journal, record, component);
   const image = imageNote === undefined ? undefined : bulk.find(JSON.parse(imageNote) as BulkKey);
   return {
     campaign: record.id,
@@ -206,7 +223,7 @@ function jobOf({ journal, bulk, log }: CallsOptions, record: CampaignRecord, mem
     toVersion,
     fromVersion,
     package: record.package,
-    ...(signedNote === undefined ? {} : { signed: JSON.parse(signedNote) as SignedManifest }),
+    ...(signed === undefined ? {} : { signed }),
     memory: {
       get: (name) => journal.readNote("notes", noteKey(record, component, `p-${name}`)),
       set: (name, value) => journal.writeNote("notes", noteKey(record, component, `p-${name}`), value),

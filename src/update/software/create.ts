@@ -1,4 +1,5 @@
 /** Puts the parts of the software update together, as the configuration says. */
+import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { Config } from "#config/types.ts";
@@ -22,6 +23,7 @@ import { type KeyOfSeed, UdsFlashProvider, type UdsTarget } from "./providers/ud
 import { readRecipe } from "./providers/uds-recipe.ts";
 import { Staging } from "./staging.ts";
 import { readTrustedKeys } from "./trust.ts";
+import { type TufStore, TufVerifier } from "./tuf.ts";
 import { Updates } from "./updates.ts";
 
 type UpdateConfig = Config["update"];
@@ -95,8 +97,12 @@ export async function createSoftware(parts: SoftwareParts): Promise<Software> {
       maxFaults: update.health_max_faults,
       maxSeverity: update.health_max_severity,
     },
-    verify: update.verify,
-    keys: readTrustedKeys(update.trusted_keys),
+    trust: {
+      mode: update.verify,
+      keys: readTrustedKeys(update.trusted_keys),
+      tuf: update.trusted_root === undefined ? undefined : trustedRoot(update.trusted_root, journal, nowMs),
+      nowMs,
+    },
     allowDowngrade: update.allow_downgrade,
     providerOf,
     holds: (condition, signal) => holds(fleet, condition, signal),
@@ -156,6 +162,27 @@ export async function createSoftware(parts: SoftwareParts): Promise<Software> {
       for (const provider of providers.all) await provider.dispose?.();
     },
   };
+}
+
+const ROOT_NOTE = "tuf";
+
+/** @throws Fault invalidConfig */
+function trustedRoot(file: string, journal: Journal, nowMs: () => number): TufVerifier {
+  let root: string;
+  try {
+    root = readFileSync(file, "utf8");
+    JSON.parse(root);
+  } catch (error) {
+    throw new Fault("invalidConfig", `update.trusted_root: ${file}: ${(error as Error).message}`, undefined, error);
+  }
+  const store: TufStore = {
+    read: () => {
+      const note = journal.readNote("trust", ROOT_NOTE);
+      return note === undefined ? undefined : JSON.parse(note);
+    },
+    write: (state) => journal.writeNote("trust", ROOT_NOTE, JSON.stringify(state)),
+  };
+  return new TufVerifier({ root, store, nowMs });
 }
 
 /** Components that this node stands for: itself, and what it installs on without talking to an ECU or another node. */

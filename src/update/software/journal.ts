@@ -20,7 +20,9 @@ export const BUCKETS = {
   audit: "update-audit",
   notes: "update-notes",
   floors: "update-floors",
+  trust: "update-trust",
 } as const;
+type NoteBucket = "notes" | "floors" | "trust";
 /** The event whose record carries the package. */
 export const REGISTERED = "registered";
 const ANCHOR_KEY = "anchor";
@@ -111,12 +113,12 @@ export class Journal {
   }
 
   /** Small durable notes beside the chain, by name. */
-  readNote(bucket: "notes" | "floors", name: string): string | undefined {
+  readNote(bucket: NoteBucket, name: string): string | undefined {
     const { persistence } = this.#options;
     return persistence.contains(BUCKETS[bucket], name) ? persistence.get(BUCKETS[bucket], name) : undefined;
   }
 
-  writeNote(bucket: "notes" | "floors", name: string, value: string): Promise<void> {
+  writeNote(bucket: NoteBucket, name: string, value: string): Promise<void> {
     return this.#options.persistence.set(BUCKETS[bucket], name, value);
   }
 

@@ -2,6 +2,7 @@
 import { type Static, Type } from "typebox";
 import { Fault } from "#core/errors.ts";
 import type { RollbackPolicy } from "./states.ts";
+import type { TufFiles } from "./tuf.ts";
 
 export const MAX_ID_LENGTH = 256;
 const ID = /^[A-Za-z0-9._-]{1,256}$/;
@@ -29,6 +30,11 @@ export const TargetSchema = Type.Object({
   length: Type.Integer({ minimum: 0 }),
   version: Type.Optional(Version),
   hardware_id: Type.Optional(Type.String({ maxLength: 128 })),
+  /** Any of these will do. */
+  hardware_ids: Type.Optional(Type.Array(Type.String({ maxLength: 128 }), { maxItems: 64 })),
+  sha512: Type.Optional(Type.String({ pattern: "^[0-9a-fA-F]{128}$" })),
+  /** Uptane's release counter: does not fall. */
+  release_counter: Type.Optional(Type.Integer({ minimum: 0 })),
 });
 
 /** What is signed: which image each component gets. `expires`: RFC 3339. */
@@ -47,6 +53,14 @@ export const SignaturesSchema = Type.Union([
   Type.Array(Type.Object({ sig: Type.String({ maxLength: 256 }) }), { maxItems: 16 }),
 ]);
 
+/** Metadata of The Update Framework: the text of each file as it was signed. */
+export const TufSchema = Type.Object({
+  root: Type.Optional(Type.Array(Type.String(), { maxItems: 64 })),
+  timestamp: Type.String(),
+  snapshot: Type.String(),
+  targets: Type.String(),
+});
+
 export const PackageSchema = Type.Object({
   id: Type.String(),
   update_name: Type.Optional(Type.String()),
@@ -61,6 +75,7 @@ export const PackageSchema = Type.Object({
   updated_components: Type.Optional(Names),
   "x-manifest": Type.Optional(ManifestSchema),
   "x-signature": Type.Optional(SignaturesSchema),
+  "x-tuf": Type.Optional(TufSchema),
   "x-allow-no-rollback": Type.Optional(Names),
   "x-preconditions": Type.Optional(Type.Array(PreconditionSchema, { maxItems: 64 })),
   "x-orchestrator": Type.Optional(Type.Object({ watchdog_ms: Type.Integer({ minimum: 100 }) })),
@@ -77,6 +92,8 @@ export interface UpdatePackage {
   readonly artifactUri: string | undefined;
   readonly manifest: Manifest | undefined;
   readonly signatures: readonly string[];
+  /** Instead of a manifest and its signatures. */
+  readonly tuf: TufFiles | undefined;
   readonly allowNoRollback: readonly string[];
   readonly preconditions: readonly Precondition[];
   /** Another node gives the verdict, within so long. */
@@ -104,6 +121,10 @@ export function readPackage(body: Static<typeof PackageSchema>): UpdatePackage {
     if (!ORIGIN.test(origin)) throw new Fault("badRequest", `Unknown origin: ${origin}`);
   }
   const signature = body["x-signature"];
+  const tuf = body["x-tuf"];
+  if (tuf !== undefined && (body["x-manifest"] ?? signature) !== undefined) {
+    throw new Fault("badRequest", "x-tuf stands in the place of x-manifest and x-signature");
+  }
   return {
     id: body.id,
     automated: body.automated === true,
@@ -114,6 +135,7 @@ export function readPackage(body: Static<typeof PackageSchema>): UpdatePackage {
     artifactUri: body.artifact_uri,
     manifest: body["x-manifest"],
     signatures: typeof signature === "string" ? [signature] : (signature ?? []).map(({ sig }) => sig),
+    tuf: tuf === undefined ? undefined : { ...tuf, root: tuf.root ?? [] },
     allowNoRollback: (body["x-allow-no-rollback"] ?? []).map(componentOf),
     preconditions: body["x-preconditions"] ?? [],
     watchdogMs: body["x-orchestrator"]?.watchdog_ms,

@@ -11,11 +11,13 @@
  */
 import type { FaultKind } from "#core/errors.ts";
 import type { Manifest } from "./package.ts";
+import type { TufFiles } from "./tuf.ts";
 
-/** The signed part of a package. Signatures are base64. */
+/** The signed part of a package. Signatures are base64. `tuf`: what the manifest was read from, instead of signatures of its own. */
 export interface SignedManifest {
   readonly manifest: Manifest | undefined;
   readonly signatures: readonly string[];
+  readonly tuf?: TufFiles;
 }
 
 /** An image in the store of this node: complete, of known length and hash. */

@@ -1,16 +1,20 @@
 /** Brings the image of each member into the store of this node: from bulk data, or from an HTTP server, resumed where it was cut. */
 import { createHash } from "node:crypto";
+import type { TargetFile } from "@tufjs/models";
 import { Value } from "typebox/value";
 import { Fault } from "#core/errors.ts";
 import type { Bulk, BulkInfo, BulkKey } from "./bulk.ts";
 import { ManifestSchema, type ManifestTarget, SignaturesSchema, type UpdatePackage } from "./package.ts";
 import type { SignedManifest } from "./provider.ts";
+import type { TufVerifier } from "./tuf.ts";
+import { fetchTufFiles } from "./tuf-repository.ts";
 
 /** Category of what was fetched for a package; the package's deletion takes it away. */
 export const STAGED = "x-staged";
 const MAX_MANIFEST_BYTES = 1 << 20;
 const HTTP_OK = 200;
 const HTTP_PARTIAL = 206;
+const HTTP_NOT_FOUND = 404;
 
 export interface StagingOptions {
   readonly bulk: Bulk;
@@ -27,12 +31,20 @@ export class Staging {
     this.#options = options;
   }
 
-  /** The manifest the package carries, or that of the update server for a remote package that says nothing of its images. */
-  async manifest(update: UpdatePackage, signal: AbortSignal): Promise<SignedManifest> {
+  /**
+   * What the package carries, or the update server has for a remote package that says nothing of its images: metadata by TUF where a
+   * root is trusted (`{repository}/metadata/timestamp.json` and so on), else a manifest.
+   */
+  async claim(update: UpdatePackage, tuf: TufVerifier | undefined, signal: AbortSignal): Promise<SignedManifest> {
     const { manifest, signatures, artifactUri, origins } = update;
     const { repository } = this.#options;
+    if (update.tuf !== undefined) return { manifest, signatures, tuf: update.tuf };
     const silent = manifest === undefined && artifactUri === undefined;
     if (!silent || repository === undefined || !origins.includes("remote")) return { manifest, signatures };
+    if (tuf !== undefined) {
+      const fetchText = (path: string) => this.#text(under(repository, `metadata/${path}`), signal);
+      return { manifest, signatures, tuf: await fetchTufFiles(await tuf.rootVersion(), fetchText) };
+    }
     const body: unknown = await this.#json(under(repository, `${update.id}/manifest.json`), signal);
     const { signed, signatures: made } = (body ?? {}) as { signed?: unknown; signatures?: unknown };
     if (!Value.Check(ManifestSchema, signed) || !Value.Check(SignaturesSchema, made ?? [])) {
@@ -40,6 +52,13 @@ export class Staging {
     }
     const list = Value.Parse(SignaturesSchema, made ?? []);
     return { manifest: signed, signatures: typeof list === "string" ? [list] : list.map(({ sig }) => sig) };
+  }
+
+  /** Where a file of TUF targets is (specification 5.7); undefined: where the package says. */
+  locate({ artifactUri }: UpdatePackage, { path, hashes }: TargetFile): string | undefined {
+    if (artifactUri !== undefined || this.#options.repository === undefined) return artifactUri;
+    const parts = path.split("/");
+    return ["targets", ...parts.slice(0, -1), `${hashes.sha256}.${parts.at(-1)}`].join("/");
   }
 
   /** The complete image behind an URI; `limitBytes` bounds what is fetched. */
@@ -104,14 +123,26 @@ export class Staging {
   }
 
   async #json(url: string, signal: AbortSignal): Promise<unknown> {
+    const text = await this.#text(url, signal);
+    if (text === undefined) throw new Fault("invalidData", `${url} answers 404`);
+    try {
+      return JSON.parse(text);
+    } catch (error) {
+      throw new Fault("invalidData", `${url}: ${(error as Error).message}`, undefined, error);
+    }
+  }
+
+  /** Undefined for 404. @throws Fault notResponding, invalidData */
+  async #text(url: string, signal: AbortSignal): Promise<string | undefined> {
     const { timeoutMs } = this.#options;
     try {
       const { request } = await import("undici");
       const { statusCode, body } = await request(url, { signal, headersTimeout: timeoutMs, bodyTimeout: timeoutMs });
       const parts: Uint8Array[] = [];
       for await (const chunk of bounded(body, 0, MAX_MANIFEST_BYTES)) parts.push(chunk);
+      if (statusCode === HTTP_NOT_FOUND) return undefined;
       if (statusCode !== HTTP_OK) throw new Fault("invalidData", `${url} answers ${statusCode}`);
-      return JSON.parse(Buffer.concat(parts).toString());
+      return Buffer.concat(parts).toString();
     } catch (error) {
       if (error instanceof Fault) throw error;
       throw new Fault("notResponding", `${url}: ${(error as Error).message}`, undefined, error);

@@ -1,9 +1,13 @@
 /** Whether a manifest may be believed: signature, id, expiry, and that nothing goes back to an older version. */
-import { createPublicKey, type KeyObject, verify } from "node:crypto";
+import { createHash, createPublicKey, type KeyObject, verify } from "node:crypto";
 import { readFileSync } from "node:fs";
+import type { TargetFile } from "@tufjs/models";
 import { Fault } from "#core/errors.ts";
+import type { Bulk, BulkInfo } from "./bulk.ts";
 import { canonical } from "./canonical.ts";
 import { keyOfId, type Manifest, type ManifestTarget } from "./package.ts";
+import type { SignedManifest } from "./provider.ts";
+import type { TufFiles, TufVerifier } from "./tuf.ts";
 import { compareVersions } from "./versions.ts";
 
 export type VerifyMode = "required" | "optional" | "none";
@@ -26,6 +30,35 @@ export interface Claim {
   readonly manifest: Manifest | undefined;
   /** Base64. */
   readonly signatures: readonly string[];
+}
+
+export interface TrustOptions {
+  readonly mode: VerifyMode;
+  /** Of detached signatures. */
+  readonly keys: readonly KeyObject[];
+  /** Of metadata by TUF; undefined: the node trusts no root. */
+  readonly tuf: TufVerifier | undefined;
+  readonly nowMs: () => number;
+}
+
+/**
+ * What a package says of its images, as far as it may be believed; before anything of it is fetched or stored. `locate`: where a file of
+ * TUF targets is. @throws Fault as `checkManifest` and `TufVerifier.verify`
+ */
+export async function judge(
+  claim: Claim & { readonly tuf?: TufFiles },
+  { mode, keys, tuf: verifier, nowMs }: TrustOptions,
+  locate: (file: TargetFile) => string | undefined,
+): Promise<SignedManifest> {
+  const { id, tuf } = claim;
+  if (tuf === undefined) {
+    checkManifest(claim, mode, keys, nowMs());
+    return { manifest: claim.manifest, signatures: claim.signatures };
+  }
+  if (verifier === undefined) throw new Fault("invalidSignature", "No root of TUF metadata is trusted here");
+  const targets = await verifier.verify(tuf);
+  const { manifestOf } = await import("./tuf-manifest.ts");
+  return { manifest: manifestOf(targets, id, locate), signatures: [], tuf: { ...tuf, root: verifier.roots } };
 }
 
 /**
@@ -80,6 +113,21 @@ export function checkImage(
       `The image has SHA-256 ${image.sha256}, the manifest says ${target.sha256.toLowerCase()}`,
     );
   }
+}
+
+/** Hashes beside SHA-256, which the store has already: worked out by reading the image. @throws Fault invalidData */
+export async function checkMoreHashes({ sha512 }: ManifestTarget, image: BulkInfo, bulk: Bulk): Promise<void> {
+  if (sha512 === undefined) return;
+  const hash = createHash("sha512");
+  for await (const chunk of bulk.artifact(image).read()) hash.update(chunk);
+  if (hash.digest("hex") === sha512.toLowerCase()) return;
+  throw new Fault("invalidData", "The image has not the SHA-512 that the manifest names");
+}
+
+/** @throws Fault conflict when an image's release counter is below the one that was last installed */
+export function checkCounter(to: number | undefined, installed: number | undefined): void {
+  if (installed === undefined || (to !== undefined && to >= installed)) return;
+  throw new Fault("conflict", `Release counter ${to ?? "(none)"} is below ${installed}, which is installed`);
 }
 
 /** @throws Fault conflict when `to` is older than what is installed or than the floor */

@@ -307,6 +307,7 @@ function relayOf({ attempt, artifact }: UpdateJob): string {
 /** The manifest as it was signed, when the other node calls the component the same; else the target's part under its own name. */
 function renamed({ signed, component }: UpdateJob, remote: string): Record<string, unknown> {
   if (signed?.manifest === undefined || component !== remote) return {};
+  if (signed.tuf !== undefined) return { "x-tuf": signed.tuf };
   return {
     "x-manifest": signed.manifest,
     ...(signed.signatures.length === 0 ? {} : { "x-signature": signed.signatures.map((sig) => ({ sig })) }),
