@@ -132,6 +132,7 @@ function createFleet(config: Config, health: Health, log: Log, metrics: Metrics)
     clock: systemClock,
     requestTimeoutMs: config.http.request_timeout_ms,
     maxOpenPerEcu: config.limits.ecu_queue_length + 1,
+    maxOpenPerOverloadedEcu: config.limits.ecu_queue_length_overloaded + 1,
     functionalDescription: config.functional_description.description_database,
     enabledGroups: config.functional_description.enabled_functional_groups,
     resourceLimits: {
@@ -238,6 +239,9 @@ function listen(
     uploadTimeoutMs: config.update.upload_timeout_ms,
     maxHeaderBytes: http.max_header_bytes,
     maxInFlight: limits.in_flight_requests,
+    maxTurnMs: limits.turn_ms,
+    maxClientRatePerS: limits.client_requests_per_second,
+    maxClients: limits.counted_clients,
     maxConnections: http.max_connections,
     maxJsonDepth: limits.json_depth,
     trustForwarded: http.trust_forwarded,

@@ -51,10 +51,14 @@ export class VehicleFleet implements Fleet {
   #broken: readonly BrokenDatabase[] = [];
   #assigned = new Map<number, { generation: number; resolve: () => void }>();
   #failed = new Map<string, string>();
+  readonly #maxOpen: number;
+  readonly #maxOpenOverloaded: number;
   ready = false;
 
   constructor(options: FleetOptions) {
     this.#options = options;
+    this.#maxOpen = options.maxOpenPerEcu ?? Number.POSITIVE_INFINITY;
+    this.#maxOpenOverloaded = Math.min(this.#maxOpen, options.maxOpenPerOverloadedEcu ?? this.#maxOpen);
     this.#shards = Array.from(
       { length: options.shards },
       (_, index) =>
@@ -218,7 +222,7 @@ export class VehicleFleet implements Fleet {
     this.#standing.note(record.id, call, args);
     const deadlineMs = this.#deadline(options);
     if (METADATA_CALLS.has(call)) return record.shard.call(record.name, call, args, deadlineMs, options);
-    if (record.open >= (this.#options.maxOpenPerEcu ?? Number.POSITIVE_INFINITY)) return this.#refuse(record);
+    if (record.open >= (record.overloaded ? this.#maxOpenOverloaded : this.#maxOpen)) return this.#refuse(record);
     record.open++;
     const wait = this.#options.gate?.();
     const reply =
@@ -227,6 +231,7 @@ export class VehicleFleet implements Fleet {
         : wait.then(() => record.shard.call(record.name, call, args, deadlineMs, options));
     const done = () => {
       record.open--;
+      if (record.open === 0) record.overloaded = false;
     };
     reply.then(done, done);
     return reply;
@@ -234,6 +239,8 @@ export class VehicleFleet implements Fleet {
 
   /** Before the port is crossed, with one fault for all: under overload refusals outnumber answers, and a stack costs more than both. */
   #refuse(record: EcuRecord): Promise<never> {
+    record.refused++;
+    record.overloaded = true;
     record.busy ??= new Fault("overloaded", `Too many requests are waiting for ${record.name}`, {
       queued: record.open,
     });
@@ -315,6 +322,8 @@ export class VehicleFleet implements Fleet {
         assignment: assignmentOf(entry),
         open: 0,
         busy: undefined,
+        overloaded: false,
+        refused: 0,
       });
     }
     this.#ecus = [...this.#records.values()];

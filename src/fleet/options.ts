@@ -16,6 +16,8 @@ export interface FleetOptions {
   readonly maxInFlightPerShard?: number;
   /** Calls to one ECU, running and waiting; more are refused before they cross to its shard. */
   readonly maxOpenPerEcu?: number;
+  /** The same from a refusal until the ECU has nothing to do; default: as above. */
+  readonly maxOpenPerOverloadedEcu?: number;
   readonly restartDelayMs: number;
   /** Name in links of ECUs whose database names no protocol. */
   readonly protocolName: string;

@@ -12,7 +12,12 @@ export interface EcuRecord extends EcuView {
   assignment: EcuAssignment;
   /** Calls under way that speak to the ECU. */
   open: number;
+  /** What calls are refused with. */
   busy: Fault | undefined;
+  /** From a refusal until it has nothing to do: a queue that stays full makes everyone wait for its whole length, so it is kept short. */
+  overloaded: boolean;
+  /** Calls refused so far. */
+  refused: number;
 }
 
 /** What a shard must know of an ECU. */

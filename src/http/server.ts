@@ -7,6 +7,7 @@ import { Fault } from "#core/errors.ts";
 import type { Clock, TimerHandle } from "#core/time.ts";
 import type { SovdContext } from "#sovd/context.ts";
 import type { AnswerEvents, Route } from "#sovd/route.ts";
+import { Admission, type Refusal } from "./admission.ts";
 import { collectBody } from "./collect.ts";
 import { corsHeaders, preflight, withCors } from "./cors.ts";
 import { Dispatcher, type IncomingBody, type Outgoing } from "./dispatch.ts";
@@ -54,6 +55,12 @@ export interface HttpServerOptions {
   readonly maxHeaderBytes?: number;
   /** Requests under way; more are refused with 503. */
   readonly maxInFlight?: number;
+  /** Requests that come when a turn of the event loop has lasted so long are refused with 503. */
+  readonly maxTurnMs?: number;
+  /** Requests of one client address per second; more are refused with 429. 0: not counted. */
+  readonly maxClientRatePerS?: number;
+  /** Client addresses that are remembered for that. */
+  readonly maxClients?: number;
   /** Open connections; more are closed at once. */
   readonly maxConnections?: number;
   /** Deepest nesting of a JSON body. */
@@ -74,6 +81,9 @@ const DEFAULTS = {
   uploadTimeoutMs: 300_000,
   maxHeaderBytes: 16 * 1024,
   maxInFlight: 1024,
+  maxTurnMs: 20,
+  maxClientRatePerS: 0,
+  maxClients: 1024,
   maxConnections: 1024,
   maxJsonDepth: 64,
   trustForwarded: true,
@@ -85,6 +95,18 @@ export interface HttpServer {
   readonly port: number;
   /** Requests under way. */
   readonly inFlight: number;
+  /** Open connections. */
+  readonly connections: number;
+  /** Connections that were closed because there were too many. */
+  readonly connectionsRefused: number;
+  /** Requests refused before anything of them was looked at. */
+  readonly refused: Readonly<Record<Refusal, number>>;
+  /** Client addresses whose rate is counted. */
+  readonly clients: number;
+  /** Bytes of uploads that were received and are not taken yet. */
+  readonly uploadBytes: number;
+  /** Clients that follow server-sent events. */
+  readonly eventStreams: number;
   /** Takes no new connection, lets answers finish, then closes what is left. */
   close(): Promise<void>;
 }
@@ -122,9 +144,11 @@ class UwsServer implements HttpServer {
   readonly #uws: UwsModule;
   readonly #app: ReturnType<UwsModule["App"]>;
   readonly #pending = new Set<Pending>();
+  readonly #admission: Admission;
   #socket: us_listen_socket | undefined;
   #sweeper: TimerHandle | undefined;
   #connections = 0;
+  #connectionsRefused = 0;
   #closing = false;
   #onIdle: (() => void) | undefined;
 
@@ -132,6 +156,7 @@ class UwsServer implements HttpServer {
     this.#options = { ...DEFAULTS, ...options };
     const { tls, maxHeaderBytes } = this.#options;
     this.#dispatcher = new Dispatcher({ ...this.#options, scheme: tls === undefined ? "http" : "https" });
+    this.#admission = new Admission(this.#options);
     this.#uws = loadUws(maxHeaderBytes);
     this.#app = tls === undefined ? this.#uws.App() : this.#uws.SSLApp(tls);
     this.#app.filter((res, change) => this.#count(res, Number(change)));
@@ -144,6 +169,34 @@ class UwsServer implements HttpServer {
 
   get inFlight(): number {
     return this.#pending.size;
+  }
+
+  get connections(): number {
+    return this.#connections;
+  }
+
+  get connectionsRefused(): number {
+    return this.#connectionsRefused;
+  }
+
+  get refused(): Readonly<Record<Refusal, number>> {
+    return this.#admission.refused;
+  }
+
+  get clients(): number {
+    return this.#admission.clients;
+  }
+
+  get uploadBytes(): number {
+    let bytes = 0;
+    for (const { upload } of this.#pending) bytes += upload?.untakenBytes ?? 0;
+    return bytes;
+  }
+
+  get eventStreams(): number {
+    let count = 0;
+    for (const { endless } of this.#pending) if (endless) count++;
+    return count;
   }
 
   async listen(): Promise<void> {
@@ -179,7 +232,9 @@ class UwsServer implements HttpServer {
 
   #count(res: HttpResponse, change: number): void {
     this.#connections += change;
-    if (change > 0 && this.#connections > this.#options.maxConnections) res.close();
+    if (change <= 0 || this.#connections <= this.#options.maxConnections) return;
+    this.#connectionsRefused++;
+    res.close();
   }
 
   /** The socket's own turn: `req` lives only here. */
@@ -187,7 +242,7 @@ class UwsServer implements HttpServer {
     const path = req.getUrl();
     const sent = req.getMethod();
     const head = sent === "head";
-    const { clock, maxInFlight, corsOrigins } = this.#options;
+    const { clock, corsOrigins } = this.#options;
     const cors = corsOrigins.length === 0 ? undefined : corsHeaders(req.getHeader("origin"), corsOrigins);
     if (cors !== undefined && sent === "options") {
       res.onAborted(ignore);
@@ -195,9 +250,10 @@ class UwsServer implements HttpServer {
       return;
     }
     try {
-      if (this.#closing || this.#pending.size >= maxInFlight) throw TOO_MANY;
-      const query = req.getQuery() ?? "";
+      if (this.#closing) throw CLOSING;
       const startedMs = clock.now();
+      this.#admission.check(this.#pending.size, startedMs, () => addressOf(res));
+      const query = req.getQuery() ?? "";
       const method = head ? "get" : sent;
       const exchange = this.#dispatcher.open(method, path, query, (name) => req.getHeader(name), startedMs);
       const pending: Pending = {
@@ -380,8 +436,8 @@ class UwsServer implements HttpServer {
 }
 
 const ignore = (): void => undefined;
-/** One for all: a stack for each would cost more than the refusal. */
-const TOO_MANY = new Fault("overloaded", "Too many requests at once");
+const CLOSING = new Fault("overloaded", "The server is going down");
+const addressOf = (res: HttpResponse): string => Buffer.from(res.getRemoteAddressAsText()).toString("latin1");
 
 /** The overload with host, port and options is missing in the package's types. */
 interface ListensAt {

@@ -39,6 +39,11 @@ export class UploadStream implements AsyncIterable<Uint8Array>, AsyncIterator<Ui
     res.onData((chunk, isLast) => this.#receive(chunk, isLast));
   }
 
+  /** Bytes that were received and are not taken yet. */
+  get untakenBytes(): number {
+    return this.#untaken;
+  }
+
   [Symbol.asyncIterator](): this {
     return this;
   }

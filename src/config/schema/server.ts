@@ -37,7 +37,19 @@ export const HTTP = section("The HTTP server beyond address and port.", {
 
 export const LIMITS = section("Bounds of memory and work. Refusals show in `sovd_http_requests_total` by status.", {
   in_flight_requests: atLeast(1, 1_024, "Requests being worked on; more get 503 with Retry-After."),
+  turn_ms: atLeast(
+    1,
+    20,
+    "Under load, requests behind so much work of one turn of the event loop get 503 with Retry-After.",
+  ),
+  client_requests_per_second: u32(0, "Requests of one client address per second, more get 429; 0: not counted."),
+  counted_clients: atLeast(1, 1_024, "Client addresses whose requests are counted; the oldest goes first."),
   ecu_queue_length: atLeast(1, 32, "Requests waiting for one ECU; more get 503 with Retry-After."),
+  ecu_queue_length_overloaded: atLeast(
+    1,
+    1,
+    "The same from a refusal until the ECU has nothing to do: in a queue that stays full everyone waits for its whole length.",
+  ),
   ecu_queue_wait_ms: atLeast(1, 10_000, "Longest wait of a request for its turn at the ECU, then 504."),
   gateway_queue_bytes: atLeast(4_096, MIB, "Bytes waiting for one gateway's socket; more fail the request."),
   doip_message_bytes: atLeast(
