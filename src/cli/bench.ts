@@ -6,7 +6,8 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import { type BenchOptions, type Contender, compare, type Measurement } from "#bench/bench.ts";
 import { PROFILES, type ProfileName, prepare, type Work } from "#bench/profiles.ts";
 import { reportHtml } from "#bench/report.ts";
-import { startLab } from "#bench/selftest/lab.ts";
+import { type Lab, startLab } from "#bench/selftest/lab.ts";
+import { overloadText, runOverload } from "#bench/selftest/overload.ts";
 import { startThread } from "#bench/selftest/processes.ts";
 import { runSelfTest } from "#bench/selftest/selftest.ts";
 import { textOf } from "#bench/table.ts";
@@ -26,7 +27,10 @@ interface Flags {
   readonly json?: string;
   readonly report?: string;
   readonly selftest?: boolean;
+  readonly overload?: boolean;
   readonly gateways: number;
+  readonly ecusPerGateway: number;
+  readonly ecuDelay?: string;
   readonly workers: number;
   readonly serverNodeArgs?: string;
 }
@@ -52,10 +56,14 @@ export function register(program: Command): void {
     .option("--json <file>", "writes all figures")
     .option("--report <file>", "writes a report as HTML")
     .option("--selftest", "simulated vehicle, this server, and the bare peers it is held against")
+    .option("--overload", "self-test: reads at half of what the server can take and at three times as much")
     .option("--gateways <n>", "gateways of the self-test's vehicle", positive, 5)
+    .option("--ecus-per-gateway <n>", "ECUs behind each of them, itself included", positive, 1)
+    .option("--ecu-delay <ms>", "answer time of its ECUs, as `simulate --delay` takes it")
     .option("--workers <n>", "shards of the self-test's server; 0: its default", Number, 0)
     .addOption(new Option("--server-node-args <args>", "options of Node for the self-test's server").hideHelp())
     .action((url: string | undefined, flags: Flags) => {
+      if (flags.overload === true) return overload(flags);
       if (flags.selftest === true) return selfTest(flags);
       if (url === undefined) throw new InvalidArgumentError("a URL is missing: what is to be measured?");
       return bench(url, flags);
@@ -85,9 +93,25 @@ function contenderOf({ url, address }: Target, { requests }: Work): Contender {
   return { name: url.replace(/^http:\/\//, ""), address, requests };
 }
 
+function labOf({ gateways, ecusPerGateway, ecuDelay, workers, serverNodeArgs }: Flags): Promise<Lab> {
+  const nodeArgs = serverNodeArgs === undefined ? [] : serverNodeArgs.split(" ");
+  return startLab({ gateways, ecusPerGateway, delay: ecuDelay, workers, nodeArgs });
+}
+
+async function overload(flags: Flags): Promise<void> {
+  const lab = await labOf(flags);
+  try {
+    const options = { connections: Math.max(...flags.connections), durationMs: flags.duration * 1_000 };
+    const rows = await runOverload(lab, options);
+    say(overloadText(rows));
+    if (flags.json !== undefined) await writeFile(flags.json, JSON.stringify({ ...facts(flags), rows }, undefined, 2));
+  } finally {
+    await lab.close();
+  }
+}
+
 async function selfTest(flags: Flags): Promise<void> {
-  const nodeArgs = flags.serverNodeArgs === undefined ? [] : flags.serverNodeArgs.split(" ");
-  const lab = await startLab({ gateways: flags.gateways, workers: flags.workers, nodeArgs });
+  const lab = await labOf(flags);
   try {
     const results = await runSelfTest(lab, optionsOf(flags));
     for (const { comparison, measurements, verdicts } of results) {

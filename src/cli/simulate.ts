@@ -1,6 +1,8 @@
 /** `sovd-edge simulate`: the simulated vehicle until a signal or its own shutdown route ends it. */
 import { type Command, InvalidArgumentError } from "commander";
+import { parseDelay } from "#sim/delay-text.ts";
 import { CONTROL_PORT, optionsFromEnvironment, PROFILES, type SimulateOptions, simulate } from "#sim/main.ts";
+import type { Delay } from "#sim/misbehaviour.ts";
 import { endOnSignals } from "./signals.ts";
 
 const DOIP_PORT = 13_400;
@@ -14,6 +16,7 @@ interface Flags {
   readonly profile?: (typeof PROFILES)[number];
   readonly gateways?: number;
   readonly ecusPerGateway?: number;
+  readonly delay?: Delay;
   readonly vin?: string;
   readonly tls?: boolean;
   readonly strictIso?: boolean;
@@ -32,6 +35,7 @@ export function register(program: Command): void {
     .option("--profile <name>", `one of ${PROFILES.join(", ")}`, profile)
     .option("--gateways <n>", "gateways of profile bench", number)
     .option("--ecus-per-gateway <n>", "ECUs behind each gateway of profile bench", number)
+    .option("--delay <ms>", "answer time of profile bench: 5, 2-8, 10~3 (normal), 5:90,50:10 (weighted)", delay)
     .option("--vin <vin>", "vehicle identification number")
     .option("--tls", "demand TLS (activation code 0x07) and listen for it")
     .option("--strict-iso", "timers and socket rules of ISO 13400-2")
@@ -55,6 +59,12 @@ function list(text: string): string[] {
 function number(text: string): number {
   if (!/^\d+$/.test(text)) throw new InvalidArgumentError("not a whole number");
   return Number(text);
+}
+
+function delay(text: string): Delay {
+  const parsed = parseDelay(text);
+  if (parsed === undefined) throw new InvalidArgumentError("as 5, 2-8, 10~3 or 5:90,50:10");
+  return parsed;
 }
 
 function profile(text: string): (typeof PROFILES)[number] {

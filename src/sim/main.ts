@@ -5,7 +5,7 @@ import { networkInterfaces } from "node:os";
 import { Fault } from "#core/errors.ts";
 import { DISCOVERY_PORT, TLS_PORT } from "#doip/tables.ts";
 import { readVehicleConfig } from "./config.ts";
-import { STRICT_ISO } from "./misbehaviour.ts";
+import { type Delay, STRICT_ISO } from "./misbehaviour.ts";
 import { benchEntities } from "./vehicle.bench.ts";
 import { defaultEntities } from "./vehicle.default.ts";
 import { type EntityOptions, type RunningVehicle, startVehicle, type VehicleOptions } from "./vehicle.ts";
@@ -38,7 +38,7 @@ export interface SimulateOptions {
   /** Bench profile. */
   readonly gateways?: number;
   readonly ecusPerGateway?: number;
-  readonly delayMs?: number;
+  readonly delay?: Delay;
 }
 
 /** Starts the simulator and resolves when it listens. Throws a `Fault` for a configuration that cannot be used. */
@@ -75,14 +75,14 @@ async function vehicleOptions(options: SimulateOptions): Promise<VehicleOptions>
 }
 
 function profileEntities(options: SimulateOptions): EntityOptions[] {
-  const { profile = "default", gateways, ecusPerGateway, delayMs, port = DISCOVERY_PORT } = options;
+  const { profile = "default", gateways, ecusPerGateway, delay, port = DISCOVERY_PORT } = options;
   const addresses = options.address?.flatMap(addressesOf);
   if (profile === "default") return defaultEntities(addresses, port);
   return benchEntities({
     port,
     ...(gateways === undefined ? {} : { gateways }),
     ...(ecusPerGateway === undefined ? {} : { ecusPerGateway }),
-    ...(delayMs === undefined ? {} : { delay: delayMs }),
+    ...(delay === undefined ? {} : { delay }),
     ...(addresses === undefined ? {} : { addresses }),
   });
 }

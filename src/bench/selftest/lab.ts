@@ -14,6 +14,10 @@ import { startPart } from "./processes.ts";
 
 export interface LabOptions {
   readonly gateways: number;
+  /** ECUs behind each gateway, itself included; default 1. */
+  readonly ecusPerGateway?: number;
+  /** Answer time of the ECUs as `simulate --delay` takes it; default at once. */
+  readonly delay?: string | undefined;
   /** Shards of the server; 0: as many as it takes by itself. */
   readonly workers: number;
   /** Further options of Node for the server, such as `--cpu-prof`. */
@@ -22,6 +26,7 @@ export interface LabOptions {
 
 export interface Lab {
   readonly target: Target;
+  readonly serverPid: number;
   /** Port of bare uWebSockets.js with the bytes of our list of components. */
   readonly barePort: number;
   /** Port of the bare exchange, and the path of each ECU there. */
@@ -33,11 +38,12 @@ export interface Lab {
 const HOST = "127.0.0.1";
 /** The tester's own loopback address: tester and gateway must not share address and port. */
 const TESTER = "127.0.0.2";
-const ONLINE_TIMEOUT_MS = 15_000;
+const ONLINE_TIMEOUT_MS = 60_000;
 const POLL_MS = 50;
 
 /** Starts everything; ECUs are online when it resolves. @throws Error naming the part that did not start */
-export async function startLab({ gateways, workers, nodeArgs = [] }: LabOptions): Promise<Lab> {
+export async function startLab(options: LabOptions): Promise<Lab> {
+  const { gateways, ecusPerGateway = 1, delay, workers, nodeArgs = [] } = options;
   const folder = await mkdtemp(join(tmpdir(), "sovd-edge-bench-"));
   const ends: (() => Promise<void>)[] = [() => rm(folder, { recursive: true, force: true })];
   const close = async () => {
@@ -46,26 +52,49 @@ export async function startLab({ gateways, workers, nodeArgs = [] }: LabOptions)
   try {
     const doipPort = await freePort();
     const httpPort = await freePort();
-    const entities = benchEntities({ gateways, ecusPerGateway: 1, port: doipPort });
-    const shape = ["--profile", "bench", "--gateways", `${gateways}`, "--ecus-per-gateway", "1", "--no-announce"];
+    const entities = benchEntities({ gateways, ecusPerGateway, port: doipPort });
+    const shape = [
+      "--profile",
+      "bench",
+      "--gateways",
+      `${gateways}`,
+      "--ecus-per-gateway",
+      `${ecusPerGateway}`,
+      "--no-announce",
+    ];
     const simulator = await startPart(
-      ["simulate", ...shape, "--port", `${doipPort}`, "--control-port", "0"],
+      [
+        "simulate",
+        ...shape,
+        ...(delay === undefined ? [] : ["--delay", delay]),
+        "--port",
+        `${doipPort}`,
+        "--control-port",
+        "0",
+      ],
       /control API on port (\d+)/,
     );
     ends.push(simulator.stop);
-    const ecus = entities.map(({ name, address, logicalAddress }) => ({ name, ip: address, logicalAddress }));
+    const gatewayEcus = entities.map(({ name, address, logicalAddress }) => ({ name, ip: address, logicalAddress }));
+    const ecus = entities.flatMap(({ name, logicalAddress, address, ecus: more = [] }) =>
+      [{ name, logicalAddress }, ...more].map((ecu) => ({ ...ecu, ip: address, gatewayAddress: logicalAddress })),
+    );
     const config = await writeFiles(folder, ecus, { doipPort, httpPort, workers });
     const server = await startPart(["serve", "--config", config], /"listening"/, nodeArgs);
     ends.push(server.stop);
-    const target = await online(`http://${HOST}:${httpPort}/vehicle/v15`, gateways);
+    const target = await online(`http://${HOST}:${httpPort}/vehicle/v15`, ecus.length);
     const listed = await fetch(`${target.url}/components`).then((response) => response.text());
     const bare = await startPart(["bench-peer", "list", listed], /port (\d+)/);
     ends.push(bare.stop);
-    const task: HopTask = { port: doipPort, ecus: ecus.map(({ name, ...ecu }) => ({ ...ecu, path: `/${name}` })) };
+    const task: HopTask = {
+      port: doipPort,
+      ecus: gatewayEcus.map(({ name, ...ecu }) => ({ ...ecu, path: `/${name}` })),
+    };
     const hop = await startPart(["bench-peer", "hop", JSON.stringify(task)], /port (\d+)/);
     ends.push(hop.stop);
     return {
       target,
+      serverPid: server.pid,
       barePort: Number(bare.said[1]),
       hopPort: Number(hop.said[1]),
       hopPaths: task.ecus.map(({ path }) => path),
@@ -79,8 +108,10 @@ export async function startLab({ gateways, workers, nodeArgs = [] }: LabOptions)
 
 interface LabEcu {
   readonly name: string;
+  /** Of its gateway. */
   readonly ip: string;
   readonly logicalAddress: number;
+  readonly gatewayAddress: number;
 }
 
 interface LabConfig {
@@ -93,8 +124,8 @@ async function writeFiles(folder: string, ecus: readonly LabEcu[], config: LabCo
   const { doipPort, httpPort, workers } = config;
   const databases = join(folder, "databases");
   await mkdir(databases);
-  for (const { name, logicalAddress } of ecus) {
-    const description = demoDatabase({ name, title: name, logicalAddress, gatewayAddress: logicalAddress });
+  for (const { name, logicalAddress, gatewayAddress } of ecus) {
+    const description = demoDatabase({ name, title: name, logicalAddress, gatewayAddress });
     const metadata = { converter: `sovd-edge ${VERSION}` };
     await writeFile(join(databases, `${name}.mdd`), await writeMdd({ description, deflate: deflateLzma, metadata }));
   }
@@ -110,7 +141,7 @@ tester_address = "${TESTER}"
 tester_subnet = "255.0.0.0"
 gateway_port = ${doipPort}
 [discovery]
-targets = [${ecus.map(({ ip }) => `"${ip}"`).join(", ")}]
+targets = [${[...new Set(ecus.map(({ ip }) => `"${ip}"`))].join(", ")}]
 [database]
 path = ${JSON.stringify(databases)}
 [store]
