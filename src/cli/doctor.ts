@@ -173,9 +173,10 @@ async function reachTargets({ discovery, doip }: Config): Promise<Said> {
 }
 
 /** Files that the configuration names. */
-function readableFiles({ http, doip, security, update }: Config): Said {
+function readableFiles({ http, doip, security, plugins, update }: Config): Said {
   const wanted = [http.tls_certificate, http.tls_key, http.tls_ca, doip.tls.ca, doip.tls.certificate, doip.tls.key];
-  const files = [...wanted, security.public_key, security.plugin, update.provider, ...update.trusted_keys];
+  const modules = [security.plugin, ...plugins.modules, update.provider];
+  const files = [...wanted, security.public_key, ...modules, ...update.trusted_keys];
   const given = files.filter((path) => path !== undefined);
   const missing = given.filter((path) => !isReadable(path));
   return named(missing, (list) => fail(`not readable: ${list}`), `${given.length} named, all readable`);

@@ -8,6 +8,7 @@ import { COM_PARAMS } from "./schema/com-params.ts";
 import { COMPONENTS, DATA, DATABASE, FAULTS, FLAT_BUF, FUNCTIONAL_DESCRIPTION, STRICT } from "./schema/database.ts";
 import { SKYBRUSH } from "./schema/devices.ts";
 import { LOGGING } from "./schema/logging.ts";
+import { PLUGINS } from "./schema/plugins.ts";
 import { JOBS, PROCESS, SECURITY, SHARDS, STORE, UPDATE } from "./schema/runtime.ts";
 import { COMPAT, HEALTH, HTTP, LIMITS, LOCKS, RUNTIME_UPDATE, SERVER } from "./schema/server.ts";
 import { CAN, COMMUNICATION, DISCOVERY, DOIP } from "./schema/transport.ts";
@@ -41,6 +42,7 @@ export const SCHEMA = section("Configuration of sovd-edge.", {
   process: PROCESS,
   store: STORE,
   security: SECURITY,
+  plugins: PLUGINS,
   update: UPDATE,
   skybrush: SKYBRUSH,
   discovery: DISCOVERY,
@@ -59,6 +61,7 @@ export const OWN: ReadonlySet<string> = new Set([
   "process",
   "store",
   "security",
+  "plugins",
   "update",
   "skybrush",
   "discovery",

@@ -18,6 +18,8 @@ export const FAULTS = {
   invalidData: { status: 400, code: VENDOR, vendorCode: "invalid-data" },
   unauthorized: { status: 401, code: "insufficient-access-rights" },
   forbidden: { status: 403, code: "insufficient-access-rights" },
+  /** A plugin's safety check let nothing leave for the ECU. */
+  sendRefused: { status: 403, code: "insufficient-access-rights", vendorCode: "send-refused" },
   notFound: { status: 404, code: VENDOR, vendorCode: "not-found" },
   methodNotAllowed: { status: 405, code: VENDOR, vendorCode: "bad-request" },
   requestTimeout: { status: 408, code: VENDOR, vendorCode: "request-timeout" },

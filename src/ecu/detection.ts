@@ -1,3 +1,4 @@
+import { Fault } from "#core/errors.ts";
 import type { Clock } from "#core/time.ts";
 import {
   type DetectionAnswers,
@@ -21,7 +22,7 @@ export interface DetectorOptions {
   /** ECUs at one address; more than one: their databases claim the same ECU. */
   readonly members: readonly Ecu[];
   /** Sends one request physically, without the guard that would start a detection. */
-  readonly request: (bytes: Uint8Array) => Promise<Uint8Array>;
+  readonly request: (bytes: Uint8Array, service: string) => Promise<Uint8Array>;
   readonly fallbackToBase: boolean;
   readonly onProblem: (ecu: string, problem: unknown) => void;
 }
@@ -123,10 +124,10 @@ export class Detector {
         if ([...sent.values()].includes(undefined)) break;
         sent.set(
           key,
-          await this.#options.request(request).then(
+          await this.#options.request(request, service.shortName).then(
             // The answer is a view into what the socket received.
             (bytes) => new Uint8Array(bytes),
-            () => undefined,
+            noAnswer,
           ),
         );
       }
@@ -152,6 +153,12 @@ export class Detector {
     const asked: DetectionAnswers = only.plan.services.length === 0 ? new Map([["", undefined]]) : own;
     return new Map([[only.name, evaluateVariants(only.plan, asked, this.#options.fallbackToBase)]]);
   }
+}
+
+/** A failed request is silence; one that was never sent tells nothing of the ECU. */
+function noAnswer(error: unknown): undefined {
+  const unsent = error instanceof Fault && (error.kind === "sendRefused" || error.kind === "internal");
+  if (unsent) throw error;
 }
 
 function findingOf(result: DuplicateResult | undefined): Finding | undefined {

@@ -4,6 +4,7 @@ import type { Transport } from "#uds/transport.ts";
 import { Detector } from "./detection.ts";
 import type { Ecu } from "./ecu.ts";
 import { needsDetection } from "./life.ts";
+import type { SendCheck } from "./send-check.ts";
 
 /** How a call's requests are sent. */
 export interface SendOptions extends RequestOptions {
@@ -21,6 +22,7 @@ export interface EndpointOptions {
   readonly maxQueued: number;
   /** Longest wait of a request for its turn, ms. */
   readonly maxWaitMs: number;
+  readonly sendCheck?: SendCheck | undefined;
   readonly onProblem: (ecu: string, problem: unknown) => void;
   readonly onConnectivity: (endpoint: Endpoint, connected: boolean) => void;
   /** Parameters of a member were overridden: those of the gateway itself are the connection's as well. */
@@ -36,7 +38,7 @@ export class Endpoint {
   #detector: Detector;
 
   constructor(options: EndpointOptions) {
-    const { address, members, clock } = options;
+    const { address, members, clock, sendCheck } = options;
     const first = members[0]!;
     this.address = address;
     this.#options = options;
@@ -47,6 +49,12 @@ export class Endpoint {
       maxQueued: options.maxQueued,
       maxWaitMs: options.maxWaitMs,
       onConnectivity: (connected) => options.onConnectivity(this, connected),
+      ...(sendCheck === undefined
+        ? {}
+        : {
+            beforeSend: (request, service) =>
+              sendCheck({ ecus: this.#members, addressing: "physical" }, request, service),
+          }),
     });
     this.#detector = this.#serve(members);
   }
@@ -65,8 +73,8 @@ export class Endpoint {
     this.#detector = this.#serve(members);
   }
 
-  request(bytes: Uint8Array, options: SendOptions): Promise<Uint8Array> {
-    return this.client.request(bytes, options);
+  request(bytes: Uint8Array, options: SendOptions, service?: string): Promise<Uint8Array> {
+    return this.client.request(bytes, options, service);
   }
 
   /** The member's parameters changed: in force from the next request on. */
@@ -93,7 +101,7 @@ export class Endpoint {
     return new Detector({
       clock,
       members,
-      request: (bytes) => this.client.request(bytes),
+      request: (bytes, service) => this.client.request(bytes, {}, service),
       fallbackToBase,
       onProblem,
     });

@@ -48,7 +48,7 @@ export async function runFunctional(
       const members = membersOf(gateway, description.name);
       const asked = askable(gateway, members, target);
       if (asked === undefined) return;
-      for (const [ecu, outcome] of await ask(gateway, asked, request, target)) {
+      for (const [ecu, outcome] of await ask(gateway, asked, request, target, service.shortName)) {
         try {
           if (outcome instanceof Fault) throw outcome;
           const response = throwRefusal(plan, outcome ?? new Uint8Array(0));
@@ -84,12 +84,14 @@ async function ask(
   { own, members }: { own: Ecu; members: readonly Ecu[] },
   request: Uint8Array,
   { deadlineMs, caller }: FunctionalTarget,
+  service: string,
 ): Promise<readonly (readonly [Ecu, Uint8Array | Fault | undefined])[]> {
   try {
     const answers = await functionalRequest({
       group: gateway.functional!,
       members: members.map((ecu) => ecu.endpoint!.client),
       request,
+      service,
       params: own.params.uds,
       deadlineMs,
       caller,

@@ -64,17 +64,22 @@ export function answerOf<T>(
   requireState(ecu, service);
   const plan = ecu.plan(service.table);
   const request = encodeService(plan, body, options.isStrict);
-  return send(ecu, request, options, (response) => {
+  return send(ecu, request, options, service.shortName, (response) => {
     throwRefusal(plan, response);
     track(ecu, service);
     return take({ plan, request, response });
   });
 }
 
-/** Sends complete UDS bytes; a refusal is an answer. @throws Fault */
-export async function sendRaw(ecu: Ecu, request: Uint8Array, options: SendOptions): Promise<Uint8Array> {
+/** Sends complete UDS bytes, of `service` where the database knows it; a refusal is an answer. @throws Fault */
+export async function sendRaw(
+  ecu: Ecu,
+  request: Uint8Array,
+  options: SendOptions,
+  service?: ServiceEntry,
+): Promise<Uint8Array> {
   requireOnline(ecu);
-  return send(ecu, request, options, (response) => response);
+  return send(ecu, request, options, service?.shortName, (response) => response);
 }
 
 /** The database's preconditions against what is tracked. @throws Fault badRequest */
@@ -99,10 +104,16 @@ export function track(ecu: Ecu, service: ServiceEntry): void {
 }
 
 /** What `take` makes of the response. */
-function send<T>(ecu: Ecu, request: Uint8Array, options: SendOptions, take: (response: Uint8Array) => T): Promise<T> {
+function send<T>(
+  ecu: Ecu,
+  request: Uint8Array,
+  options: SendOptions,
+  service: string | undefined,
+  take: (response: Uint8Array) => T,
+): Promise<T> {
   const endpoint = ecu.endpoint;
   if (endpoint === undefined) throw offline(ecu);
-  return endpoint.request(request, options).then(take, (error: unknown) => {
+  return endpoint.request(request, options, service).then(take, (error: unknown) => {
     if (!(error instanceof Fault)) throw error;
     if (error.kind === "ecuOffline") throw offline(ecu);
     // Silence after every repeat: the ECU is gone, though its gateway may live. A caller's own deadline says nothing of the kind.

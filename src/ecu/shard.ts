@@ -26,6 +26,7 @@ import { HeldDatabase, holding } from "./held-database.ts";
 import { KeepAlives } from "./keep-alive.ts";
 import type { LoadedDatabase } from "./loaded-database.ts";
 import { detectFirst } from "./run.ts";
+import type { SendCheck } from "./send-check.ts";
 
 export interface ShardEnvironment {
   readonly clock: Clock;
@@ -34,6 +35,8 @@ export interface ShardEnvironment {
   readonly maxQueued: number;
   /** Longest wait of a request for its turn, ms. */
   readonly maxWaitMs: number;
+  /** Of plugins; asked before each frame. */
+  readonly sendCheck?: SendCheck | undefined;
   /** Maps and opens a database of the current set. @throws Fault */
   open(reference: DatabaseReference): LoadedDatabase;
   connect: GatewayEnvironment["connect"];
@@ -299,8 +302,9 @@ export class EcuShard {
   }
 
   #gatewayEnvironment(): GatewayEnvironment {
-    const { clock, fallbackToBase, maxQueued, maxWaitMs, connect } = this.#environment;
+    const { clock, fallbackToBase, maxQueued, maxWaitMs, sendCheck, connect } = this.#environment;
     return {
+      sendCheck,
       clock,
       fallbackToBase,
       maxQueued,

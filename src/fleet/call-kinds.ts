@@ -6,4 +6,5 @@ export const DESCRIPTION_CALLS: ReadonlySet<GroupCallName> = new Set([
   "groupDataList",
   "groupOperationList",
   "groupDocs",
+  "groupResolveServices",
 ]);

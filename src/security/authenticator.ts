@@ -4,7 +4,14 @@ import type { Config } from "#config/types.ts";
 import { Fault } from "#core/errors.ts";
 import { bearerToken, type Claims, invalidToken, type TokenAnswer, type WallClock, wallClock } from "./claims.ts";
 import { createJwtVerifier, createOwnVerifier, type VerifyToken } from "./jwt.ts";
-import { ask, loadPlugin, type SecurityPlugin, type ServiceFacts, type UpdateFacts } from "./plugin.ts";
+import {
+  ask,
+  loadPlugin,
+  type SecurityPlugin,
+  type ServiceFacts,
+  type ServiceTarget,
+  type UpdateFacts,
+} from "./plugin.ts";
 import { createTokenCache } from "./token-cache.ts";
 
 export interface Authenticator {
@@ -16,7 +23,12 @@ export interface Authenticator {
   /** The answer to a body of `POST authorize`. */
   authorize(body: unknown): Promise<TokenAnswer>;
   /** Rejects with `forbidden` when the plugin refuses the service. Absent when nobody asks. */
-  validateService?(claims: Claims | undefined, service: ServiceFacts, ecu: string): Promise<void>;
+  validateService?(
+    claims: Claims | undefined,
+    service: ServiceFacts,
+    entity: string,
+    target: ServiceTarget,
+  ): Promise<void>;
   validateUpdate?(claims: Claims, update: UpdateFacts): Promise<void>;
 }
 
@@ -108,8 +120,13 @@ function pluginMode(plugin: SecurityPlugin): Mode {
     ...(validateService === undefined
       ? {}
       : {
-          validateService: async (claims: Claims | undefined, service: ServiceFacts, ecu: string) => {
-            await ask(() => validateService.call(plugin, claims, service, ecu) as undefined);
+          validateService: async (
+            claims: Claims | undefined,
+            service: ServiceFacts,
+            entity: string,
+            target: ServiceTarget,
+          ) => {
+            await ask(() => validateService.call(plugin, claims, service, entity, target) as undefined);
           },
         }),
     ...(validateUpdate === undefined

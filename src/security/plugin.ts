@@ -2,9 +2,8 @@
  * A security plugin: an ES module whose default export makes one of these. It says no in words, `undefined` means yes; what it throws
  * is an internal error.
  */
-import { resolve } from "node:path";
-import { pathToFileURL } from "node:url";
 import { Fault } from "#core/errors.ts";
+import { makeOfModule } from "#core/module.ts";
 import type { Claims, TokenAnswer } from "./claims.ts";
 
 /** Why something is refused; goes to the caller. */
@@ -18,6 +17,15 @@ export interface ServiceFacts {
   readonly prefix: string;
   readonly semantic?: string;
   readonly functionalClasses: readonly string[];
+  /** Upper-case hex of the whole request, where it is fixed by now: raw requests, clearing of faults. */
+  readonly request?: string;
+}
+
+/** Whom a service would reach. */
+export interface ServiceTarget {
+  readonly addressing: "physical" | "functional";
+  /** Ids of the ECU, or of the members of the functional group. */
+  readonly ecus: readonly string[];
 }
 
 /** A change of software or of diagnostic databases that is about to begin. */
@@ -33,33 +41,28 @@ export interface SecurityPlugin {
   authorize(body: unknown): TokenAnswer | Refusal | Promise<TokenAnswer | Refusal>;
   /** Claims of a presented token. They are remembered until `exp`; without `exp` they are asked for at each request. */
   claims(token: string): Claims | Refusal | Promise<Claims | Refusal>;
-  /** Asked before each physical service and for each entry of a list. */
+  /**
+   * Asked for each service that a client's request would run, and for each entry of a list. `entity`: id of the ECU, or name of the
+   * functional group. What this program sends by itself is not asked for: variant detection, the end of locks, keep-alives.
+   */
   validateService?(
     claims: Claims | undefined,
     service: ServiceFacts,
-    ecu: string,
+    entity: string,
+    target: ServiceTarget,
   ): Refusal | undefined | Promise<Refusal | undefined>;
   /** Asked before an update begins. */
   validateUpdate?(claims: Claims, update: UpdateFacts): Refusal | undefined | Promise<Refusal | undefined>;
 }
 
-/** Loads the module at `path`, relative to the working directory. */
+/** Loads the module at `path`, relative to the working directory. @throws Fault invalidConfig */
 export async function loadPlugin(path: string): Promise<SecurityPlugin> {
-  let plugin: unknown;
-  try {
-    const module: { default?: unknown } = await import(pathToFileURL(resolve(path)).href);
-    plugin = typeof module.default === "function" ? await module.default() : undefined;
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new Fault("invalidConfig", `security.plugin: ${path} does not load: ${reason}`, undefined, error);
-  }
-  if (!isPlugin(plugin)) {
-    throw new Fault(
-      "invalidConfig",
-      `security.plugin: the default export of ${path} makes no plugin with authorize and claims`,
-    );
-  }
-  return plugin;
+  const plugin = await makeOfModule("security.plugin", path);
+  if (isPlugin(plugin)) return plugin;
+  throw new Fault(
+    "invalidConfig",
+    `security.plugin: the default export of ${path} makes no plugin with authorize and claims`,
+  );
 }
 
 function isPlugin(value: unknown): value is SecurityPlugin {

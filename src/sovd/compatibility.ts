@@ -97,9 +97,9 @@ export const DEVIATIONS: readonly Deviation[] = [
   },
   {
     subject: "what the security plugin sees",
-    cda: "services found in the database",
-    ours: "these, and raw requests, modes, faults, reset and download by their service identifier",
-    where: "sovd/plugin.ts",
+    cda: "each physical service but that of resets",
+    ours: "every service a client's request would run, on functional groups too, with its facts of the database",
+    where: "sovd/permit.ts",
   },
   // locks
   {

@@ -2,7 +2,7 @@
 import type { Clock } from "#core/time.ts";
 import type { EcuView, Fleet } from "#fleet/api.ts";
 import type { ServiceFacts } from "#fleet/messages.ts";
-import type { UpdateFacts } from "#security/plugin.ts";
+import type { ServiceTarget, UpdateFacts } from "#security/plugin.ts";
 import type { DatabaseUpdate } from "#update/api.ts";
 import type { Updates } from "#update/software/updates.ts";
 import type { ComParamRegistry } from "./comparam-registry.ts";
@@ -18,8 +18,13 @@ export interface Authenticator {
   verify(authorization: string | undefined): Claims | Promise<Claims>;
   /** The answer to a body of `POST authorize`. */
   authorize(body: unknown): object | Promise<object>;
-  /** Asked before a physical service is sent, and for each entry of a list; a Fault refuses. */
-  validateService?(claims: Claims | undefined, service: ServiceFacts, ecu: string): void | Promise<void>;
+  /** Asked before a service is sent, and for each entry of a list; a Fault refuses. `entity`: the ECU or the functional group. */
+  validateService?(
+    claims: Claims | undefined,
+    service: ServiceFacts,
+    entity: string,
+    target: ServiceTarget,
+  ): void | Promise<void>;
   /** Asked before an update begins or is taken back; a Fault refuses. */
   validateUpdate?(claims: Claims, update: UpdateFacts): Promise<void>;
 }

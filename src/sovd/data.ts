@@ -3,7 +3,7 @@ import { Type } from "typebox";
 import type { EcuView } from "#fleet/api.ts";
 import type { Accept, ByteFormat } from "#fleet/messages.ts";
 import type { SovdContext } from "./context.ts";
-import { type ItemView, sendPermitted, visibleItems } from "./plugin.ts";
+import { callPermitted, type ItemView, visibleItems } from "./permit.ts";
 import { type Answer, type Route, route, type ServiceCall, type SovdRequest } from "./route.ts";
 import {
   DataErrors,
@@ -65,20 +65,12 @@ function read(request: ServiceRequest<undefined>, context: SovdContext): Promise
     return context.fleet.call(ecu.name, "serviceSdgs", { service, action: "read", schema }, request);
   }
   const args = { ...formOf(request), service };
-  if (context.authenticator.validateService === undefined) {
-    return context.fleet.call(ecu.name, "dataRead", args, request);
-  }
-  return sendPermitted(request, context, service, "read", () =>
-    context.fleet.call(ecu.name, "dataRead", args, request),
-  );
+  return callPermitted(request, context, "dataRead", args);
 }
 
 function write(request: ServiceRequest<ServiceCall>, context: SovdContext): Promise<Answer> {
-  const { service } = request.params;
-  const args = { ...formOf(request), service, body: request.body.service };
-  return sendPermitted(request, context, service, "write", () =>
-    context.fleet.call(request.ecu.name, "dataWrite", args, request),
-  );
+  const args = { ...formOf(request), service: request.params.service, body: request.body.service };
+  return callPermitted(request, context, "dataWrite", args);
 }
 
 /** Categories by functional class as the operator maps them; services without one are hidden. */
@@ -146,7 +138,7 @@ export const dataRoutes: readonly Route[] = [
     handle: async (request, context) => {
       const schema = request.query["include-schema"] === true;
       const reply = await context.fleet.call(request.ecu.name, "dataList", { schema }, request);
-      return visibleItems(reply, request.claims, request.ecu.id, context, categoryView(context.options.dataCategories));
+      return visibleItems(reply, request, context, categoryView(context.options.dataCategories));
     },
   }),
   ...routesOf("data"),
@@ -160,7 +152,7 @@ export const dataRoutes: readonly Route[] = [
     handle: async (request, context) => {
       const schema = request.query["include-schema"] === true;
       const reply = await context.fleet.call(request.ecu.name, "configurationList", { schema }, request);
-      return visibleItems(reply, request.claims, request.ecu.id, context);
+      return visibleItems(reply, request, context);
     },
   }),
   ...routesOf("configurations"),

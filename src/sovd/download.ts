@@ -3,12 +3,10 @@ import { Type } from "typebox";
 import { Fault } from "#core/errors.ts";
 import type { TransferMessage } from "#fleet/messages.ts";
 import { indexRoute } from "./links.ts";
-import { permitSid } from "./plugin.ts";
+import { callPermitted } from "./permit.ts";
 import { type Route, route } from "./route.ts";
 import { DataErrors, IdItem, items, NO_CONTENT, ok, SchemaQuery, Values } from "./schemas.ts";
 
-/** RequestDownload, TransferData, RequestTransferExit (ISO 14229-1 §15). */
-const SIDS = { request: 0x34, transfer: 0x36, exit: 0x37 } as const;
 /** SID and block sequence counter of a TransferData message, and one byte of data. */
 const MIN_BLOCK_BYTES = 3;
 
@@ -58,10 +56,9 @@ export const downloadRoutes: readonly Route[] = [
     query: SchemaQuery,
     body: { kind: "json", family: "plain", schema: DownloadBody },
     responses: { 200: ok(DownloadAnswer), 204: NO_CONTENT },
-    handle: async (request, context) => {
-      await permitSid(request, context, "requestdownload", SIDS.request);
+    handle: (request, context) => {
       const args = { parameters: request.body.requestdownload, schema: request.query["include-schema"] === true };
-      return context.fleet.call(request.ecu.name, "requestDownload", args, request);
+      return callPermitted(request, context, "requestDownload", args);
     },
   }),
   route({
@@ -92,7 +89,6 @@ export const downloadRoutes: readonly Route[] = [
       if (body.length === 0) throw new Fault("badRequest", "The length must not be 0");
       if (body.blocksize < MIN_BLOCK_BYTES)
         throw new Fault("badRequest", `A block has at least ${MIN_BLOCK_BYTES} bytes`);
-      await permitSid(request, context, "flashtransfer", SIDS.transfer);
       const file = await context.flashFiles.find(body.id);
       if (file === undefined) throw new Fault("notFound", `Flash file not found: ${body.id}`);
       if (body.offset + body.length > file.sizeBytes) {
@@ -107,7 +103,7 @@ export const downloadRoutes: readonly Route[] = [
         length: body.length,
       });
       try {
-        await context.fleet.call(ecu.name, "transferStart", start, request);
+        await callPermitted(request, context, "transferStart", start);
       } catch (error) {
         context.transfers.drop(ecu.id);
         throw error;
@@ -144,8 +140,7 @@ export const downloadRoutes: readonly Route[] = [
     lock: "download",
     responses: { 204: NO_CONTENT },
     handle: async (request, context) => {
-      await permitSid(request, context, "transferexit", SIDS.exit);
-      await context.fleet.call(request.ecu.name, "transferExit", {}, request);
+      await callPermitted(request, context, "transferExit", {});
       return { status: 204 };
     },
   }),

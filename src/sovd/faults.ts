@@ -4,13 +4,9 @@ import { DTC_STATUS_BITS } from "#core/dtc-status.ts";
 import { Fault } from "#core/errors.ts";
 import type { SovdContext } from "./context.ts";
 import { invalidValue } from "./errors.ts";
-import { permitSid } from "./plugin.ts";
+import { callPermitted } from "./permit.ts";
 import { type Route, route } from "./route.ts";
 import { DataErrors, IncludeSchema, items, NO_CONTENT, ok, Values } from "./schemas.ts";
-
-/** ReadDTCInformation and ClearDiagnosticInformation (ISO 14229-1 §12.3, §12.2). */
-const READ_DTC_SID = 0x19;
-const CLEAR_DTC_SID = 0x14;
 
 /** Name of the user memory in `GET` before both names were taken in both. */
 const USER_MEMORY = "UserMem";
@@ -109,7 +105,6 @@ export const faultRoutes: readonly Route[] = [
       const statusMask = statusMaskOf(query);
       const scope = scopeOf(query.scope, context);
       const memorySelection = query.memorySelection ?? query["memory-selection"];
-      await permitSid(request, context, "faults", READ_DTC_SID);
       const filter = {
         schema: query["include-schema"] === true,
         ...(statusMask === undefined ? {} : { statusMask }),
@@ -117,7 +112,7 @@ export const faultRoutes: readonly Route[] = [
         ...(scope === undefined ? {} : { scope }),
         ...(memorySelection === undefined ? {} : { memorySelection }),
       };
-      return context.fleet.call(request.ecu.name, "faultList", filter, request);
+      return callPermitted(request, context, "faultList", filter);
     },
   }),
   route({
@@ -130,9 +125,8 @@ export const faultRoutes: readonly Route[] = [
     responses: { 204: NO_CONTENT },
     handle: async (request, context) => {
       const scope = scopeOf(request.query.scope, context);
-      await permitSid(request, context, "faults", CLEAR_DTC_SID);
       const args = scope === undefined || scope === context.options.faultScopes.default ? {} : { scope };
-      return context.fleet.call(request.ecu.name, "faultClear", args, request);
+      return callPermitted(request, context, "faultClear", args);
     },
   }),
   route({
@@ -147,7 +141,6 @@ export const faultRoutes: readonly Route[] = [
       const { query } = request;
       const memorySelection = query["memory-selection"] ?? query.memorySelection;
       const code = codeOf(request.params.code);
-      await permitSid(request, context, "faults", READ_DTC_SID);
       const args = {
         code,
         schema: query["include-schema"] === true,
@@ -156,7 +149,7 @@ export const faultRoutes: readonly Route[] = [
         ...(memorySelection === undefined ? {} : { memorySelection }),
       };
       try {
-        return await context.fleet.call(request.ecu.name, "faultRead", args, request);
+        return await callPermitted(request, context, "faultRead", args);
       } catch (error) {
         throw unknownCode(error, context);
       }
@@ -175,9 +168,8 @@ export const faultRoutes: readonly Route[] = [
         throw new Fault("badRequest", "A scope cannot be given when one fault is cleared");
       }
       const code = codeOf(request.params.code);
-      await permitSid(request, context, "faults", CLEAR_DTC_SID);
       try {
-        return await context.fleet.call(request.ecu.name, "faultClear", { code }, request);
+        return await callPermitted(request, context, "faultClear", { code });
       } catch (error) {
         throw unknownCode(error, context);
       }

@@ -6,7 +6,7 @@ import type { SovdContext } from "./context.ts";
 import { categoryView, DataBody, DataItem } from "./data.ts";
 import { groupText } from "./group-answer.ts";
 import { MODE_BODIES, ModeItem, modeWriteOf } from "./modes.ts";
-import { visibleItems } from "./plugin.ts";
+import { callGroupPermitted, visibleItems } from "./permit.ts";
 import { type Answer, type Route, route, type SovdRequest } from "./route.ts";
 import { DataErrors, items, ok, ResourceItem, SchemaQuery, Values } from "./schemas.ts";
 
@@ -35,7 +35,7 @@ async function data(
 ): Promise<Answer> {
   const { group, params } = request;
   const args = { service: params.service, action, body };
-  const { outcome } = await context.fleet.callGroup(group, "groupData", args, request);
+  const { outcome } = await callGroupPermitted(request, context, "groupData", args);
   return { status: 200, text: groupText("data", group, outcome, context) };
 }
 
@@ -53,7 +53,7 @@ function modeRoutesOf(mode: (typeof MODES)[number]): Route[] {
       responses: { 200: ok(GroupModes) },
       handle: async (request, context) => {
         const args = modeWriteOf(mode, request.body, false);
-        const { outcome } = await context.fleet.callGroup(request.group, "groupModeWrite", args, request);
+        const { outcome } = await callGroupPermitted(request, context, "groupModeWrite", args);
         return { status: 200, text: groupText("modes", request.group, outcome, context) };
       },
     });
@@ -122,7 +122,7 @@ export const functionRoutes: readonly Route[] = [
     handle: async (request, context) => {
       const schema = request.query["include-schema"] === true;
       const reply = await context.fleet.callGroup(request.group, "groupDataList", { schema }, request);
-      return visibleItems(reply, request.claims, request.group, context, categoryView(context.options.dataCategories));
+      return visibleItems(reply, request, context, categoryView(context.options.dataCategories));
     },
   }),
   route({

@@ -1,6 +1,6 @@
 /** Any UDS request as bytes, for services that have no resource of their own. */
 import { Fault } from "#core/errors.ts";
-import { permitBytes, sidName } from "./plugin.ts";
+import { callPermitted } from "./permit.ts";
 import { type Route, route } from "./route.ts";
 
 const NEGATIVE_RESPONSE = 0x7f;
@@ -17,10 +17,9 @@ export const genericRoutes: readonly Route[] = [
       200: { description: "The ECU's answer, negative ones included.", contentType: "application/octet-stream" },
     },
     handle: async (request, context) => {
-      const { body, ecu } = request;
+      const { body } = request;
       if (body.byteLength === 0) throw new Fault("badRequest", "The request is empty");
-      await permitBytes(request, context, sidName(body[0]!), body);
-      const reply = await context.fleet.call(ecu.name, "genericService", { request: body }, request);
+      const reply = await callPermitted(request, context, "genericService", { request: body });
       const answer = reply.body;
       if (context.options.genericRefusalStatus === 502 && answer?.[0] === NEGATIVE_RESPONSE) {
         throw new Fault("ecuRefused", "negative response", { sid: answer[1], nrc: answer[2] });

@@ -14,7 +14,7 @@ import {
   Started,
   startedAnswer,
 } from "./operations.ts";
-import { visibleItems } from "./plugin.ts";
+import { callGroupPermitted, visibleItems } from "./permit.ts";
 import { type Answer, type Route, route, type ServiceCall, type SovdRequest } from "./route.ts";
 import { DataErrors, IdItem, IdParams, IncludeSchema, items, NO_CONTENT, ok, SchemaQuery, Values } from "./schemas.ts";
 
@@ -44,7 +44,7 @@ async function start(request: StartRequest, context: SovdContext): Promise<Answe
   try {
     const deadlineMs = operationDeadlineMs(body.timeoutS, request, context);
     const args = { service, action: "start", body: body.service } as const;
-    const reply = await context.fleet.callGroup(group, "groupOperation", args, { deadlineMs, signal });
+    const reply = await callGroupPermitted(request, context, "groupOperation", args, { deadlineMs, signal });
     const brought = outcomeText(group, reply.outcome, context);
     const facts = reply.meta?.operation;
     if (facts?.asynchronous !== true) return { status: 200, text: brought };
@@ -77,7 +77,7 @@ export const groupOperationRoutes: readonly Route[] = [
     handle: async (request, context) => {
       const schema = request.query["include-schema"] === true;
       const reply = await context.fleet.callGroup(request.group, "groupOperationList", { schema }, request);
-      return visibleItems(reply, request.claims, request.group, context);
+      return visibleItems(reply, request, context);
     },
   }),
   route({
@@ -132,7 +132,7 @@ export const groupOperationRoutes: readonly Route[] = [
     query: SchemaQuery,
     responses: { 200: ok(ExecutionState) },
     handle: (request, context) => {
-      const { executions, fleet } = context;
+      const { executions } = context;
       const { group } = request;
       const { service, id } = request.params;
       const execution = executions.get(groupKey(group), service, id);
@@ -140,7 +140,7 @@ export const groupOperationRoutes: readonly Route[] = [
       if (execution.state === "completed") return { status: 200, text: storedText(execution, false) };
       return executions.exclusively(execution, async () => {
         const args = { service, action: "results", body: NO_BODY } as const;
-        const { outcome } = await fleet.callGroup(group, "groupOperation", args, request);
+        const { outcome } = await callGroupPermitted(request, context, "groupOperation", args);
         execution.result = outcomeText(group, outcome, context);
         if (dataErrors("parameters", group, outcome, context).length === 0) executions.apply(execution, "results");
         return { status: 200, text: storedText(execution, false) };
@@ -157,7 +157,7 @@ export const groupOperationRoutes: readonly Route[] = [
     query: Type.Object({ ...IncludeSchema, ...Force }),
     responses: { 200: ok(GroupResult), 204: NO_CONTENT },
     handle: (request, context) => {
-      const { executions, fleet } = context;
+      const { executions } = context;
       const { group } = request;
       const { service, id } = request.params;
       const execution = executions.get(groupKey(group), service, id);
@@ -167,7 +167,7 @@ export const groupOperationRoutes: readonly Route[] = [
       }
       return executions.exclusively(execution, async () => {
         const args = { service, action: "stop", body: NO_BODY } as const;
-        const { outcome } = await fleet.callGroup(group, "groupOperation", args, request);
+        const { outcome } = await callGroupPermitted(request, context, "groupOperation", args);
         const clean = dataErrors("parameters", group, outcome, context).length === 0;
         if (clean || request.query["x-sovd2uds-force"] === true)
           executions.apply(execution, clean ? "stopped" : "forced");

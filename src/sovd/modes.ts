@@ -3,7 +3,7 @@ import { type Static, Type } from "typebox";
 import { Fault } from "#core/errors.ts";
 import type { ModeId, ModeWrite } from "#fleet/messages.ts";
 import { MODE_NAMES } from "#fleet/messages.ts";
-import { MODE_SIDS, permitSid } from "./plugin.ts";
+import { callPermitted } from "./permit.ts";
 import { type Method, type Route, route } from "./route.ts";
 import { items, ok, SchemaQuery, Values } from "./schemas.ts";
 
@@ -75,11 +75,10 @@ function writeRoute(mode: ModeId, method: Method): Route {
     body: { kind: "json", family: "wrapped", schema: MODE_BODIES[mode] },
     responses: { 200: ok(ModeChange) },
     handle: async (request, context) => {
-      const { ecu, body } = request;
+      const { body } = request;
       const write = modeWriteOf(mode, body, request.query["include-schema"] === true);
       const key = mode === "security" ? keyOf(body) : undefined;
-      await permitSid(request, context, body.value, MODE_SIDS[mode]);
-      return context.fleet.call(ecu.name, "modeWrite", key === undefined ? write : { ...write, key }, request);
+      return callPermitted(request, context, "modeWrite", key === undefined ? write : { ...write, key });
     },
   });
 }

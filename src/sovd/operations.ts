@@ -7,7 +7,7 @@ import type { SovdContext } from "./context.ts";
 import { ByteFormatQuery, docsRoute, formOf } from "./data.ts";
 import type { Execution, Reservation } from "./executions.ts";
 import { mergeObjects, objectText, textOf } from "./json-text.ts";
-import { sendPermitted, visibleItems } from "./plugin.ts";
+import { callPermitted, visibleItems } from "./permit.ts";
 import { type Answer, type Route, route, type ServiceCall, type SovdRequest } from "./route.ts";
 import {
   DataErrors,
@@ -105,9 +105,8 @@ async function send(request: StartRequest, context: SovdContext, reservation: Re
   const { service } = request.params;
   const deadlineMs = operationDeadlineMs(request.body.timeoutS, request, context);
   const args = { ...formOf(request), service, body: request.body.service };
-  const reply = (await sendPermitted(request, context, service, "start", () =>
-    context.fleet.call(request.ecu.name, "operationStart", args, { deadlineMs, signal: request.signal }),
-  )) as Reply;
+  const options = { deadlineMs, signal: request.signal };
+  const reply = await callPermitted(request, context, "operationStart", args, options);
   const facts = reply.meta?.operation;
   if (facts?.asynchronous !== true) return reply;
   const brought = startResult(reply);
@@ -153,7 +152,7 @@ export const operationRoutes: readonly Route[] = [
     handle: async (request, context) => {
       const schema = request.query["include-schema"] === true;
       const reply = await context.fleet.call(request.ecu.name, "operationList", { schema }, request);
-      return visibleItems(reply, request.claims, request.ecu.id, context);
+      return visibleItems(reply, request, context);
     },
   }),
   route({
@@ -163,12 +162,18 @@ export const operationRoutes: readonly Route[] = [
     tag,
     query: Type.Object({ ...IncludeSchema, ...IncludeSdgs }),
     responses: { 200: ok(items(OperationItem)) },
-    handle: (request, { fleet }) => {
+    handle: async (request, context) => {
       const { service } = request.params;
+      const { fleet } = context;
       const schema = request.query["include-schema"] === true;
-      return wantsSdgs(request.query)
-        ? fleet.call(request.ecu.name, "serviceSdgs", { service, action: "start", schema }, request)
-        : fleet.call(request.ecu.name, "operationInfo", { service, schema }, request);
+      if (wantsSdgs(request.query)) {
+        return fleet.call(request.ecu.name, "serviceSdgs", { service, action: "start", schema }, request);
+      }
+      return visibleItems(
+        await fleet.call(request.ecu.name, "operationInfo", { service, schema }, request),
+        request,
+        context,
+      );
     },
   }),
   docsRoute("operations"),
@@ -208,7 +213,7 @@ export const operationRoutes: readonly Route[] = [
     query: RunQuery,
     responses: { 200: ok(ExecutionState) },
     handle: (request, context) => {
-      const { executions, fleet } = context;
+      const { executions } = context;
       const { service, id } = request.params;
       const execution = executions.get(componentKey(request.ecu), service, id);
       const silent = request.query["x-sovd2uds-suppressService"] === true;
@@ -217,9 +222,7 @@ export const operationRoutes: readonly Route[] = [
       requireAction(execution.facts, "results", service);
       return executions.exclusively(execution, async () => {
         const args = { ...formOf(request), accept: "json", schema: false, service } as const;
-        const reply = (await sendPermitted(request, context, service, "results", () =>
-          fleet.call(request.ecu.name, "operationResults", args, request),
-        )) as Reply;
+        const reply = await callPermitted(request, context, "operationResults", args);
         execution.result = textOf(reply.body);
         executions.apply(execution, "results");
         return { status: 200, text: executionText(execution) };
@@ -239,7 +242,7 @@ export const operationRoutes: readonly Route[] = [
       204: NO_CONTENT,
     },
     handle: (request, context) => {
-      const { executions, fleet } = context;
+      const { executions } = context;
       const { service, id } = request.params;
       const execution = executions.get(componentKey(request.ecu), service, id);
       const silent = request.query["x-sovd2uds-suppressService"] === true;
@@ -250,9 +253,7 @@ export const operationRoutes: readonly Route[] = [
       return executions.exclusively(execution, async () => {
         const args = { ...formOf(request), accept: "json", schema: false, service } as const;
         try {
-          const reply = (await sendPermitted(request, context, service, "stop", () =>
-            fleet.call(request.ecu.name, "operationStop", args, request),
-          )) as Reply;
+          const reply = await callPermitted(request, context, "operationStop", args);
           executions.apply(execution, "stopped");
           const result = textOf(reply.body);
           if (result === "{}") return { status: 204 };

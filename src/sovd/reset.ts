@@ -4,12 +4,9 @@ import { Fault } from "#core/errors.ts";
 import type { EcuView } from "#fleet/api.ts";
 import type { SovdContext } from "./context.ts";
 import { SyncResult } from "./operations.ts";
-import { permitSid } from "./plugin.ts";
+import { callPermitted } from "./permit.ts";
 import { type Answer, type Route, route, type SovdRequest } from "./route.ts";
 import { NO_CONTENT, ok, SchemaQuery } from "./schemas.ts";
-
-/** ECUReset (ISO 14229-1 §10.3). */
-const ECU_RESET_SID = 0x11;
 
 /** Read leniently: the texts of the checks below are part of the interface. */
 const ResetBody = Type.Object({ parameters: Type.Optional(Type.Unknown()), value: Type.Optional(Type.Unknown()) });
@@ -22,10 +19,9 @@ const Status = Type.Object({
 type ResetRequest = SovdRequest<unknown, { "include-schema"?: boolean }, unknown, EcuView, undefined>;
 
 async function reset(request: ResetRequest, context: SovdContext, value: string): Promise<Answer> {
-  await permitSid(request, context, value, ECU_RESET_SID);
   const schema = request.query["include-schema"] === true;
   try {
-    return await context.fleet.call(request.ecu.name, "reset", { value, schema }, request);
+    return await callPermitted(request, context, "reset", { value, schema });
   } catch (error) {
     // the text names the allowed values here, as clients of this operation know it
     const isChoice = error instanceof Fault && error.kind === "invalidParameter";

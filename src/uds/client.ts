@@ -21,6 +21,9 @@ export interface RequestOptions {
   readonly params?: UdsParams;
 }
 
+/** Asked before each frame of a request; a fault ends the request, and nothing leaves. `service`: as `request` was told. */
+export type BeforeSend = (request: Uint8Array, service: string | undefined) => Fault | undefined;
+
 export interface ClientOptions {
   readonly transport: Transport;
   readonly target: LinkTarget;
@@ -30,6 +33,7 @@ export interface ClientOptions {
   /** Longest wait for the ECU to become free. */
   readonly maxWaitMs?: number;
   readonly onConnectivity?: (connected: boolean) => void;
+  readonly beforeSend?: BeforeSend;
 }
 
 export const CLIENT_DEFAULTS = { maxQueued: 64, maxWaitMs: 10_000 } as const;
@@ -63,6 +67,7 @@ export class UdsClient implements LinkHandler {
   readonly #maxQueued: number;
   readonly #maxWaitMs: number;
   readonly #onConnectivity: ((connected: boolean) => void) | undefined;
+  readonly #beforeSend: BeforeSend | undefined;
   readonly #queue: Job[] = [];
   readonly #expire: () => void;
   #params: UdsParams;
@@ -82,6 +87,7 @@ export class UdsClient implements LinkHandler {
     this.#maxQueued = options.maxQueued ?? CLIENT_DEFAULTS.maxQueued;
     this.#maxWaitMs = options.maxWaitMs ?? CLIENT_DEFAULTS.maxWaitMs;
     this.#onConnectivity = options.onConnectivity;
+    this.#beforeSend = options.beforeSend;
     this.#expire = () => this.#onTimer();
     this.#link = options.transport.open(options.target, this);
   }
@@ -112,21 +118,21 @@ export class UdsClient implements LinkHandler {
 
   /**
    * The ECU's final answer, negative ones included; empty when the request suppresses its positive response (NRCs to those are not
-   * awaited). The bytes may be a view: copy before transferring their buffer.
-   * Rejects with `Fault`: ecuOffline, notResponding, nack, sendFailed, overloaded, requestTimeout.
+   * awaited). The bytes may be a view: copy before transferring their buffer. `service` names it for who is asked before sending.
+   * Rejects with `Fault`: ecuOffline, notResponding, nack, sendFailed, sendRefused, overloaded, requestTimeout.
    */
-  request(request: Uint8Array, options: RequestOptions = {}): Promise<Uint8Array> {
-    return this.#enqueue("request", request, options);
+  request(request: Uint8Array, options: RequestOptions = {}, service?: string): Promise<Uint8Array> {
+    return this.#enqueue("request", request, options, service);
   }
 
   /** Sends without awaiting an answer: resolves when the network took the request over. Same faults as `request`. */
-  async transmit(request: Uint8Array, options: RequestOptions = {}): Promise<void> {
-    await this.#enqueue("transmit", request, options);
+  async transmit(request: Uint8Array, options: RequestOptions = {}, service?: string): Promise<void> {
+    await this.#enqueue("transmit", request, options, service);
   }
 
   /** The ECU's next turn, for a request that reaches it on a functional link. Same faults as `request`. */
   async reserve(options: RequestOptions = {}): Promise<Reservation> {
-    await this.#enqueue("reservation", NO_RESPONSE, options);
+    await this.#enqueue("reservation", NO_RESPONSE, options, undefined);
     return {
       listen: (request, listener) => {
         this.#listener = listener;
@@ -148,7 +154,12 @@ export class UdsClient implements LinkHandler {
 
   // ---- queue ---------------------------------------------------------------------------------------------------------
 
-  #enqueue(kind: Job["kind"], request: Uint8Array, options: RequestOptions): Promise<Uint8Array> {
+  #enqueue(
+    kind: Job["kind"],
+    request: Uint8Array,
+    options: RequestOptions,
+    service: string | undefined,
+  ): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {
       const refusal = this.#refusal(kind, request, options);
       if (refusal !== undefined) {
@@ -157,6 +168,7 @@ export class UdsClient implements LinkHandler {
       }
       const job: Job = {
         request,
+        service,
         kind,
         deadlineMs: options.deadlineMs ?? Number.POSITIVE_INFINITY,
         timeoutMs: options.timeoutMs,
@@ -241,6 +253,11 @@ export class UdsClient implements LinkHandler {
   #send(job: Job): void {
     if (this.clock.now() >= job.deadlineMs) {
       this.#finish(timedOut());
+      return;
+    }
+    const refusal = this.#beforeSend?.(job.request, job.service);
+    if (refusal !== undefined) {
+      this.#finish(refusal);
       return;
     }
     this.#phase = "sending";

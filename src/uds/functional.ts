@@ -16,6 +16,8 @@ export interface FunctionalRequest {
   /** The ECUs that are expected to answer. */
   readonly members: readonly UdsClient[];
   readonly request: Uint8Array;
+  /** Short name of the service. */
+  readonly service?: string;
   /** Windows and 0x78 rule for all members. */
   readonly params: UdsParams;
   readonly deadlineMs?: number;
@@ -36,7 +38,8 @@ export async function functionalRequest(options: FunctionalRequest): Promise<Fun
   const turns = await Promise.all(members.map((member) => member.reserve(limits).catch(toFault)));
   const collector = new Collector(group.clock, request, params, turns, options.deadlineMs);
   try {
-    await group.transmit(request, options.caller === undefined ? limits : { ...limits, caller: options.caller });
+    const named = options.caller === undefined ? limits : { ...limits, caller: options.caller };
+    await group.transmit(request, named, options.service);
     return await collector.collect();
   } finally {
     collector.close();

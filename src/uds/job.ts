@@ -18,6 +18,8 @@ export interface Caller {
 
 export interface Job {
   readonly request: Uint8Array;
+  /** Short name of the service, where the caller knows it. */
+  readonly service: string | undefined;
   readonly kind: "request" | "transmit" | "reservation";
   readonly deadlineMs: number;
   readonly timeoutMs: number | undefined;

@@ -19,7 +19,7 @@ export function dataList(ecu: Ecu, args: EcuCalls["dataList"]): Reply {
     items: items.map(({ category, id, name }) => ({ category, id, name })),
     ...(args.schema ? { schema: listSchema("data") } : {}),
   };
-  return jsonReply(answer, { services: items.map(factsOf) });
+  return jsonReply(answer, { services: items.map(dataFacts) });
 }
 
 export function configurationList(ecu: Ecu, args: EcuCalls["configurationList"]): Reply {
@@ -36,11 +36,11 @@ export function configurationList(ecu: Ecu, args: EcuCalls["configurationList"])
     })),
     ...(args.schema ? { schema: listSchema("configurations") } : {}),
   };
-  return jsonReply(answer, { services: items.map(factsOf) });
+  return jsonReply(answer, { services: items.map(dataFacts) });
 }
 
 /** Every item has one of the two services. */
-function factsOf({ read, write }: Pick<DataItem, "read" | "write">): ServiceFacts {
+export function dataFacts({ read, write }: Pick<DataItem, "read" | "write">): ServiceFacts {
   return serviceFacts((read ?? write)!);
 }
 
@@ -100,7 +100,7 @@ export async function genericService(
 ): Promise<Reply> {
   const service = findGenericService(ecu.index, request);
   requireState(ecu, service);
-  const response = await sendRaw(ecu, request, context.send);
+  const response = await sendRaw(ecu, request, context.send, service);
   if (response[0] !== NEGATIVE) track(ecu, service);
   return rawReply(response);
 }

@@ -150,7 +150,7 @@ async function readRecords(
   if (memorySelection !== undefined && memorySelection !== 0) {
     const sub = service.subFunction === 0x04 ? USER_MEMORY.snapshot : USER_MEMORY.extendedData;
     const request = Uint8Array.of(READ, sub, ...bytes, memorySelection);
-    const response = throwRefusal(ecu.plan(service.table), await sendRaw(ecu, request, context.send));
+    const response = throwRefusal(ecu.plan(service.table), await sendRaw(ecu, request, context.send, service));
     return { plan: ecu.plan(service.table), request, response };
   }
   return runService(ecu, service, { type: "raw", bytes: Uint8Array.from(bytes) }, context.send);
@@ -209,26 +209,47 @@ function requireDtc(text: string): number {
   return code;
 }
 
+/** Services that a list reads by: one for each memory. */
+export function faultListServices(ecu: Ecu, args: EcuCalls["faultList"], context: CallContext): ServiceEntry[] {
+  const { byStatusMask, userMemoryByStatusMask } = faultServices(ecu.index);
+  const memories = memoriesOf(args.scope, context);
+  return [memories.default ? byStatusMask : undefined, memories.user ? userMemoryByStatusMask : undefined].filter(
+    (service) => service !== undefined,
+  );
+}
+
+/** Services that one fault and what is stored beside it are read by. */
+export function faultReadServices(ecu: Ecu, args: EcuCalls["faultRead"]): ServiceEntry[] {
+  const { byStatusMask, extendedData, snapshot } = faultServices(ecu.index);
+  return [byStatusMask, args.extendedData ? extendedData : undefined, args.snapshotData ? snapshot : undefined].filter(
+    (service) => service !== undefined,
+  );
+}
+
 export async function faultClear(ecu: Ecu, args: EcuCalls["faultClear"], context: CallContext): Promise<Reply> {
+  const request = clearRequest(args, context);
+  // the request that clears the user memory is the operator's own
+  const service = request[0] === CLEAR ? faultServices(ecu.index).clear : undefined;
+  throwRefusal(undefined, await sendRaw(ecu, request, context.send, service));
+  return emptyReply(204);
+}
+
+/** Complete bytes of what clears. @throws Fault badRequest, invalidParameter, misconfigured */
+export function clearRequest(args: EcuCalls["faultClear"], context: CallContext): Uint8Array {
   if (args.code !== undefined) {
     if (args.scope !== undefined)
       throw new Fault("badRequest", "Invalid request: scope cannot be used with a single DTC");
-    return clear(ecu, groupRequest(requireDtc(args.code)), context);
+    return groupRequest(requireDtc(args.code));
   }
   const memories = args.scope === undefined ? { default: true } : memoriesOf(args.scope, context);
-  if (memories.default) return clear(ecu, groupRequest(ALL_GROUPS), context);
+  if (memories.default) return groupRequest(ALL_GROUPS);
   const { clearUserMemory } = context.options;
   if (clearUserMemory === undefined) {
     throw new Fault("misconfigured", "faults.user_defined_dtc_clear_service is not configured");
   }
-  return clear(ecu, clearUserMemory, context);
+  return clearUserMemory;
 }
 
 function groupRequest(group: number): Uint8Array {
   return Uint8Array.of(CLEAR, (group >> 16) & 0xff, (group >> 8) & 0xff, group & 0xff);
-}
-
-async function clear(ecu: Ecu, request: Uint8Array, context: CallContext): Promise<Reply> {
-  throwRefusal(undefined, await sendRaw(ecu, request, context.send));
-  return emptyReply(204);
 }

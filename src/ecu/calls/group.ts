@@ -15,9 +15,11 @@ import type { KeepAlives } from "../keep-alive.ts";
 import { emptyReply, jsonReply } from "../reply.ts";
 import { NO_BODY } from "../run.ts";
 import { listSchema } from "../schemas.ts";
+import { serviceFacts } from "./call.ts";
+import { dataFacts } from "./data.ts";
 import { operationDocument } from "./docs.ts";
 import { restoreDefault } from "./modes.ts";
-import { operationFacts, operationItem } from "./operations.ts";
+import { anyFacts, operationFacts, operationItem } from "./operations.ts";
 
 export interface GroupContext {
   readonly group: GroupDescription;
@@ -56,13 +58,34 @@ function run(
 }
 
 function groupDataList({ group }: GroupContext, { schema }: GroupCalls["groupDataList"]): Reply {
-  const items = listData(group.index).map(({ category, id, name }) => ({ category, id, name }));
-  return jsonReply({ items, ...(schema ? { schema: listSchema("data") } : {}) });
+  const data = listData(group.index);
+  const items = data.map(({ category, id, name }) => ({ category, id, name }));
+  return jsonReply({ items, ...(schema ? { schema: listSchema("data") } : {}) }, { services: data.map(dataFacts) });
 }
 
 function groupOperationList({ group }: GroupContext, { schema }: GroupCalls["groupOperationList"]): Reply {
-  const items = listOperations(group.index).map(operationItem);
-  return jsonReply({ items, ...(schema ? { schema: listSchema("operations") } : {}) });
+  const operations = listOperations(group.index);
+  const answer = {
+    items: operations.map(operationItem),
+    ...(schema ? { schema: listSchema("operations") } : {}),
+  };
+  return jsonReply(answer, { services: operations.map(anyFacts) });
+}
+
+/** Looked up as the calls do it; nothing is sent. */
+function groupResolveServices({ group }: GroupContext, wanted: GroupCalls["groupResolveServices"]): Reply {
+  return emptyReply(200, { services: [serviceFacts(serviceOf(group, wanted))] });
+}
+
+function serviceOf(group: GroupDescription, { call, args }: GroupCalls["groupResolveServices"]): ServiceEntry {
+  switch (call) {
+    case "groupData":
+      return dataService(group, args);
+    case "groupOperation":
+      return operationService(group, args);
+    case "groupModeWrite":
+      return modeService(group, args);
+  }
 }
 
 function groupDocs({ group }: GroupContext, { service }: GroupCalls["groupDocs"]): Reply {
@@ -71,10 +94,12 @@ function groupDocs({ group }: GroupContext, { service }: GroupCalls["groupDocs"]
 }
 
 async function groupData(context: GroupContext, args: GroupCalls["groupData"]): Promise<Reply> {
-  const { index, loaded } = context.group;
+  return outcomeReply(await run(context, dataService(context.group, args), args.body, "data"));
+}
+
+function dataService({ index, loaded }: GroupDescription, args: GroupCalls["groupData"]): ServiceEntry {
   const type = args.action === "read" ? "Data" : "Configurations";
-  const service = findService(index, loaded.database.naming, { type, name: args.service, action: args.action });
-  return outcomeReply(await run(context, service, args.body, "data"));
+  return findService(index, loaded.database.naming, { type, name: args.service, action: args.action });
 }
 
 /** @throws Fault notFound that names the group, as clients of groups know it */
@@ -86,12 +111,16 @@ function groupOperationOf({ index, name }: GroupDescription, service: string): O
   return found;
 }
 
+function operationService(group: GroupDescription, args: GroupCalls["groupOperation"]): ServiceEntry {
+  const operation = groupOperationOf(group, args.service);
+  const service = operation[args.action === "results" ? "requestResults" : args.action];
+  if (service !== undefined) return service;
+  throw new Fault("notFound", `Operation '${args.service}' has no service for ${args.action}`);
+}
+
 async function groupOperation(context: GroupContext, args: GroupCalls["groupOperation"]): Promise<Reply> {
   const operation = groupOperationOf(context.group, args.service);
-  const service = operation[args.action === "results" ? "requestResults" : args.action];
-  if (service === undefined) {
-    throw new Fault("notFound", `Operation '${args.service}' has no service for ${args.action}`);
-  }
+  const service = operationService(context.group, args);
   const outcome = await run(context, service, args.body, "parameters");
   return outcomeReply(outcome, { operation: operationFacts(operation) });
 }
@@ -162,6 +191,7 @@ export const GROUP_CALLS: { readonly [K in GroupCallName]: GroupCall<K> } = {
   groupDataList,
   groupOperationList,
   groupDocs,
+  groupResolveServices,
   groupData,
   groupOperation,
   groupModeRead,

@@ -14,7 +14,6 @@ import {
   lockAcquired,
   lockReleased,
   requestDownload,
-  resolveService,
   serviceSdgs,
   transferAbort,
   transferExit,
@@ -22,12 +21,13 @@ import {
 } from "./misc.ts";
 import { modeRead, modeWrite } from "./modes.ts";
 import { operationInfo, operationList, operationResults, operationStart, operationStop, reset } from "./operations.ts";
+import { resolveServices } from "./resolve.ts";
 
 export const ECU_CALLS: EcuCallTable = {
   detect,
   layerSdgs,
   serviceSdgs,
-  resolveService,
+  resolveServices,
   dataList,
   configurationList,
   operationList,

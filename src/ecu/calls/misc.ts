@@ -4,8 +4,7 @@ import type { ComParamInput, EcuCalls, Reply } from "#fleet/messages.ts";
 import { comParamJson, listComParams } from "#mdd/query/com-params.ts";
 import { describeJob, listJobs } from "#mdd/query/jobs.ts";
 import { layerSdgs as readLayerSdgs } from "#mdd/query/sdg.ts";
-import type { ServiceEntry } from "#mdd/query/service-entry.ts";
-import { findFlashService } from "#mdd/query/service-purposes.ts";
+import { findFlashService, flashService } from "#mdd/query/service-purposes.ts";
 import { answerReply } from "../answer.ts";
 import { applyOverrides, overridesJson } from "../com-param-overrides.ts";
 import type { Ecu } from "../ecu.ts";
@@ -13,8 +12,8 @@ import { FlashTransfer } from "../flash-transfer.ts";
 import { emptyReply, jsonReply } from "../reply.ts";
 import { NO_BODY, requireOnline, runService, sendRaw } from "../run.ts";
 import { answerSchema, listSchema } from "../schemas.ts";
-import { type CallContext, serviceFacts } from "./call.ts";
-import { readService, sdgsReply, writeService } from "./data.ts";
+import type { CallContext } from "./call.ts";
+import { readService, sdgsReply } from "./data.ts";
 import { restoreDefault } from "./modes.ts";
 import { operationService } from "./operations.ts";
 
@@ -31,17 +30,6 @@ export function serviceSdgs(ecu: Ecu, { service, action, schema }: EcuCalls["ser
   const key = `${service}_${action}`;
   const entry = action === "read" ? readService(ecu, service) : operationService(ecu, service, "start");
   return sdgsReply(ecu, key, entry, schema);
-}
-
-export function resolveService(ecu: Ecu, { service, action }: EcuCalls["resolveService"]): Reply {
-  const find: Record<typeof action, () => ServiceEntry> = {
-    read: () => readService(ecu, service),
-    write: () => writeService(ecu, service),
-    start: () => operationService(ecu, service, "start"),
-    stop: () => operationService(ecu, service, "stop"),
-    results: () => operationService(ecu, service, "requestResults"),
-  };
-  return emptyReply(200, { service: serviceFacts(find[action]()) });
 }
 
 export function jobList(ecu: Ecu, args: EcuCalls["jobList"]): Reply {
@@ -85,9 +73,10 @@ export async function requestDownload(
 export function transferStart(ecu: Ecu, args: EcuCalls["transferStart"], context: CallContext): Reply {
   if (ecu.transfer?.active) throw new Fault("conflict", `A flash transfer is running already on ${ecu.name}`);
   requireOnline(ecu);
+  const service = flashService(ecu.loaded.database, ecu.index, "transferData");
   const transfer = new FlashTransfer(ecu.name, args, {
     // The caller's deadline is that of the call, not of the transfer.
-    request: (bytes) => sendRaw(ecu, bytes, { params: ecu.params.uds }),
+    request: (bytes) => sendRaw(ecu, bytes, { params: ecu.params.uds }, service),
     progress: (message) => context.onTransfer(message),
     now: () => context.clock.now(),
   });

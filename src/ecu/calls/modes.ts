@@ -53,9 +53,29 @@ function changed(args: ModeWrite, value: string): Reply {
   return jsonReply({ id: args.mode, value, ...(args.schema ? { schema: modeSchema("write") } : {}) });
 }
 
+/** The service that a change runs. @throws Fault notFound, invalidParameter */
+export function modeService(ecu: Ecu, args: ModeWrite): ServiceEntry {
+  const { index, charts } = ecu;
+  switch (args.mode) {
+    case "session":
+      ecu.seedStates();
+      return findSessionService(index, charts, ecu.states, args.value);
+    case "security":
+      if (isSeedRequest(args)) {
+        return findRequestSeedService(ecu.loaded.database, index, args.value.slice(0, -SEED_SUFFIX.length));
+      }
+      ecu.seedStates();
+      return findSendKeyService(index, charts, ecu.states, args.value);
+    case "authentication":
+      return authenticationService(ecu, args.value);
+    case "commctrl":
+    case "dtcsetting":
+      return findModeService(index, args.mode, args.value);
+  }
+}
+
 async function setSession(ecu: Ecu, args: ModeWrite, context: CallContext): Promise<Reply> {
-  ecu.seedStates();
-  const service = findSessionService(ecu.index, ecu.charts, ecu.states, args.value);
+  const service = modeService(ecu, args);
   await runService(ecu, service, bodyOf(args), context.send);
   ecu.states = { ...ecu.states, session: findState(ecu.charts.session, args.value) ?? args.value };
   expire(ecu, "session", args.expirationS);
@@ -64,16 +84,14 @@ async function setSession(ecu: Ecu, args: ModeWrite, context: CallContext): Prom
 
 /** `<Level>_RequestSeed` answers the seed; the caller's own tool makes the key of it. */
 async function requestSeed(ecu: Ecu, args: ModeWrite, context: CallContext): Promise<Reply> {
-  const level = args.value.slice(0, -SEED_SUFFIX.length);
-  const service = findRequestSeedService(ecu.loaded.database, ecu.index, level);
+  const service = modeService(ecu, args);
   const answer = await runService(ecu, service, bodyOf(args), context.send);
   const seed = { Request_Seed: formatBytes(parameterBytes(answer), "hex") };
   return jsonReply({ id: args.mode, seed, ...(args.schema ? { schema: modeSchema("seed") } : {}) });
 }
 
 async function sendKey(ecu: Ecu, args: ModeWrite, context: CallContext): Promise<Reply> {
-  ecu.seedStates();
-  const service = findSendKeyService(ecu.index, ecu.charts, ecu.states, args.value);
+  const service = modeService(ecu, args);
   const name = keyParameter(ecu.loaded.database, service);
   await runService(ecu, service, keyBody(args, name), context.send);
   ecu.states = { ...ecu.states, security: findState(ecu.charts.security, args.value) ?? args.value };
@@ -95,7 +113,7 @@ async function setNamedMode(
   mode: "commctrl" | "dtcsetting",
   context: CallContext,
 ): Promise<Reply> {
-  const service = findModeService(ecu.index, mode, args.value);
+  const service = modeService(ecu, args);
   await runService(ecu, service, bodyOf(args), context.send);
   ecu.seedStates();
   ecu.states = { ...ecu.states, [mode]: args.value.toLowerCase() };
@@ -104,7 +122,7 @@ async function setNamedMode(
 
 /** Authentication (0x29): the value names the sub-function; what the ECU answers goes back decoded. */
 async function authenticate(ecu: Ecu, args: ModeWrite, context: CallContext): Promise<Reply> {
-  const service = authenticationService(ecu, args.value);
+  const service = modeService(ecu, args);
   const answer = await runService(ecu, service, bodyOf(args), context.send);
   ecu.seedStates();
   ecu.states = { ...ecu.states, authentication: args.value.toLowerCase() };

@@ -1,6 +1,6 @@
 /** Routines (ISO 14229-1, 13.2) and resets (9.2). */
 import { Fault } from "#core/errors.ts";
-import type { EcuCalls, OperationFacts, Reply } from "#fleet/messages.ts";
+import type { EcuCalls, OperationFacts, Reply, ServiceFacts } from "#fleet/messages.ts";
 import { findOperation, listOperations, type OperationItem } from "#mdd/query/describe.ts";
 import type { ServiceEntry } from "#mdd/query/service-entry.ts";
 import { findResetService } from "#mdd/query/service-purposes.ts";
@@ -24,8 +24,9 @@ export function operationItem({ id, name, asynchronous }: OperationItem) {
   return { id, name, proximity_proof_required: false, asynchronous_execution: asynchronous };
 }
 
-function anyService({ start, stop, requestResults }: OperationItem): ServiceEntry {
-  return (start ?? stop ?? requestResults)!;
+/** Every operation has one of the three services. */
+export function anyFacts({ start, stop, requestResults }: OperationItem): ServiceFacts {
+  return serviceFacts((start ?? stop ?? requestResults)!);
 }
 
 export function operationList(ecu: Ecu, args: EcuCalls["operationList"]): Reply {
@@ -34,13 +35,13 @@ export function operationList(ecu: Ecu, args: EcuCalls["operationList"]): Reply 
     items: operations.map(operationItem),
     ...(args.schema ? { schema: listSchema("operations") } : {}),
   };
-  return jsonReply(answer, { services: operations.map((operation) => serviceFacts(anyService(operation))) });
+  return jsonReply(answer, { services: operations.map(anyFacts) });
 }
 
 export function operationInfo(ecu: Ecu, args: EcuCalls["operationInfo"]): Reply {
   const operation = findOperation(ecu.index, args.service);
   const answer = { items: [operationItem(operation)], ...(args.schema ? { schema: listSchema("operations") } : {}) };
-  return jsonReply(answer, { operation: operationFacts(operation), services: [serviceFacts(anyService(operation))] });
+  return jsonReply(answer, { operation: operationFacts(operation), services: [anyFacts(operation)] });
 }
 
 /** The service behind one action of an operation. @throws Fault notFound */

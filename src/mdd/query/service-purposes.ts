@@ -131,16 +131,19 @@ export function authenticationServices(index: ServiceIndex): readonly ServiceEnt
   return servicesWithSid(index, SID.authentication);
 }
 
-/** The service of one step of a download, of the functional class for flashing. @throws Fault notFound */
-export function findFlashService(
-  database: Database,
-  index: ServiceIndex,
-  step: "requestDownload" | "transferData" | "transferExit",
-): ServiceEntry {
-  const { functionalClassFlash } = database.naming;
-  const found = servicesOfClass(requireSid(index, SID[step]), functionalClassFlash)[0];
+export type FlashStep = "requestDownload" | "transferData" | "transferExit";
+
+/** The service of one step of a download, of the functional class for flashing. */
+export function flashService(database: Database, index: ServiceIndex, step: FlashStep): ServiceEntry | undefined {
+  return servicesOfClass(servicesWithSid(index, SID[step]), database.naming.functionalClassFlash)[0];
+}
+
+/** The same. @throws Fault notFound */
+export function findFlashService(database: Database, index: ServiceIndex, step: FlashStep): ServiceEntry {
+  const found = flashService(database, index, step);
   if (found !== undefined) return found;
-  throw new Fault("notFound", `No ${step} service of functional class '${functionalClassFlash}'`);
+  requireSid(index, SID[step]);
+  throw new Fault("notFound", `No ${step} service of functional class '${database.naming.functionalClassFlash}'`);
 }
 
 /** Services of the fault memory; undefined where the database has none. Sub-functions of ReadDTCInformation (ISO 14229-1). */

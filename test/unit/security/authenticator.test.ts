@@ -307,6 +307,7 @@ function plugin(t: TestContext, text: string): string {
 }
 
 const service = (sid: number) => ({ name: "S", sid, prefix: "", functionalClasses: [] });
+const TARGET = { addressing: "physical", ecus: ["e"] } as const;
 
 test("plugin: it decides about tokens, services and updates", async (t) => {
   const authenticator = await setup({ mode: "plugin", plugin: plugin(t, PLUGIN) }).made;
@@ -316,9 +317,9 @@ test("plugin: it decides about tokens, services and updates", async (t) => {
   await refused("internal", /plugin failed/, () => authenticator.verify("Bearer boom"));
   const claims = await authenticator.verify("Bearer t");
   assert.deepEqual(authenticator.verify("Bearer t"), claims, "remembered until exp");
-  await authenticator.validateService?.(claims, service(0x22), "e");
+  await authenticator.validateService?.(claims, service(0x22), "e", TARGET);
   await refused("forbidden", /^Access denied: S on e$/, () =>
-    authenticator.validateService?.(claims, service(0x2e), "e"),
+    authenticator.validateService?.(claims, service(0x2e), "e", TARGET),
   );
   const update = { kind: "software", id: "p", targets: [] } as const;
   await authenticator.validateUpdate?.(claims, update);
@@ -334,7 +335,7 @@ test("plugin: claims without exp are asked for each time", async (t) => {
 const NO_PLUGINS = [
   { name: "no module", text: undefined, reason: /does not load/ },
   { name: "throws", text: "throw new Error('at start')", reason: /at start/ },
-  { name: "no factory", text: "export default {}", reason: /authorize and claims/ },
+  { name: "no factory", text: "export default {}", reason: /no function as default export/ },
   { name: "half a plugin", text: "export default () => ({ claims() {} })", reason: /authorize and claims/ },
 ];
 for (const { name, text, reason } of NO_PLUGINS) {

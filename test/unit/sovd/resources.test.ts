@@ -3,8 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Fault } from "#core/errors.ts";
 import type { GroupOutcome } from "#fleet/messages.ts";
-import type { Authenticator } from "#sovd/context.ts";
-import { FakeFleet, facts, reply, tokens, V, type Vehicle, vehicle } from "./harness.ts";
+import { FakeFleet, facts, reply, V, type Vehicle, vehicle } from "./harness.ts";
 
 const E = `${V}/components/flxc1000`;
 const G = `${V}/functions/functionalgroups/all`;
@@ -115,41 +114,6 @@ test("data categories by functional class hide what is not mapped", async () => 
   assert.deepEqual((await mapped.request("GET", `${E}/data`)).json, {
     items: [{ category: "identData", id: "a", name: "A" }],
   });
-});
-
-test("a security plugin is asked before a service is sent and filters lists", async () => {
-  const asked: string[] = [];
-  const authenticator: Authenticator = {
-    ...tokens,
-    validateService: (claims, service, ecu) => {
-      asked.push(`${claims?.sub} ${service.name} ${service.prefix} ${ecu}`);
-      if (service.name === "B" || service.sid === 0x11) throw new Fault("forbidden", "Access denied: no");
-    },
-  };
-  const car = await locked({ authenticator });
-  car.fleet.script = ({ call, args }) => {
-    if (call === "resolveService") return reply({}, { meta: { service: facts(String(args.service).toUpperCase()) } });
-    if (call === "dataList") {
-      const items = ["A", "B"].map((id) => ({ id, name: id, category: "c" }));
-      return reply({ items }, { meta: { services: [facts("A"), facts("B")] } });
-    }
-    return undefined;
-  };
-  assert.deepEqual(
-    (await car.request("GET", `${E}/data`)).json.items.map((item: { id: string }) => item.id),
-    ["A"],
-  );
-  assert.equal((await car.request("GET", `${E}/data/a`)).status, 200);
-  const refused = await car.request("GET", `${E}/data/b`);
-  assert.deepEqual([refused.status, refused.json.message], [403, "Access denied: no"]);
-  const value = { parameters: { value: "hardreset" } };
-  assert.equal((await car.request("POST", `${E}/operations/reset/executions`, { json: value })).status, 403);
-  const raw = { "content-type": "application/octet-stream", accept: "application/octet-stream" };
-  await car.request("PUT", `${E}/genericservice`, { bytes: Buffer.from("22f190", "hex"), headers: raw });
-  assert.ok(asked.includes("me A 22F190 flxc1000"));
-  assert.ok(asked.includes("me 0x22 22F190 flxc1000"));
-  assert.ok(!car.fleet.names.includes("reset"));
-  assert.equal(car.fleet.names.filter((name) => name === "dataRead").length, 1);
 });
 
 test("genericservice: whole answer; refusals are 200, or 502 by choice; nothing to send is 400", async () => {
