@@ -1,5 +1,6 @@
 /** What is counted and measured, as one table, in Prometheus' text format. */
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import { Counter, collectDefaultMetrics, Gauge, type Histogram, Registry } from "prom-client";
+import { PlainHistogram } from "./histogram.ts";
 
 interface MetricSpec {
   readonly type: "counter" | "gauge" | "histogram";
@@ -53,6 +54,7 @@ export interface Metrics {
 }
 
 const OTHER = "other";
+const keyOf = (values: readonly string[]) => values.join("\u0000");
 const nothing = (): void => {};
 
 /** A registry of its own; `maxSeries` bounds the label combinations of each metric. */
@@ -70,13 +72,13 @@ export function createMetrics(maxSeries: number): Metrics {
     series(name, labels) {
       const { child, known } = made.get(name)!;
       const names: readonly string[] = METRICS[name].labels;
-      const values = names.map((label) => String((labels as Record<string, string>)[label]));
-      const key = values.join("\u0000");
-      const found = known.get(key);
+      const wanted = names.map((label) => String((labels as Record<string, string>)[label]));
+      const isFull = known.size >= maxSeries && !known.has(keyOf(wanted));
+      const values = isFull ? names.map(() => OTHER) : wanted;
+      const found = known.get(keyOf(values));
       if (found !== undefined) return found;
-      if (known.size >= maxSeries && values.length > 0) return child(values.map(() => OTHER));
       const series = child(values);
-      known.set(key, series);
+      known.set(keyOf(values), series);
       return series;
     },
     text: () => registry.metrics(),
@@ -85,13 +87,25 @@ export function createMetrics(maxSeries: number): Metrics {
 }
 
 function childrenOf(name: string, spec: MetricSpec, registry: Registry): (values: string[]) => Series {
-  const options = { name, help: spec.help, labelNames: [...spec.labels], registers: [registry] };
+  const { help, labels, buckets = SECONDS } = spec;
+  const options = { name, help, labelNames: [...labels], registers: [registry] };
   switch (spec.type) {
     case "counter": {
-      const counter = new Counter(options);
+      const series: { readonly values: string[]; sum: number }[] = [];
+      new Counter({
+        ...options,
+        collect() {
+          this.reset();
+          for (const { values, sum } of series) this.labels(...values).inc(sum);
+        },
+      });
       return (values) => {
-        const child = counter.labels(...values);
-        return { inc: (by) => child.inc(by), set: nothing, observe: nothing };
+        const one = { values, sum: 0 };
+        series.push(one);
+        const inc = (by = 1) => {
+          one.sum += by;
+        };
+        return { inc, set: nothing, observe: nothing };
       };
     }
     case "gauge": {
@@ -102,10 +116,11 @@ function childrenOf(name: string, spec: MetricSpec, registry: Registry): (values
       };
     }
     case "histogram": {
-      const histogram = new Histogram({ ...options, buckets: [...(spec.buckets ?? SECONDS)] });
+      const histogram = new PlainHistogram(name, help, buckets);
+      registry.registerMetric(histogram as unknown as Histogram);
       return (values) => {
-        const child = histogram.labels(...values);
-        return { inc: nothing, set: nothing, observe: (seconds) => child.observe(seconds) };
+        const one = histogram.add(Object.fromEntries(labels.map((label, i) => [label, values[i]!])));
+        return { inc: nothing, set: nothing, observe: (seconds) => one.observe(seconds) };
       };
     }
   }
