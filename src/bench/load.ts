@@ -48,6 +48,7 @@ class Load {
   readonly #options: LoadOptions;
   readonly #resolve: (result: LoadResult) => void;
   readonly #connections = new Set<HttpConnection>();
+  /** Longest idle first: each connection is used, and held open, as much as any other. */
   readonly #idle: HttpConnection[] = [];
   readonly #errors: Record<string, number> = {};
   readonly #latencies = new Latencies();
@@ -136,7 +137,8 @@ class Load {
     if (this.#over) return;
     const { ratePerS } = this.#options;
     const now = performance.now();
-    while (this.#idle.length > 0 && this.#due(ratePerS!) <= now) this.#sendDue(this.#idle.pop()!, this.#due(ratePerS!));
+    while (this.#idle.length > 0 && this.#due(ratePerS!) <= now)
+      this.#sendDue(this.#idle.shift()!, this.#due(ratePerS!));
     const waitMs = this.#due(ratePerS!) - now;
     if (waitMs > TIMER_GRAIN_MS) setTimeout(() => this.#pace(), waitMs - TIMER_GRAIN_MS);
     // behind: each connection that gets free takes what is due by itself

@@ -1,0 +1,42 @@
+/** More than an ECU can answer: a queue that was full is kept short until the ECU has nothing to do. */
+import assert from "node:assert/strict";
+import { after, before, suite, test } from "node:test";
+import { type Harness, startHarness } from "../e2e/harness.ts";
+
+const QUEUE = 4;
+
+suite("more requests than an ECU answers", () => {
+  let car: Harness;
+  before(async () => {
+    car = await startHarness({
+      config: { limits: { ecu_queue_length: QUEUE, ecu_queue_length_overloaded: 1 }, shards: { workers: 1 } },
+    });
+    await car.online("ENGINE", "BRAKES");
+  });
+  after(() => car?.close());
+
+  const read = (ecu = "engine") => car.http.get(`/components/${ecu}/data/vin`);
+  const engine = () => car.vehicle.ecu("ENGINE")!;
+
+  test("after a refusal only one may wait; when all are answered the whole queue is there again", async () => {
+    engine().misbehaviour = { only: "22F190", delay: 100 };
+    const statuses: number[] = [];
+    const burst = Array.from({ length: QUEUE + 3 }, () =>
+      read().then(({ status }) => {
+        statuses.push(status);
+      }),
+    );
+    await Promise.all(burst.slice(0, 1));
+    // the first is answered, so there is room in a queue of four, but not in one of one
+    assert.equal((await read()).status, 503);
+    assert.equal((await read("brakes")).status, 200, "another ECU's queue is not meant");
+    await Promise.all(burst);
+    assert.deepEqual(statuses.toSorted(), [...Array(QUEUE + 1).fill(200), 503, 503]);
+    engine().misbehaviour = {};
+    const again = await Promise.all(Array.from({ length: QUEUE + 1 }, () => read()));
+    assert.deepEqual(
+      again.map(({ status }) => status),
+      Array(QUEUE + 1).fill(200),
+    );
+  });
+});
