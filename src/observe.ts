@@ -12,15 +12,22 @@ interface RouteSeries {
   readonly byStatus: Map<number, Series>;
 }
 
+type ByMethod = Map<string, RouteSeries>;
+
 /** Takes each finished request. No allocation for a route and status seen before. */
 export function requestObserver(metrics: Metrics): (record: RequestRecord) => void {
-  const known = new Map<string, RouteSeries>();
+  // by route and by method, whose hashes are known: a key made of both would be hashed at each request
+  const known = new Map<string, ByMethod>();
   return ({ method, route = "unknown", status, durationMs }) => {
-    const key = `${method} ${route}`;
-    let series = known.get(key);
+    let byMethod = known.get(route);
+    if (byMethod === undefined) {
+      byMethod = new Map();
+      known.set(route, byMethod);
+    }
+    let series = byMethod.get(method);
     if (series === undefined) {
       series = { seconds: metrics.series("sovd_http_request_seconds", { method, route }), byStatus: new Map() };
-      known.set(key, series);
+      byMethod.set(method, series);
     }
     let count = series.byStatus.get(status);
     if (count === undefined) {

@@ -223,18 +223,18 @@ export class VehicleFleet implements Fleet {
     const deadlineMs = this.#deadline(options);
     if (METADATA_CALLS.has(call)) return record.shard.call(record.name, call, args, deadlineMs, options);
     if (record.open >= (record.overloaded ? this.#maxOpenOverloaded : this.#maxOpen)) return this.#refuse(record);
-    record.open++;
     const wait = this.#options.gate?.();
-    const reply =
-      wait === undefined
-        ? record.shard.call(record.name, call, args, deadlineMs, options)
-        : wait.then(() => record.shard.call(record.name, call, args, deadlineMs, options));
-    const done = () => {
+    record.open++;
+    const ended = () => {
       record.open--;
       if (record.open === 0) record.overloaded = false;
     };
-    reply.then(done, done);
-    return reply;
+    const ask = () => record.shard.call(record.name, call, args, deadlineMs, options, ended);
+    if (wait === undefined) return ask();
+    return wait.then(ask, (error: unknown) => {
+      ended();
+      throw error;
+    });
   }
 
   /** Before the port is crossed, with one fault for all: under overload refusals outnumber answers, and a stack costs more than both. */

@@ -111,14 +111,18 @@ export function unpackReplies([heads, bytes]: ReplyPacket, receive: (id: number,
     const status = heads[at + 1] as number;
     const contentType = heads[at + 2];
     const length = heads[at + 3] as number;
-    const reply: Reply = {
-      status,
-      ...(contentType === NO_TYPE ? {} : { contentType: contentType as string }),
-      ...(length === NO_BODY
-        ? {}
-        : { body: length === bytes.byteLength ? bytes : bytes.subarray(from, from + length) }),
-    };
-    if (length !== NO_BODY) from += length;
-    receive(heads[at] as number, reply);
+    const type = contentType === NO_TYPE ? undefined : (contentType as string);
+    if (length === NO_BODY) receive(heads[at] as number, replyOf(status, type, undefined));
+    else {
+      const body = length === bytes.byteLength ? bytes : bytes.subarray(from, from + length);
+      from += length;
+      receive(heads[at] as number, replyOf(status, type, body));
+    }
   }
+}
+
+/** Written out, as spreads cost more than all else of a reply. */
+function replyOf(status: number, contentType: string | undefined, body: Uint8Array | undefined): Reply {
+  if (contentType === undefined) return body === undefined ? { status } : { status, body };
+  return body === undefined ? { status, contentType } : { status, contentType, body };
 }

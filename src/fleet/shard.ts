@@ -34,10 +34,12 @@ export interface ShardOptions {
 }
 
 interface Pending {
+  readonly id: number;
   readonly resolve: (reply: Reply) => void;
   readonly reject: (fault: Fault) => void;
   readonly entity: string;
   readonly call: string;
+  readonly ended: (() => void) | undefined;
 }
 
 /**
@@ -48,7 +50,8 @@ export class Shard {
   readonly index: number;
   readonly #options: ShardOptions;
   readonly #pool: Piscina;
-  readonly #pending = new Map<number, Pending>();
+  /** By slot. */
+  readonly #pending = new Array<Pending | undefined>(MAX_IN_FLIGHT).fill(undefined);
   readonly #calls = new CallPacker();
   readonly #maxInFlight: number;
   /**
@@ -83,7 +86,7 @@ export class Shard {
 
   /** Calls in flight. */
   get inFlight(): number {
-    return this.#pending.size;
+    return MAX_IN_FLIGHT - this.#freeSlots.length;
   }
 
   get alive(): boolean {
@@ -110,26 +113,43 @@ export class Shard {
     this.#options.onStarted(this);
   }
 
-  /** Rejects with `overloaded` when the shard has too many calls, `workerLost` when its thread dies. */
-  call(entity: string, call: string, args: unknown, deadlineMs: number, options?: CallOptions): Promise<Reply> {
-    const port = this.#port;
-    if (port === undefined) return Promise.reject(this.#lost(entity, false));
-    if (this.#pending.size >= this.#maxInFlight) {
-      return Promise.reject(new Fault("overloaded", `Too many calls in flight for ${entity}`));
+  /**
+   * Rejects with `overloaded` when the shard has too many calls, `workerLost` when its thread dies. `ended` is called once, before
+   * the promise settles.
+   */
+  call(
+    entity: string,
+    call: string,
+    args: unknown,
+    deadlineMs: number,
+    options?: CallOptions,
+    ended?: () => void,
+  ): Promise<Reply> {
+    const refusal = this.#refusal(entity);
+    if (refusal !== undefined) {
+      ended?.();
+      return Promise.reject(refusal);
     }
     this.#uses = this.#uses === MAX_USES ? 1 : this.#uses + 1;
-    const id = this.#uses * MAX_IN_FLIGHT + this.#freeSlots.pop()!;
+    const slot = this.#freeSlots.pop()!;
+    const id = this.#uses * MAX_IN_FLIGHT + slot;
     return new Promise<Reply>((resolve, reject) => {
-      this.#pending.set(id, { resolve, reject, entity, call });
+      this.#pending[slot] = { id, resolve, reject, entity, call, ended };
       if (this.#calls.isEmpty) setImmediate(this.#flush);
       this.#calls.add(id, entity, call, args, deadlineMs);
       const cancel = () => {
-        if (this.#pending.has(id)) this.send({ type: "cancel", id });
+        if (this.#pending[slot]?.id === id) this.send({ type: "cancel", id });
       };
       // a signal is only looked at where there is no cheaper way: a request makes its own at first use
       if (options?.whenAborted !== undefined) options.whenAborted(cancel);
       else options?.signal?.addEventListener("abort", cancel, { once: true });
     });
+  }
+
+  #refusal(entity: string): Fault | undefined {
+    if (this.#port === undefined) return this.#lost(entity, false);
+    if (this.inFlight < this.#maxInFlight) return undefined;
+    return new Fault("overloaded", `Too many calls in flight for ${entity}`);
   }
 
   /** One-way message; silently nothing while the thread is away (`onStarted` sends all that matters again). */
@@ -187,10 +207,12 @@ export class Shard {
 
   /** The call that waits for this reply; from now on it does not. */
   #settle(id: number): Pending | undefined {
-    const pending = this.#pending.get(id);
-    if (pending === undefined) return undefined;
-    this.#pending.delete(id);
-    this.#freeSlots.push(id % MAX_IN_FLIGHT);
+    const slot = id % MAX_IN_FLIGHT;
+    const pending = this.#pending[slot];
+    if (pending?.id !== id) return undefined;
+    this.#pending[slot] = undefined;
+    this.#freeSlots.push(slot);
+    pending.ended?.();
     return pending;
   }
 
@@ -204,12 +226,11 @@ export class Shard {
     this.#calls.take();
     port.close();
     const calls: string[] = [];
-    for (const [id, pending] of this.#pending) {
+    for (const [slot, pending] of this.#pending.entries()) {
+      if (pending === undefined) continue;
       calls.push(`${pending.entity} ${pending.call}`);
-      this.#freeSlots.push(id % MAX_IN_FLIGHT);
-      pending.reject(this.#lost(pending.entity, Atomics.load(this.#sent, id % MAX_IN_FLIGHT) === id));
+      this.#settle(pending.id)?.reject(this.#lost(pending.entity, Atomics.load(this.#sent, slot) === pending.id));
     }
-    this.#pending.clear();
     if (this.#stopping) return;
     const now = this.#options.clock.now();
     this.#deaths = [...this.#deaths.filter((at) => now - at < RESTART_WINDOW_MS), now];

@@ -78,9 +78,18 @@ export class Dispatcher {
     try {
       const answer = this.#handle(exchange, body);
       if (!(answer instanceof Promise)) return outgoingOf(answer, exchange);
-      return answer
-        .then((awaited) => outgoingOf(awaited, exchange))
-        .catch((error: unknown) => this.#refuse(error, exchange, body));
+      return answer.then(
+        (awaited) => this.#outgoing(awaited, exchange, body),
+        (error: unknown) => this.#refuse(error, exchange, body),
+      );
+    } catch (error) {
+      return this.#refuse(error, exchange, body);
+    }
+  }
+
+  #outgoing(answer: Answer, exchange: Exchange, body: IncomingBody | undefined): Outgoing | Promise<Outgoing> {
+    try {
+      return outgoingOf(answer, exchange);
     } catch (error) {
       return this.#refuse(error, exchange, body);
     }

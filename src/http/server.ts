@@ -297,11 +297,16 @@ class UwsServer implements HttpServer {
     }
     this.#pending.add(pending);
     res.onAborted(() => this.#abandon(pending));
-    if (answer instanceof Promise) {
-      answer
-        .then((awaited) => this.#finish(pending, awaited))
-        .catch((problem) => this.#options.context.onProblem(problem, "answer"));
-    } else this.#finish(pending, answer);
+    if (answer instanceof Promise) void answer.then((awaited) => this.#finishAwaited(pending, awaited));
+    else this.#finish(pending, answer);
+  }
+
+  #finishAwaited(pending: Pending, answer: Outgoing): void {
+    try {
+      this.#finish(pending, answer);
+    } catch (problem) {
+      this.#options.context.onProblem(problem, "answer");
+    }
   }
 
   /** In the socket's turn: what is not listened to now is lost. */
