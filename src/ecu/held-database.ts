@@ -25,6 +25,11 @@ export class HeldDatabase {
     return this.#loaded;
   }
 
+  /** The database if it was opened; looking does not open it. */
+  get opened(): LoadedDatabase | undefined {
+    return this.#loaded;
+  }
+
   get retired(): boolean {
     return this.#retired;
   }

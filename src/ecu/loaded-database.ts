@@ -16,6 +16,7 @@ export interface MappedBytes {
 export interface LoadedDatabase {
   readonly database: Database;
   readonly version: string;
+  readonly plans: PlanCache;
   /** The compiled plan of the service whose table lies there. */
   plan(table: number): ServicePlan;
   /** No request uses it any more. */
@@ -44,6 +45,7 @@ export function loadDatabase(mapped: MappedBytes, version: string, options: Load
   return {
     database,
     version,
+    plans,
     plan: (table) => plans.get(table, compile),
     release: () => mapped.release(),
   };

@@ -26,6 +26,7 @@ import { HeldDatabase, holding } from "./held-database.ts";
 import { KeepAlives } from "./keep-alive.ts";
 import type { LoadedDatabase } from "./loaded-database.ts";
 import { detectFirst } from "./run.ts";
+import { shardStats } from "./stats.ts";
 import type { SendCheck } from "./send-check.ts";
 
 export interface ShardEnvironment {
@@ -110,6 +111,9 @@ export class EcuShard {
         return;
       case "assign":
         this.#assign(message);
+        return;
+      case "stats":
+        this.#environment.post({ type: "stats", stats: shardStats(this.#ecus.values(), this.#description?.held) });
         return;
       case "stop":
         return;

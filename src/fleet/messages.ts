@@ -296,7 +296,11 @@ export interface AssignMessage {
 export interface StopMessage {
   readonly type: "stop";
 }
-export type ToShard = CallMessage | CancelMessage | GatewayMessage | AssignMessage | StopMessage;
+/** Somebody looks at the metrics: the shard answers with its `stats`. */
+export interface StatsRequest {
+  readonly type: "stats";
+}
+export type ToShard = CallMessage | CancelMessage | GatewayMessage | AssignMessage | StopMessage | StatsRequest;
 
 /** A database of the store's current set. */
 export interface DatabaseReference {
@@ -404,8 +408,25 @@ export interface AssignedMessage {
   /** ECUs whose database could not be opened: name → problem. */
   readonly failed: Readonly<Record<string, string>>;
 }
+/** What a shard holds at this moment. */
+export interface ShardStats {
+  /** ECU name → requests that wait for their turn. */
+  readonly queued: Readonly<Record<string, number>>;
+  /** Open databases, and what their plan caches hold. */
+  readonly databases: number;
+  readonly plans: number;
+  readonly planBytes: number;
+  /** Services compiled since the thread began. */
+  readonly plansCompiled: number;
+  readonly heapBytes: number;
+}
+export interface StatsMessage {
+  readonly type: "stats";
+  readonly stats: ShardStats;
+}
 export type FromShard =
   | ReplyMessage
+  | StatsMessage
   | EcuStateMessage
   | GatewayStateMessage
   | TransferMessage

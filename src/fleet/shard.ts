@@ -3,7 +3,7 @@ import { Piscina } from "piscina";
 import { Fault, fromFaultData } from "#core/errors.ts";
 import type { Clock, TimerHandle } from "#core/time.ts";
 import type { CallOptions } from "./api.ts";
-import type { FromShard, Reply, ToShard } from "./messages.ts";
+import type { FromShard, Reply, ShardStats, ToShard } from "./messages.ts";
 import { CallPacker, type CallPacket, idOf, type ReplyPacket, splitCalls, unpackReplies } from "./packets.ts";
 
 /** Calls in flight per shard; also the number of slots in the shared "frame was sent" table. */
@@ -11,6 +11,8 @@ export const MAX_IN_FLIGHT = 4096;
 /** Ids are a slot and how often it was used; they stay within 31 bits. */
 const MAX_USES = 0x7ffff;
 const RESTART_WINDOW_MS = 60_000;
+/** A scraper does not wait longer for what a shard holds. */
+const STATS_TIMEOUT_MS = 500;
 /** Longest pause before a thread that dies again and again is started anew. */
 const MAX_RESTART_DELAY_MS = 30_000;
 
@@ -62,6 +64,10 @@ export class Shard {
   #port: MessagePort | undefined;
   readonly #freeSlots: number[] = Array.from({ length: MAX_IN_FLIGHT }, (_, slot) => slot);
   #uses = 0;
+  #refused = 0;
+  /** All who ask meanwhile share one answer. */
+  #asked: Promise<ShardStats | undefined> | undefined;
+  #tellStats: ((stats: ShardStats | undefined) => void) | undefined;
   #deaths: number[] = [];
   #stopping = false;
   #restart: TimerHandle | undefined;
@@ -87,6 +93,15 @@ export class Shard {
   /** Calls in flight. */
   get inFlight(): number {
     return MAX_IN_FLIGHT - this.#freeSlots.length;
+  }
+
+  get maxInFlight(): number {
+    return this.#maxInFlight;
+  }
+
+  /** Calls refused because too many were in flight. */
+  get refused(): number {
+    return this.#refused;
   }
 
   get alive(): boolean {
@@ -149,7 +164,23 @@ export class Shard {
   #refusal(entity: string): Fault | undefined {
     if (this.#port === undefined) return this.#lost(entity, false);
     if (this.inFlight < this.#maxInFlight) return undefined;
+    this.#refused++;
     return new Fault("overloaded", `Too many calls in flight for ${entity}`);
+  }
+
+  /** What the shard holds now; undefined while its thread is away or too busy to say. */
+  stats(): Promise<ShardStats | undefined> {
+    if (this.#port === undefined) return Promise.resolve(undefined);
+    this.#asked ??= new Promise((resolve) => {
+      const timer = this.#options.clock.setTimeout(() => this.#tellStats?.(undefined), STATS_TIMEOUT_MS);
+      this.#tellStats = (stats) => {
+        this.#options.clock.clearTimeout(timer);
+        this.#asked = undefined;
+        resolve(stats);
+      };
+      this.send({ type: "stats" });
+    });
+    return this.#asked;
   }
 
   /** One-way message; silently nothing while the thread is away (`onStarted` sends all that matters again). */
@@ -195,6 +226,7 @@ export class Shard {
 
   #receive(message: FromShard | ReplyPacket): void {
     if (!("type" in message)) unpackReplies(message, this.#resolve);
+    else if (message.type === "stats") this.#tellStats?.(message.stats);
     else if (message.type !== "reply") this.#options.onEvent(this, message);
     else if (message.reply !== undefined) this.#resolve(message.id, message.reply);
     else {

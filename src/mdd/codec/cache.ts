@@ -20,6 +20,9 @@ export function planBytes({ pool, responses, request }: ServicePlan): number {
   return bytes + (pool.fields.length + pool.muxes.length + pool.envDescs.length) * BYTES.other;
 }
 
+/** What all caches of this thread have done: in steady state nothing is compiled. */
+export const planTotals = { compiled: 0 };
+
 export class PlanCache {
   /** In order of use, latest last. */
   private readonly plans = new Map<number, { readonly plan: ServicePlan; readonly bytes: number }>();
@@ -50,6 +53,7 @@ export class PlanCache {
       return known.plan;
     }
     const plan = compile(table);
+    planTotals.compiled++;
     const bytes = planBytes(plan);
     this.plans.set(table, { plan, bytes });
     this.bytes += bytes;
