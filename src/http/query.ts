@@ -52,8 +52,9 @@ export function parseQuery(spec: QuerySpec | undefined, raw: string): Readonly<R
 
 function convert({ name, kind }: Field, text: string): unknown {
   if (kind === "boolean") {
-    if (text === "true") return true;
-    if (text === "false") return false;
+    const word = text.toLowerCase();
+    if (word === "true") return true;
+    if (word === "false") return false;
     throw new Fault("badRequest", `${REFUSED}${name}: provided string was not \`true\` or \`false\``);
   }
   if (kind === "integer") {

@@ -1,10 +1,9 @@
 /** The application `sovd2uds`: this program as an entity of its own. */
-import { Type } from "typebox";
 import { FileItem } from "./embedded.ts";
 import { indexRoute } from "./links.ts";
-import { networkStructure } from "./network-structure.ts";
+import { NetworkStructure, networkStructure } from "./network-structure.ts";
 import { type Route, route } from "./route.ts";
-import { items, ok, SchemaQuery, Values } from "./schemas.ts";
+import { items, ok, SchemaQuery } from "./schemas.ts";
 
 const APP = "/apps/sovd2uds" as const;
 const tag = "apps";
@@ -39,7 +38,7 @@ export const appRoutes: readonly Route[] = [
     ...shared,
     path: `${APP}/data/networkstructure`,
     summary: "Gateways, functional groups, and the ECUs of each",
-    responses: { 200: ok(Type.Object({ id: Type.Literal("networkstructure"), data: Type.Array(Values) })) },
+    responses: { 200: ok(NetworkStructure) },
     handle: (_request, { fleet }) => ({ status: 200, json: networkStructure(fleet) }),
   }),
 ];

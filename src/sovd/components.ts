@@ -3,16 +3,7 @@ import { Type } from "typebox";
 import type { EcuView } from "#fleet/api.ts";
 import { objectText, textOf } from "./json-text.ts";
 import { type Answer, type Route, route } from "./route.ts";
-import {
-  CREATED_EMPTY,
-  IncludeSchema,
-  IncludeSdgs,
-  items,
-  ok,
-  ResourceItem,
-  SchemaQuery,
-  wantsSdgs,
-} from "./schemas.ts";
+import { CREATED_EMPTY, IncludeSchema, IncludeSdgs, ok, ResourceItem, SchemaQuery, wantsSdgs } from "./schemas.ts";
 
 const COLLECTIONS = ["locks", "operations", "data", "configurations"] as const;
 const MORE_COLLECTIONS = ["x-single-ecu-jobs", "faults", "modes"] as const;
@@ -32,7 +23,8 @@ const Component = Type.Object({
   sdgs: Type.Optional(Type.Array(Type.Unknown())),
 });
 
-const Components = items(ResourceItem, {});
+/** Fields beside `items` are the operator's, each a list of its own. */
+const Components = Type.Object({ items: Type.Array(ResourceItem) }, { additionalProperties: Type.Array(ResourceItem) });
 
 /** The finished list of a set of ECUs for the prefix it was last asked with; a vehicle's clients use one. */
 const LISTS = new WeakMap<readonly EcuView[], { readonly prefix: string; readonly answer: Answer }>();

@@ -63,7 +63,7 @@ async function sizeOf(path: string): Promise<number> {
 
 /** Every character outside `[A-Za-z0-9_]` becomes `_`; a path that collides with an earlier one gets a number. */
 function uniqueId(originalPath: string, taken: Set<string>): string {
-  const plain = originalPath.replace(/[^A-Za-z0-9_]/g, "_");
+  const plain = originalPath.replace(/[^A-Za-z0-9_]/gu, "_");
   let id = plain;
   for (let n = 2; taken.has(id); n++) id = `${plain}_${n}`;
   taken.add(id);

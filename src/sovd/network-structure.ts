@@ -1,29 +1,33 @@
 /** Gateways, functional groups and their ECUs, as main knows them from the shards' events. */
+import { type Static, Type } from "typebox";
 import { formatAddress } from "#core/bytes.ts";
 import type { EcuView, Fleet, GatewayView } from "#fleet/api.ts";
 
-interface EcuEntry {
-  readonly Qualifier: string;
-  readonly Variant: string;
-  readonly EcuState: string;
-  readonly LogicalAddress: string;
-  readonly LogicalLink: string;
-}
+const EcuEntry = Type.Object({
+  Qualifier: Type.String(),
+  Variant: Type.String(),
+  EcuState: Type.String(),
+  LogicalAddress: Type.String(),
+  LogicalLink: Type.String(),
+});
+type EcuEntry = Static<typeof EcuEntry>;
 
-interface NetworkStructure {
-  readonly id: "networkstructure";
-  readonly data: readonly [
-    {
-      readonly FunctionalGroups: readonly { readonly Qualifier: string; readonly Ecus: readonly EcuEntry[] }[];
-      readonly Gateways: readonly {
-        readonly Name: string;
-        readonly NetworkAddress: string;
-        readonly LogicalAddress: string;
-        readonly Ecus: readonly EcuEntry[];
-      }[];
-    },
-  ];
-}
+export const NetworkStructure = Type.Object({
+  id: Type.Literal("networkstructure"),
+  data: Type.Array(
+    Type.Object({
+      FunctionalGroups: Type.Array(Type.Object({ Qualifier: Type.String(), Ecus: Type.Array(EcuEntry) })),
+      Gateways: Type.Array(
+        Type.Object({
+          Name: Type.String(),
+          NetworkAddress: Type.String(),
+          LogicalAddress: Type.String(),
+          Ecus: Type.Array(EcuEntry),
+        }),
+      ),
+    }),
+  ),
+});
 
 function entryOf(ecu: EcuView): EcuEntry {
   return {
@@ -36,7 +40,7 @@ function entryOf(ecu: EcuView): EcuEntry {
 }
 
 /** The whole structure; `data` always has one element. */
-export function networkStructure(fleet: Pick<Fleet, "ecus" | "gateways" | "groups">): NetworkStructure {
+export function networkStructure(fleet: Pick<Fleet, "ecus" | "gateways" | "groups">): Static<typeof NetworkStructure> {
   const FunctionalGroups = fleet.groups.map((group) => ({
     Qualifier: group,
     Ecus: fleet.ecus.filter((ecu) => ecu.groups.includes(group)).map(entryOf),

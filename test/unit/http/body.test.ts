@@ -166,7 +166,7 @@ const QUERY = querySpec(
 );
 
 test("query: names in any case, values as sent, unknown ones ignored", () => {
-  const text = "Include-SCHEMA=true&MEMORYselection=7&scope=User%20Mem+x&status%5Bmask%5D=FF&other=1&other=2";
+  const text = "Include-SCHEMA=True&MEMORYselection=7&scope=User%20Mem+x&status%5Bmask%5D=FF&other=1&other=2";
   assert.deepEqual(parseQuery(QUERY, text), {
     "include-schema": true,
     memorySelection: 7,

@@ -13,6 +13,7 @@ async function folder(t: TestContext): Promise<string> {
   await writeFile(join(path, "a.b"), "1");
   await writeFile(join(path, "a_b"), "22");
   await writeFile(join(path, "sub", "Image-1.bin"), "333");
+  await writeFile(join(path, "\u{1F697}\u00fc.bin"), "4444");
   await symlink(join(path, "a.b"), join(path, "link"));
   return path;
 }
@@ -25,6 +26,7 @@ test("ids from relative paths, collisions numbered, links skipped", async (t) =>
       ["a_b", "a.b", "a.b", 1],
       ["a_b_2", "a_b", "a_b", 2],
       ["sub_Image_1_bin", "Image-1.bin", join("sub", "Image-1.bin"), 3],
+      ["___bin", "\u{1F697}\u00fc.bin", "\u{1F697}\u00fc.bin", 4],
     ],
   );
   assert.equal((await files.find("a_b_2"))?.sizeBytes, 2);
@@ -34,6 +36,6 @@ test("ids from relative paths, collisions numbered, links skipped", async (t) =>
 test("bounds hold, and a folder that is not there is empty", async (t) => {
   const path = await folder(t);
   assert.equal((await createFlashFiles({ folder: path, maxFiles: 1, maxDepth: 4 }).list()).length, 1);
-  assert.equal((await createFlashFiles({ folder: path, maxFiles: 10, maxDepth: 0 }).list()).length, 2);
+  assert.equal((await createFlashFiles({ folder: path, maxFiles: 10, maxDepth: 0 }).list()).length, 3);
   assert.deepEqual(await createFlashFiles({ folder: join(path, "nope"), maxFiles: 10, maxDepth: 4 }).list(), []);
 });

@@ -1,6 +1,7 @@
 /** What each resource makes of a request, and of what the shard says. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { TSchema } from "typebox";
 import { Fault } from "#core/errors.ts";
 import type { GroupOutcome } from "#fleet/messages.ts";
 import { FakeFleet, facts, reply, V, type Vehicle, vehicle } from "./harness.ts";
@@ -437,4 +438,25 @@ test("embedded files: content with its own type", async () => {
   const file = await car.request("GET", `${files}/f1`);
   assert.deepEqual([file.contentType, file.text], ["text/plain", "abc"]);
   assert.equal((await car.request("GET", `${files}/f2`)).status, 404);
+});
+
+test("include-schema describes every member that is sent, however deep", async () => {
+  const car = vehicle();
+  const described = (schema: TSchema, value: unknown, path: string): void => {
+    // biome-ignore lint/suspicious/noExplicitAny: a schema of any shape
+    const { properties, additionalProperties, items: item } = schema as any;
+    if (Array.isArray(value)) for (const one of value) described(item, one, `${path}[]`);
+    else if (typeof value === "object" && value !== null) {
+      for (const [name, member] of Object.entries(value)) {
+        const known = properties?.[name] ?? additionalProperties;
+        assert.ok(known, `${path}.${name}`);
+        described(known, member, `${path}.${name}`);
+      }
+    }
+  };
+  const PATHS = ["components", "components/flxc1000", "apps", "apps/sovd2uds/data/networkstructure", "data/version"];
+  for (const path of PATHS) {
+    const { schema, ...answer } = (await car.request("GET", `${V}/${path}?include-schema=true`)).json;
+    described(schema, answer, path);
+  }
 });
