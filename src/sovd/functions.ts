@@ -4,7 +4,7 @@ import type { ModeId, ServiceBody } from "#fleet/messages.ts";
 import { MODE_NAMES } from "#fleet/messages.ts";
 import type { SovdContext } from "./context.ts";
 import { categoryView, DataBody, DataItem } from "./data.ts";
-import { groupText } from "./group-answer.ts";
+import { groupStateText, groupText } from "./group-answer.ts";
 import { MODE_BODIES, ModeItem, modeWriteOf } from "./modes.ts";
 import { callGroupPermitted, visibleItems } from "./permit.ts";
 import { type Answer, type Route, route, type SovdRequest } from "./route.ts";
@@ -66,7 +66,7 @@ function modeRoutesOf(mode: (typeof MODES)[number]): Route[] {
     responses: { 200: ok(GroupModes) },
     handle: async (request, context) => {
       const { outcome } = await context.fleet.callGroup(request.group, "groupModeRead", { mode }, request);
-      return { status: 200, text: groupText("modes", request.group, outcome, context) };
+      return { status: 200, text: groupStateText(request.group, outcome, context) };
     },
   });
   return [read, write("put"), write("post")];

@@ -41,7 +41,22 @@ export function dataErrors(
 
 /** `{"<member>":{"<ecu>":…},"errors"?}` as JSON text. */
 export function groupText(member: GroupMember, group: string, outcome: GroupOutcome, context: SovdContext): string {
-  const errors = dataErrors(member, group, outcome, context);
+  return textWith(member, outcome, dataErrors(member, group, outcome, context));
+}
+
+/** The same of what main tracks of each ECU: errors name the ECU as their source. */
+export function groupStateText(group: string, outcome: GroupOutcome, context: SovdContext): string {
+  const errors = dataErrors("modes", group, outcome, context);
+  const named = errors.map(({ path, error }) => ({ path, error: { ...error, "x-errorsource": ecuOf(path) } }));
+  return textWith("modes", outcome, named);
+}
+
+/** Name of the ECU that a pointer `/<member>/<ecu>…` leads to. */
+function ecuOf(path: string): string {
+  return path.split("/")[2] ?? "";
+}
+
+function textWith(member: GroupMember, outcome: GroupOutcome, errors: readonly DataError[]): string {
   return objectText({
     [member]: objectText(outcome.results),
     errors: errors.length === 0 ? undefined : JSON.stringify(errors),

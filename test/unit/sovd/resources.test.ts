@@ -460,3 +460,17 @@ test("include-schema describes every member that is sent, however deep", async (
     described(schema, answer, path);
   }
 });
+
+test("a group's modes: an ECU whose state is not known is named as the source", async () => {
+  const car = vehicle();
+  car.fleet.groupScript = () => ({
+    outcome: { results: {}, errors: [{ path: "/flxc1000", fault: { kind: "notFound", message: "m" } }] },
+  });
+  const { json } = await car.request("GET", `${G}/modes/session`);
+  assert.deepEqual(json.errors, [
+    {
+      path: "/modes/flxc1000",
+      error: { message: "m", error_code: "vendor-specific", vendor_code: "not-found", "x-errorsource": "flxc1000" },
+    },
+  ]);
+});
