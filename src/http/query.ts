@@ -14,6 +14,8 @@ export interface QuerySpec {
   readonly schema: TObject;
   /** By lower-case name. */
   readonly fields: ReadonlyMap<string, Field>;
+  /** Some parameter must be there. */
+  readonly demands: boolean;
 }
 
 const EMPTY: Readonly<Record<string, unknown>> = Object.freeze({});
@@ -25,7 +27,8 @@ export function querySpec(schema: TObject): QuerySpec {
   for (const [name, property] of Object.entries(schema.properties)) {
     fields.set(name.toLowerCase(), { name, kind: kindOf(property) });
   }
-  return { schema, fields };
+  const { required = [] } = schema as { required?: readonly string[] };
+  return { schema, fields, demands: required.length > 0 };
 }
 
 function kindOf(schema: TSchema): Kind {
@@ -35,7 +38,7 @@ function kindOf(schema: TSchema): Kind {
 
 /** Typed values of a raw query string. Fault `badRequest` names the parameter. */
 export function parseQuery(spec: QuerySpec | undefined, raw: string): Readonly<Record<string, unknown>> {
-  if (raw === "" || spec === undefined) return EMPTY;
+  if (spec === undefined || (raw === "" && !spec.demands)) return EMPTY;
   const values: Record<string, unknown> = {};
   for (const pair of raw.split("&")) {
     const equals = pair.indexOf("=");

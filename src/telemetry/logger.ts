@@ -25,6 +25,8 @@ export interface Log {
   readonly level: string;
   /** `trace` … `error` or `off`, from now on. */
   setLevel(level: string): void;
+  /** From now on `write` takes every line of pino's JSON that the level lets pass; it must neither wait nor throw. */
+  addSink(write: (line: string) => void): () => void;
   /** Opens the log file anew (SIGHUP after logrotate). */
   reopen(): void;
   close(): Promise<void>;
@@ -54,6 +56,12 @@ export function createLogger(config: Config["logging"], targets: LogTargets = {}
   if (dlt !== undefined) streams.push(dlt);
   const collector = otlp.enabled ? openOtlp({ endpoint: otlp.endpoint }) : undefined;
   if (collector !== undefined) streams.push(collector);
+  const sinks = new Set<(line: string) => void>();
+  streams.push({
+    write: (line) => {
+      for (const write of sinks) write(line);
+    },
+  });
   const all = multistream(streams.map((stream) => ({ stream, level: "trace" as Level })));
   const logger = pino(
     { level: pinoLevel(config.level), base: null, serializers: { error: pino.stdSerializers.err } },
@@ -68,6 +76,10 @@ export function createLogger(config: Config["logging"], targets: LogTargets = {}
     },
     setLevel: (level) => {
       logger.level = pinoLevel(level);
+    },
+    addSink: (write) => {
+      sinks.add(write);
+      return () => sinks.delete(write);
     },
     reopen: () => file?.reopen(),
     close: async () => {

@@ -6,7 +6,7 @@ import type { GroupOutcome, Reply, ServiceFacts, TransferMessage } from "#fleet/
 import { Dispatcher, type Outgoing } from "#http/dispatch.ts";
 import { withDocumentation } from "#http/openapi.ts";
 import { type Authenticator, SOVD_DEFAULTS, type SovdContext, type SovdOptions } from "#sovd/context.ts";
-import type { Claims } from "#sovd/route.ts";
+import type { Claims, Route } from "#sovd/route.ts";
 import { sovdRoutes } from "#sovd/routes.ts";
 import { createSovdContext } from "#sovd/wiring.ts";
 
@@ -162,7 +162,13 @@ export interface TestAnswer {
 
 export function vehicle(
   options: Partial<SovdOptions> = {},
-  parts: { authenticator?: Authenticator; files?: Readonly<Record<string, number>>; fleet?: FakeFleet } = {},
+  parts: {
+    authenticator?: Authenticator;
+    files?: Readonly<Record<string, number>>;
+    fleet?: FakeFleet;
+    /** Beside the built-in routes. */
+    more?: readonly Route[];
+  } = {},
 ): Vehicle {
   const fleet = parts.fleet ?? new FakeFleet();
   const clock = new ManualClock();
@@ -192,7 +198,7 @@ export function vehicle(
     onProblem: (problem) => problems.push(problem),
   });
   const dispatcher = new Dispatcher({
-    routes: withDocumentation(sovdRoutes(all), all),
+    routes: withDocumentation([...sovdRoutes(all), ...(parts.more ?? [])], all),
     context,
     clock,
     scheme: "http",
