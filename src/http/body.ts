@@ -71,6 +71,8 @@ function checkedJson(spec: JsonBody, raw: RawRequestBody): unknown {
   if (problems !== undefined) {
     throw new Fault(faults.shape, `Failed to deserialize the JSON body into the target type: ${problems}`);
   }
+  const objection = spec.check?.(value as never);
+  if (objection !== undefined) throw new Fault("badRequest", objection);
   return value;
 }
 
@@ -127,7 +129,7 @@ function readService(spec: NegotiatedBody, raw: RawRequestBody): ServiceCall {
   }
   const type = mediaType(raw.contentType);
   if (type === JSON_TYPE) return jsonService(spec, raw);
-  if (type !== BYTES_TYPE || spec.jsonOnly === true) {
+  if (type !== BYTES_TYPE) {
     requireText(raw.contentType);
     throw new Fault("badRequest", `Unsupported mime-type: ${raw.contentType}`);
   }

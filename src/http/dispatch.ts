@@ -156,12 +156,20 @@ export class Dispatcher {
     exchange.query = parseQuery(entry.query, exchange.rawQuery);
     checkSwitch(route, context);
     if (route.lock !== "none" && !readsBodyFirst(route)) this.#checkLock(exchange);
+    if (route.body !== undefined) return this.#serveWithBody(exchange, route.body, body);
     if (route.negotiated) negotiate(exchange);
-    return route.body === undefined ? this.#serve(exchange) : this.#serveWithBody(exchange, route.body, body);
+    return this.#serve(exchange);
   }
 
   async #serveWithBody(exchange: Exchange, spec: BodySpec, body: IncomingBody | undefined): Promise<Answer> {
-    exchange.body = await this.#readBody(exchange, spec, body);
+    const { route } = exchange.entry;
+    try {
+      if (route.negotiated) negotiate(exchange);
+      exchange.body = await this.#readBody(exchange, spec, body);
+    } catch (refusal) {
+      await route.outranks?.(exchange, this.#options.context);
+      throw refusal;
+    }
     return this.#serve(exchange);
   }
 
@@ -202,7 +210,7 @@ export class Dispatcher {
 
 /** Whether a body that is not in order is refused before a lock that is missing. */
 function readsBodyFirst({ lock, body }: Route): boolean {
-  return lock === "vehicle" || (body?.kind === "json" && body.family === "wrapped");
+  return lock === "vehicle" || (body?.kind === "json" && body.family !== "lenient");
 }
 
 const NO_BYTES = new Uint8Array(0);

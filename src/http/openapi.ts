@@ -109,8 +109,7 @@ function requestBodyOf(body: BodySpec): Json {
   }
   const json = { [JSON_TYPE]: { schema: body.schema } };
   if (body.kind === "json") return { required: body.optional !== true, content: json };
-  const content = body.jsonOnly === true ? json : { ...json, [BYTES_TYPE]: ANY_BYTES };
-  return { required: body.required, content };
+  return { required: body.required, content: { ...json, [BYTES_TYPE]: ANY_BYTES } };
 }
 
 function responsesOf(one: Route): Json {

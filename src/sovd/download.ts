@@ -1,5 +1,5 @@
 /** Download to an ECU: request, transfer in the background, exit. */
-import { Type } from "typebox";
+import { type Static, Type } from "typebox";
 import { Fault } from "#core/errors.ts";
 import type { TransferMessage } from "#fleet/messages.ts";
 import { indexRoute } from "./links.ts";
@@ -28,6 +28,11 @@ const TransferBody = Type.Object({
 });
 const DownloadBody = Type.Object({ requestdownload: Values });
 const DownloadAnswer = Type.Object({ requestdownload: Values, errors: Type.Optional(DataErrors) });
+
+function transferObjection({ length, blocksize }: Static<typeof TransferBody>): string | undefined {
+  if (length === 0) return "The length must not be 0";
+  return blocksize < MIN_BLOCK_BYTES ? `A block has at least ${MIN_BLOCK_BYTES} bytes` : undefined;
+}
 
 function show(transfer: TransferMessage): Record<string, unknown> {
   return {
@@ -82,13 +87,10 @@ export const downloadRoutes: readonly Route[] = [
     tag,
     lock: "download",
     query: SchemaQuery,
-    body: { kind: "json", family: "plain", schema: TransferBody },
+    body: { kind: "json", family: "plain", schema: TransferBody, check: transferObjection },
     responses: { 200: ok(IdItem) },
     handle: async (request, context) => {
       const { ecu, body, owner } = request;
-      if (body.length === 0) throw new Fault("badRequest", "The length must not be 0");
-      if (body.blocksize < MIN_BLOCK_BYTES)
-        throw new Fault("badRequest", `A block has at least ${MIN_BLOCK_BYTES} bytes`);
       const file = await context.flashFiles.find(body.id);
       if (file === undefined) throw new Fault("notFound", `Flash file not found: ${body.id}`);
       if (body.offset + body.length > file.sizeBytes) {

@@ -62,10 +62,8 @@ export class ExecutionRegistry {
 
   /** `conflict` while the same operation of the same entity starts or runs. */
   reserve(entity: string, operation: string, owner: string): Reservation {
+    this.requireFree(entity, operation);
     const key = keyOf(entity, operation);
-    if (this.#reserved.has(key) || this.#running(key) !== undefined) {
-      throw new Fault("conflict", `An execution for operation '${operation}' is already in progress`);
-    }
     this.#reserved.add(key);
     return {
       start: (facts, result) => {
@@ -85,6 +83,21 @@ export class ExecutionRegistry {
       },
       free: () => this.#reserved.delete(key),
     };
+  }
+
+  /** `conflict` while the same operation of the same entity starts or runs. */
+  requireFree(entity: string, operation: string): void {
+    const key = keyOf(entity, operation);
+    if (this.#reserved.has(key) || this.#running(key) !== undefined) {
+      throw new Fault("conflict", `An execution for operation '${operation}' is already in progress`);
+    }
+  }
+
+  /** All that are kept, running and ended. */
+  get size(): number {
+    let count = 0;
+    for (const list of this.#byOperation.values()) count += list.length;
+    return count;
   }
 
   /** In order of creation. */

@@ -148,7 +148,6 @@ export const functionRoutes: readonly Route[] = [
       member: "data",
       memberRequired: true,
       required: false,
-      jsonOnly: true,
       schema: DataBody,
     },
     responses: { 200: ok(GroupData) },

@@ -115,10 +115,15 @@ export const groupOperationRoutes: readonly Route[] = [
       member: "parameters",
       memberRequired: true,
       required: false,
-      jsonOnly: true,
       schema: ExecutionBody,
     },
     responses: { 200: ok(GroupResult, "Done (synchronous)."), 202: ok(Started, "Begun (asynchronous).") },
+    outranks: async (request, { executions, fleet }) => {
+      const { service } = request.params;
+      executions.requireFree(groupKey(request.group), service);
+      const start = { call: "groupOperation", args: { service, action: "start", body: NO_BODY } } as const;
+      await fleet.callGroup(request.group, "groupResolveServices", start, request);
+    },
     handle: start,
   }),
   route({

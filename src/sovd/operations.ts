@@ -200,6 +200,11 @@ export const operationRoutes: readonly Route[] = [
     query: RunQuery,
     body: { kind: "service", member: "parameters", memberRequired: false, required: true, schema: ExecutionBody },
     responses: { 200: ok(SyncResult, "Done (synchronous)."), 202: ok(Started, "Begun (asynchronous).") },
+    outranks: async (request, { executions, fleet }) => {
+      const { service } = request.params;
+      executions.requireFree(componentKey(request.ecu), service);
+      await fleet.call(request.ecu.name, "operationInfo", { service }, request);
+    },
     handle: start,
   }),
   route({

@@ -29,6 +29,8 @@ export interface JsonBody<S extends TSchema = TSchema> {
   readonly optional?: boolean;
   /** Text of every refusal, where clients know one of its own. */
   readonly unreadable?: string;
+  /** What is wrong with a body of the right shape, in words; then 400. */
+  readonly check?: (body: never) => string | undefined;
 }
 
 /** A service's parameters: JSON `{ [member]: {…} }`, or raw parameter bytes. `required`: Content-Type must be there. */
@@ -39,8 +41,6 @@ export interface NegotiatedBody {
   readonly schema: TSchema;
   /** JSON must carry the member. */
   readonly memberRequired: boolean;
-  /** Raw bytes are refused. */
-  readonly jsonOnly?: boolean;
 }
 
 /** Exactly `application/octet-stream`, in and out. */
@@ -197,6 +197,8 @@ export interface Route {
   readonly query: TObject | undefined;
   readonly body: BodySpec | undefined;
   readonly responses: Readonly<Record<number, ResponseSpec>>;
+  /** Refusals that go before those of headers and body. Asked only when one of these is due; throws its own. */
+  readonly outranks: ((request: AnyRequest, context: SovdContext) => Promise<void>) | undefined;
   readonly handle: (request: AnyRequest, context: SovdContext) => Answer | Promise<Answer>;
 }
 
@@ -218,6 +220,7 @@ interface RouteSpec<P extends string, Q extends TObject, B extends BodySpec | un
   readonly query?: Q;
   readonly body?: B;
   readonly responses: Readonly<Record<number, ResponseSpec>>;
+  readonly outranks?: Route["outranks"];
   readonly handle: (
     request: SovdRequest<
       { readonly [Name in ParamNames<P>]: string },
@@ -256,6 +259,7 @@ export function route<const P extends string, Q extends TObject, const B extends
     query: spec.query,
     body: spec.body,
     responses: spec.responses,
+    outranks: spec.outranks,
     handle: spec.handle as Route["handle"],
   };
 }

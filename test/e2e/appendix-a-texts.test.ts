@@ -108,6 +108,18 @@ const OPEN: readonly Row[] = [
   row(`GET ${E}/x-single-ecu-jobs/nope`, 404, "…", MISSING),
   row(`GET ${E}/x-sovd2uds-bulk-data/mdd-embedded-files/nope`, 404, "…", MISSING),
   row(`GET ${E}/x-sovd2uds-download/flashtransfer`, 404, "…", MISSING),
+  // a client of the CDA holds no lock here
+  row(`POST ${E}/x-sovd2uds-download/flashtransfer`, 400, "The length must not be 0", BAD, {
+    blocksequencecounter: 1,
+    blocksize: 100,
+    offset: 0,
+    length: 0,
+    id: "nope",
+  }),
+  row(`PUT ${E}/x-sovd2uds-download/requestdownload`, 415, "…", BAD),
+  row(`PUT ${E}/x-sovd2uds-download/requestdownload`, 403, "Required ECU lock is missing", DENIED, {
+    requestdownload: {},
+  }),
   // 14
   row(`GET ${E}/data/nope/docs`, 404, "Data service 'nope' not found", MISSING),
   row(`GET ${E}/operations/nope/docs`, 404, "Operation 'nope' not found", MISSING),
@@ -130,6 +142,11 @@ const LOCKED: readonly Row[] = [
     value: "nope",
   }),
   row(`POST ${E}/operations/nope/executions`, 404, "…", MISSING, {}),
+  // unknown comes before headers and body
+  row(`POST ${E}/operations/nope/executions`, 404, "…", MISSING),
+  row(`POST ${E}/operations/nope/executions`, 404, "…", MISSING, "{"),
+  row(`POST ${E}/operations/nope/executions`, 404, "…", MISSING, {}, { headers: { accept: "text/html" } }),
+  row(`POST ${E}/operations/selftest/executions`, 400, "Invalid JSON: …", BAD, "{"),
   row(`POST ${E}/operations/selftest/executions`, 400, "Missing Content-Type", BAD),
   row(`POST ${E}/operations/reset/executions`, 400, "Invalid request body", BAD, "zz"),
   row(`POST ${E}/operations/reset/executions`, 400, "Missing 'value' parameter in request body", BAD, {}),
@@ -158,6 +175,14 @@ const GROUP_LOCKED: readonly Row[] = [
     MISSING,
     { parameters: {} },
   ),
+  row(
+    `POST ${G}/operations/nope/executions`,
+    404,
+    `Operation 'nope' not found in functional group '${GROUP.toLowerCase()}'`,
+    MISSING,
+    "{",
+  ),
+  row(`POST ${G}/operations/selftest/executions`, 400, "Invalid JSON: missing field `parameters`", BAD, {}),
   row(`POST ${E}/locks`, 409, "functional lock prevents setting ecu lock", CONFLICT, { lock_expiration: 9 }),
 ];
 

@@ -474,3 +474,21 @@ test("a group's modes: an ECU whose state is not known is named as the source", 
     },
   ]);
 });
+
+test("a start is refused in the CDA's order: one that runs, an unknown operation, headers and body", async () => {
+  const car = await locked();
+  const operation = { asynchronous: true, hasStop: true, hasResults: true };
+  car.fleet.script = ({ call, args }) => {
+    if (args.service === "nope") throw new Fault("notFound", "Operation 'nope' not found");
+    return call === "operationStart" ? reply({}, { meta: { operation } }) : undefined;
+  };
+  const start = async (service: string, init: object) =>
+    (await car.request("POST", `${E}/operations/${service}/executions`, init)).status;
+  const broken = { bytes: Buffer.from("{"), headers: { "content-type": "application/json" } };
+  assert.deepEqual(
+    [await start("nope", broken), await start("nope", {}), await start("free", broken)],
+    [404, 404, 400],
+  );
+  assert.equal(await start("async", { json: {} }), 202);
+  assert.deepEqual([await start("async", broken), await start("async", {})], [409, 409]);
+});
