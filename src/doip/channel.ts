@@ -1,7 +1,8 @@
 /** One address behind a gateway: its outstanding request from hand-over to acknowledgement, and its answers. */
 import { formatAddress, hexByte } from "#core/bytes.ts";
 import { Fault } from "#core/errors.ts";
-import type { Clock, TimerHandle } from "#core/time.ts";
+import type { Clock } from "#core/time.ts";
+import { Timeout } from "#core/timeout.ts";
 import type { Acknowledgement } from "./codec.ts";
 
 export interface ChannelHandler {
@@ -58,7 +59,7 @@ export class Channel {
   readonly functional: boolean;
   readonly #host: ChannelHost;
   readonly #handler: ChannelHandler;
-  readonly #expire: () => void;
+  readonly #timeout: Timeout;
   #timing: ChannelTiming;
   #phase: Phase = "idle";
   #request: Uint8Array = NOTHING;
@@ -66,7 +67,6 @@ export class Channel {
   #sentMs = 0;
   #handOvers = 0;
   #nacks = 0;
-  #timer: TimerHandle | undefined;
 
   constructor(host: ChannelHost, handler: ChannelHandler, options: ChannelOptions) {
     this.name = options.name;
@@ -75,7 +75,7 @@ export class Channel {
     this.#timing = options.timing;
     this.#host = host;
     this.#handler = handler;
-    this.#expire = () => this.#onTimer();
+    this.#timeout = new Timeout(host.clock, () => this.#onTimeout());
   }
 
   get connected(): boolean {
@@ -107,7 +107,7 @@ export class Channel {
 
   /** Ends the request; what still comes for it is dropped. */
   finish(): void {
-    this.#disarm();
+    this.#timeout.clear();
     this.#phase = "idle";
     this.#request = NOTHING;
   }
@@ -118,6 +118,7 @@ export class Channel {
 
   close(): void {
     this.finish();
+    this.#timeout.stop();
     this.#host.release(this);
   }
 
@@ -146,7 +147,7 @@ export class Channel {
   /** The connection has room again. */
   onRoom(): void {
     if (this.#phase !== "blocked") return;
-    this.#disarm();
+    this.#timeout.clear();
     this.#transmit();
   }
 
@@ -158,6 +159,7 @@ export class Channel {
   fail(fault: Fault): void {
     if (this.#phase === "idle") return;
     this.finish();
+    this.#timeout.stop();
     this.#handler.onFailed(fault);
   }
 
@@ -182,7 +184,7 @@ export class Channel {
       this.#phase = "awaitingAck";
       this.#sentMs = this.#host.clock.now();
       this.#handler.onSent?.();
-      this.#arm(this.#timing.ackTimeoutMs);
+      this.#arm(this.#timing.ackTimeoutMs, this.#sentMs);
     } else {
       this.#phase = "blocked";
       this.#arm(this.#host.sendTimeoutMs);
@@ -190,13 +192,13 @@ export class Channel {
   }
 
   #acknowledged(): void {
-    this.#disarm();
+    this.#timeout.clear();
     this.#phase = "open";
     this.#handler.onAcknowledged();
   }
 
   #refused(code: number): void {
-    this.#disarm();
+    this.#timeout.clear();
     const retries = this.#timing.nackRetries[code] ?? 0;
     if (this.#nacks++ < retries && this.#host.clock.now() + this.#timing.retryPeriodMs < this.#deadlineMs) {
       this.#phase = "retryWait";
@@ -208,8 +210,7 @@ export class Channel {
     );
   }
 
-  #onTimer(): void {
-    this.#timer = undefined;
+  #onTimeout(): void {
     const expired = this.#host.clock.now() >= this.#deadlineMs;
     switch (this.#phase) {
       case "retryWait":
@@ -235,15 +236,7 @@ export class Channel {
     }
   }
 
-  #arm(delayMs: number): void {
-    const { clock } = this.#host;
-    const leftMs = this.#deadlineMs - clock.now();
-    this.#timer = clock.setTimeout(this.#expire, Math.max(0, Math.min(delayMs, leftMs)));
-  }
-
-  #disarm(): void {
-    if (this.#timer === undefined) return;
-    this.#host.clock.clearTimeout(this.#timer);
-    this.#timer = undefined;
+  #arm(delayMs: number, now = this.#host.clock.now()): void {
+    this.#timeout.set(Math.max(0, Math.min(delayMs, this.#deadlineMs - now)), now);
   }
 }

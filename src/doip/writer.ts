@@ -1,8 +1,10 @@
 /** Writes frames to a socket, bounded; frames of one turn leave in one system call. */
 import type { Socket } from "node:net";
+import { systemClock } from "#core/time.ts";
+import { Timeout } from "#core/timeout.ts";
 
 /** How long a frame that nobody waits for may wait for one that somebody waits for. */
-const HOLD_MS = 2;
+const HOLD_MS = 10;
 
 export class FrameWriter {
   readonly #socket: Socket;
@@ -10,7 +12,7 @@ export class FrameWriter {
   readonly #frames: Uint8Array[] = [];
   #heldBytes = 0;
   #leaving = false;
-  #timer: NodeJS.Timeout | undefined;
+  readonly #hold = new Timeout(systemClock, () => this.flush());
 
   constructor(socket: Socket, maxQueuedBytes: number) {
     this.#socket = socket;
@@ -35,15 +37,14 @@ export class FrameWriter {
   /** As `write`, but the frame may wait a moment for the next one: an acknowledgement rides with the next request. */
   writeLater(frame: Uint8Array): boolean {
     if (!this.#take(frame)) return false;
-    if (!this.#leaving && this.#timer === undefined) this.#timer = setTimeout(this.flush, HOLD_MS);
+    if (!this.#leaving && this.#frames.length === 1) this.#hold.set(HOLD_MS);
     return true;
   }
 
   /** Hands all frames to the system now. */
   readonly flush = (): void => {
     this.#leaving = false;
-    if (this.#timer !== undefined) clearTimeout(this.#timer);
-    this.#timer = undefined;
+    this.#hold.clear();
     const frames = this.#frames;
     if (frames.length === 0) return;
     // one copy of a few short frames costs less than a vector of them

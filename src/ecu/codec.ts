@@ -7,11 +7,23 @@ import { nrcText } from "#uds/nrc.ts";
 
 export { formatBytes } from "#mdd/codec/render.ts";
 
+/** Requests without parameters: their bytes are always the same, and nobody writes to them. */
+const BARE_REQUESTS = new WeakMap<ServicePlan, Uint8Array>();
+
+function bareRequest(plan: ServicePlan): Uint8Array {
+  let request = BARE_REQUESTS.get(plan);
+  if (request === undefined) {
+    request = encodeRequest(plan);
+    BARE_REQUESTS.set(plan, request);
+  }
+  return request;
+}
+
 /** Bytes of a request. @throws Fault that names the parameter */
 export function encodeService(plan: ServicePlan, body: ServiceBody, isStrict = false): Uint8Array {
   switch (body.type) {
     case "none":
-      return encodeRequest(plan, undefined, { isStrict });
+      return bareRequest(plan);
     case "json":
       return encodeRequest(plan, body.parameters, { isStrict });
     case "raw":

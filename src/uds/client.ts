@@ -3,7 +3,8 @@
  * Event-driven: a request costs one job, one promise and two timers, whatever frames pass by.
  */
 import { Fault } from "#core/errors.ts";
-import type { Clock, TimerHandle } from "#core/time.ts";
+import type { Clock } from "#core/time.ts";
+import { Timeout } from "#core/timeout.ts";
 import type { ComParams, RetryPolicy, UdsParams } from "./com-params.ts";
 import { type Caller, cancelled, type Job, silent, starved, timedOut } from "./job.ts";
 import { matchResponse } from "./match.ts";
@@ -69,11 +70,13 @@ export class UdsClient implements LinkHandler {
   readonly #onConnectivity: ((connected: boolean) => void) | undefined;
   readonly #beforeSend: BeforeSend | undefined;
   readonly #queue: Job[] = [];
-  readonly #expire: () => void;
+  /** Of the running job. */
+  readonly #timeout: Timeout;
+  /** Of those that wait for their turn: the first of their ends, or earlier. */
+  readonly #waits: Timeout;
   #params: UdsParams;
   #job: Job | undefined;
   #phase: Phase = "idle";
-  #timer: TimerHandle | undefined;
   #listener: Listener | undefined;
   #pumping = false;
   #closed = false;
@@ -88,7 +91,8 @@ export class UdsClient implements LinkHandler {
     this.#maxWaitMs = options.maxWaitMs ?? CLIENT_DEFAULTS.maxWaitMs;
     this.#onConnectivity = options.onConnectivity;
     this.#beforeSend = options.beforeSend;
-    this.#expire = () => this.#onTimer();
+    this.#timeout = new Timeout(options.clock, () => this.#onTimeout());
+    this.#waits = new Timeout(options.clock, () => this.#endWaits());
     this.#link = options.transport.open(options.target, this);
   }
 
@@ -176,14 +180,14 @@ export class UdsClient implements LinkHandler {
         caller: options.caller,
         resolve,
         reject,
-        waitTimer: undefined,
+        waitUntilMs: Number.POSITIVE_INFINITY,
         startedMs: 0,
         repeats: 0,
         settled: false,
       };
       if (options.caller !== undefined) options.caller.open = this;
       this.#queue.push(job);
-      if (this.#job !== undefined || this.#pumping) this.#armWait(job);
+      if (this.#job !== undefined || this.#pumping) this.#boundWait(job);
       this.#pump();
     });
   }
@@ -199,16 +203,20 @@ export class UdsClient implements LinkHandler {
     return undefined;
   }
 
-  #armWait(job: Job): void {
-    const leftMs = job.deadlineMs - this.clock.now();
-    const late = leftMs <= this.#maxWaitMs;
-    job.waitTimer = this.clock.setTimeout(
-      () => {
-        job.waitTimer = undefined;
-        this.#dequeue(job, late ? timedOut() : starved());
-      },
-      late ? leftMs : this.#maxWaitMs,
-    );
+  #boundWait(job: Job): void {
+    const now = this.clock.now();
+    job.waitUntilMs = Math.min(job.deadlineMs, now + this.#maxWaitMs);
+    if (job.waitUntilMs < this.#waits.dueMs) this.#waits.set(job.waitUntilMs - now, now);
+  }
+
+  #endWaits(): void {
+    const now = this.clock.now();
+    let next = Number.POSITIVE_INFINITY;
+    for (const job of [...this.#queue]) {
+      if (job.waitUntilMs > now) next = Math.min(next, job.waitUntilMs);
+      else this.#dequeue(job, job.waitUntilMs === job.deadlineMs ? timedOut() : starved());
+    }
+    if (next < this.#waits.dueMs) this.#waits.set(next - now, now);
   }
 
   /** Takes back what is open for this caller. */
@@ -234,12 +242,11 @@ export class UdsClient implements LinkHandler {
   }
 
   #start(job: Job): void {
-    if (job.waitTimer !== undefined) this.clock.clearTimeout(job.waitTimer);
-    job.waitTimer = undefined;
-    job.startedMs = this.clock.now();
+    const now = this.clock.now();
+    job.startedMs = now;
     this.#job = job;
     if (job.kind !== "reservation") {
-      this.#send(job);
+      this.#send(job, now);
     } else if (this.#link.connected) {
       this.#phase = "reserved";
       this.#settle(job, NO_RESPONSE);
@@ -250,8 +257,8 @@ export class UdsClient implements LinkHandler {
 
   // ---- the running job -----------------------------------------------------------------------------------------------
 
-  #send(job: Job): void {
-    if (this.clock.now() >= job.deadlineMs) {
+  #send(job: Job, now = this.clock.now()): void {
+    if (now >= job.deadlineMs) {
       this.#finish(timedOut());
       return;
     }
@@ -261,7 +268,7 @@ export class UdsClient implements LinkHandler {
       return;
     }
     this.#phase = "sending";
-    this.#lastSentMs = this.clock.now();
+    this.#lastSentMs = now;
     this.#link.send(job.request, job.deadlineMs);
   }
 
@@ -319,7 +326,7 @@ export class UdsClient implements LinkHandler {
       return;
     }
     if (this.#job === undefined || this.#phase === "idle") return;
-    this.#disarm();
+    this.#timeout.clear();
     if (fault.kind === "ecuOffline" || fault.kind === "requestTimeout") this.#finish(fault);
     else this.#repeatOrFail(this.#job, fault);
   }
@@ -329,8 +336,7 @@ export class UdsClient implements LinkHandler {
     this.#onConnectivity?.(connected);
   }
 
-  #onTimer(): void {
-    this.#timer = undefined;
+  #onTimeout(): void {
     const job = this.#job;
     if (job === undefined) return;
     if (this.clock.now() >= job.deadlineMs) this.#finish(timedOut());
@@ -368,14 +374,8 @@ export class UdsClient implements LinkHandler {
   }
 
   #openWindow(job: Job, windowMs: number): void {
-    this.#disarm();
-    const leftMs = job.deadlineMs - this.clock.now();
-    this.#timer = this.clock.setTimeout(this.#expire, Math.max(0, Math.min(windowMs, leftMs)));
-  }
-
-  #disarm(): void {
-    if (this.#timer !== undefined) this.clock.clearTimeout(this.#timer);
-    this.#timer = undefined;
+    const now = this.clock.now();
+    this.#timeout.set(Math.max(0, Math.min(windowMs, job.deadlineMs - now)), now);
   }
 
   #finish(result: Uint8Array | Fault): void {
@@ -385,7 +385,7 @@ export class UdsClient implements LinkHandler {
   }
 
   #done(): void {
-    this.#disarm();
+    this.#timeout.clear();
     this.#link.finish();
     this.#job = undefined;
     this.#listener = undefined;
@@ -396,7 +396,6 @@ export class UdsClient implements LinkHandler {
   #settle(job: Job, result: Uint8Array | Fault): void {
     if (job.settled) return;
     job.settled = true;
-    if (job.waitTimer !== undefined) this.clock.clearTimeout(job.waitTimer);
     if (job.caller?.open === this) job.caller.open = undefined;
     if (result instanceof Fault) job.reject(result);
     else job.resolve(result);
@@ -407,6 +406,8 @@ export class UdsClient implements LinkHandler {
     for (const job of this.#queue.splice(0)) this.#settle(job, fault);
     if (this.#phase === "reserved") this.#listener?.onFailed(fault);
     else if (this.#job !== undefined) this.#finish(fault);
+    this.#timeout.stop();
+    this.#waits.stop();
   }
 
   #paramsOf(job: Job): UdsParams {

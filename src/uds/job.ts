@@ -1,6 +1,5 @@
 /** A request on its way through a client: what it wants, where it stands, and how it may fail. */
 import { Fault } from "#core/errors.ts";
-import type { TimerHandle } from "#core/time.ts";
 import type { UdsParams } from "./com-params.ts";
 
 /**
@@ -27,8 +26,8 @@ export interface Job {
   readonly caller: Caller | undefined;
   readonly resolve: (response: Uint8Array) => void;
   readonly reject: (fault: Fault) => void;
-  /** Runs out while the job waits for its turn. */
-  waitTimer: TimerHandle | undefined;
+  /** Longest wait for its turn, `Clock.now()` milliseconds. */
+  waitUntilMs: number;
   startedMs: number;
   repeats: number;
   settled: boolean;

@@ -18,6 +18,13 @@ export interface ServiceIndex {
  * @throws Fault invalidDatabase
  */
 export function serviceIndex(database: Database, scope: Scope): ServiceIndex {
+  const latest = memoised(database, "latestIndex", (): { index?: ServiceIndex } => ({}));
+  if (latest.index?.scope === scope) return latest.index;
+  latest.index = indexOf(database, scope);
+  return latest.index;
+}
+
+function indexOf(database: Database, scope: Scope): ServiceIndex {
   const indexes = memoised(database, "indexes", () => new Map<string, ServiceIndex>());
   const key = `${scope.kind}:${scope.index}`;
   const known = indexes.get(key);

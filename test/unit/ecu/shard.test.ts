@@ -67,6 +67,8 @@ test("what was tracked is forgotten when an ECU comes back, and after a reset", 
   gateway.turn(true);
   await vehicle.quiet();
   assert.equal(await session(), "Default");
+  // nothing waits for the end of the extended session
+  await vehicle.clock.advanceAsync(60_000);
   assert.equal(vehicle.clock.timers, 0);
 });
 

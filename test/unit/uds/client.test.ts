@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Fault } from "#core/errors.ts";
+import { CLIENT_DEFAULTS } from "#uds/client.ts";
 import type { UdsParams } from "#uds/com-params.ts";
 import type { Caller } from "#uds/job.ts";
 import { client, hex, outcome, settle } from "./support.ts";
@@ -23,6 +24,7 @@ test("client: answer, then the next request", async () => {
   );
   link.answer("7E00");
   assert.deepEqual(await Promise.all([first, second]), [VIN, "7E00"]);
+  clock.advance(CLIENT_DEFAULTS.maxWaitMs);
   assert.equal(clock.timers, 0);
 });
 
@@ -336,7 +338,8 @@ test("client: after the caller has gone 0x21 ends the request instead of repeati
   assert.equal(await running, "requestTimeout Request cancelled");
   link.answer("7F2221");
   assert.equal(link.open, undefined);
-  assert.equal(clock.timers, 0);
+  clock.advance(ecu.params.p6MaxMs);
+  assert.deepEqual([link.sent.length, clock.timers], [1, 0]);
   const next = outcome(ecu.request(hex("3E00")));
   link.answer("7E00");
   assert.equal(await next, "7E00");
