@@ -43,9 +43,9 @@ export function createDatabaseUpdater(parts: UpdaterParts): Updater {
 }
 
 /** Jobs by name with the configuration in force; a job's fault rejects. */
-export function jobRunner({ jobs, config }: Pick<UpdaterParts, "jobs" | "config">): RunJob {
+export function jobRunner(parts: Pick<UpdaterParts, "jobs" | "config">): RunJob {
   return async (job, args, transferList) => {
-    const outcome = await jobs.run(job, { ...args, config } as never, transferList);
+    const outcome = await parts.jobs.run(job, { ...args, config: parts.config } as never, transferList);
     if ("fault" in outcome) throw fromFaultData(outcome.fault);
     return outcome.value as never;
   };

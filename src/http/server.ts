@@ -7,22 +7,17 @@ import { Fault } from "#core/errors.ts";
 import type { Clock, TimerHandle } from "#core/time.ts";
 import type { SovdContext } from "#sovd/context.ts";
 import type { AnswerEvents, Route } from "#sovd/route.ts";
+import type { StageTimes } from "#telemetry/stages.ts";
 import { Admission, type Refusal } from "./admission.ts";
 import { collectBody } from "./collect.ts";
 import { corsHeaders, preflight, withCors } from "./cors.ts";
 import { Dispatcher, type IncomingBody, type Outgoing } from "./dispatch.ts";
 import type { Exchange } from "./exchange.ts";
+import { type Door, Listener } from "./listener.ts";
 import { writeAnswer, writeHead } from "./respond.ts";
 import { type Sending, type StreamedAnswer, writeStream } from "./stream-answer.ts";
 import { UploadStream } from "./upload-stream.ts";
-import {
-  type AppOptions,
-  type HttpRequest,
-  type HttpResponse,
-  loadUws,
-  type UwsModule,
-  type us_listen_socket,
-} from "./uws.ts";
+import { type AppOptions, type HttpRequest, type HttpResponse, loadUws, type TemplatedApp } from "./uws.ts";
 
 /** What an observer (metrics, access log, audit) learns of each answered request. */
 export interface RequestRecord {
@@ -72,6 +67,8 @@ export interface HttpServerOptions {
   /** How long `close` waits for answers. */
   readonly closeTimeoutMs?: number;
   readonly observe?: (record: RequestRecord) => void;
+  /** Given only while stages are timed. */
+  readonly stages?: StageTimes | undefined;
 }
 
 const DEFAULTS = {
@@ -107,6 +104,8 @@ export interface HttpServer {
   readonly uploadBytes: number;
   /** Clients that follow server-sent events. */
   readonly eventStreams: number;
+  /** As `Listener.prepare`. @throws Fault misconfigured */
+  prepareTls(tls: AppOptions): () => Promise<void>;
   /** Takes no new connection, lets answers finish, then closes what is left. */
   close(): Promise<void>;
 }
@@ -119,6 +118,7 @@ interface Pending {
   readonly path: string;
   readonly cors: Readonly<Record<string, string>> | undefined;
   readonly startedMs: number;
+  readonly door: Door;
   upload: UploadStream | undefined;
   sending: Sending | undefined;
   /** Server-sent events: ended by the server only when it ends itself. */
@@ -128,8 +128,6 @@ interface Pending {
 
 /** Time-outs are looked for this often: one timer for all requests. */
 const SWEEP_MS = 250;
-/** The port is ours alone; the default lets another process share it. */
-const EXCLUSIVE_PORT = 1;
 
 /** Starts listening. Fault `misconfigured` when the port cannot be had or uWebSockets.js has no build for this machine. */
 export async function startHttpServer(options: HttpServerOptions): Promise<HttpServer> {
@@ -141,11 +139,9 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
 class UwsServer implements HttpServer {
   readonly #options: HttpServerOptions & typeof DEFAULTS;
   readonly #dispatcher: Dispatcher;
-  readonly #uws: UwsModule;
-  readonly #app: ReturnType<UwsModule["App"]>;
+  readonly #listener: Listener;
   readonly #pending = new Set<Pending>();
   readonly #admission: Admission;
-  #socket: us_listen_socket | undefined;
   #sweeper: TimerHandle | undefined;
   #connections = 0;
   #connectionsRefused = 0;
@@ -154,17 +150,18 @@ class UwsServer implements HttpServer {
 
   constructor(options: HttpServerOptions) {
     this.#options = { ...DEFAULTS, ...options };
-    const { tls, maxHeaderBytes } = this.#options;
+    const { tls, maxHeaderBytes, address, port } = this.#options;
     this.#dispatcher = new Dispatcher({ ...this.#options, scheme: tls === undefined ? "http" : "https" });
     this.#admission = new Admission(this.#options);
-    this.#uws = loadUws(maxHeaderBytes);
-    this.#app = tls === undefined ? this.#uws.App() : this.#uws.SSLApp(tls);
-    this.#app.filter((res, change) => this.#count(res, Number(change)));
-    this.#app.any("/*", (res, req) => this.#accept(res, req));
+    const wire = (app: TemplatedApp, door: Door) => {
+      app.filter((res, change) => this.#count(res, Number(change)));
+      app.any("/*", (res, req) => this.#accept(res, req, door));
+    };
+    this.#listener = new Listener({ uws: loadUws(maxHeaderBytes), address, port, wire }, tls);
   }
 
   get port(): number {
-    return this.#socket === undefined ? -1 : this.#uws.us_socket_local_port(this.#socket);
+    return this.#listener.port;
   }
 
   get inFlight(): number {
@@ -200,21 +197,19 @@ class UwsServer implements HttpServer {
   }
 
   async listen(): Promise<void> {
-    const { address, port } = this.#options;
-    const socket = await new Promise<us_listen_socket | false>((resolve) => {
-      (this.#app as unknown as ListensAt).listen(address, port, EXCLUSIVE_PORT, resolve);
-    });
-    if (socket === false)
-      throw new Fault("misconfigured", `Cannot listen on ${address}:${port}: the port is in use or not ours`);
-    this.#socket = socket;
+    await this.#listener.open();
     this.#sweep();
+  }
+
+  prepareTls(tls: AppOptions): () => Promise<void> {
+    return this.#listener.prepare(tls);
   }
 
   async close(): Promise<void> {
     if (this.#closing) return;
     this.#closing = true;
     const { clock, closeTimeoutMs } = this.#options;
-    if (this.#socket !== undefined) this.#uws.us_listen_socket_close(this.#socket);
+    this.#listener.stop();
     for (const pending of this.#pending) if (pending.endless) this.#endEvents(pending);
     if (this.#pending.size > 0) {
       let timer: TimerHandle | undefined;
@@ -227,7 +222,7 @@ class UwsServer implements HttpServer {
     if (this.#sweeper !== undefined) clock.clearTimeout(this.#sweeper);
     // an answer written in this turn of the socket still stands in its cork buffer
     await setImmediate();
-    this.#app.close();
+    this.#listener.close();
   }
 
   #count(res: HttpResponse, change: number): void {
@@ -238,7 +233,7 @@ class UwsServer implements HttpServer {
   }
 
   /** The socket's own turn: `req` lives only here. */
-  #accept(res: HttpResponse, req: HttpRequest): void {
+  #accept(res: HttpResponse, req: HttpRequest, door: Door): void {
     const path = req.getUrl();
     const sent = req.getMethod();
     const head = sent === "head";
@@ -246,7 +241,7 @@ class UwsServer implements HttpServer {
     const cors = corsOrigins.length === 0 ? undefined : corsHeaders(req.getHeader("origin"), corsOrigins);
     if (cors !== undefined && sent === "options") {
       res.onAborted(ignore);
-      writeAnswer(res, preflight(cors, req.getHeader("access-control-request-headers")), false, this.#closing);
+      writeAnswer(res, preflight(cors, req.getHeader("access-control-request-headers")), false, this.#isLast(door));
       return;
     }
     try {
@@ -263,16 +258,18 @@ class UwsServer implements HttpServer {
         path,
         cors,
         startedMs,
+        door,
         upload: undefined,
         sending: undefined,
         endless: false,
         done: false,
       };
+      this.#options.stages?.record("accept", clock.now() - startedMs);
       this.#start(pending);
     } catch (error) {
       const answer = this.#dispatcher.failure(error, this.#dispatcher.baseOf(path));
       res.onAborted(ignore);
-      writeAnswer(res, answer, head, this.#closing);
+      writeAnswer(res, answer, head, this.#isLast(door));
       this.#options.observe?.({
         method: sent,
         route: undefined,
@@ -288,7 +285,9 @@ class UwsServer implements HttpServer {
     const { res, exchange } = pending;
     const body = this.#bodyOf(pending);
     if (body instanceof UploadStream) pending.upload = body;
-    const answer = this.#dispatcher.run(exchange, body);
+    const { stages } = this.#options;
+    const run = () => this.#dispatcher.run(exchange, body);
+    const answer = stages === undefined ? run() : stages.time("handle", run);
     // known at once, so nothing has to be remembered of it: uWebSockets.js has corked the response in its handler
     if (!(answer instanceof Promise) && answer.stream === undefined && answer.events === undefined) {
       pending.done = true;
@@ -341,10 +340,12 @@ class UwsServer implements HttpServer {
 
   /** To be called corked. */
   #write(pending: Pending, answer: Outgoing): void {
-    const { res, head, cors } = pending;
+    const { res, head, cors, door } = pending;
     // 408 and 413 leave a body half read: the connection cannot be used again
-    const closeConnection = this.#closing || answer.status === 408 || answer.status === 413;
-    writeAnswer(res, withCors(answer, cors), head, closeConnection);
+    const closeConnection = this.#isLast(door) || answer.status === 408 || answer.status === 413;
+    const { stages } = this.#options;
+    if (stages === undefined) writeAnswer(res, withCors(answer, cors), head, closeConnection);
+    else stages.time("write", () => writeAnswer(res, withCors(answer, cors), head, closeConnection));
     this.#answered(pending, answer.status);
   }
 
@@ -394,9 +395,15 @@ class UwsServer implements HttpServer {
     this.#answered(pending, 200);
   }
 
+  /** Whether the connection should end with this answer. */
+  #isLast({ retired }: Door): boolean {
+    return this.#closing || retired;
+  }
+
   #answered({ exchange, path, startedMs }: Pending, status: number): void {
     const { route } = exchange.entry;
     const durationMs = this.#options.clock.now() - startedMs;
+    this.#options.stages?.record("request", durationMs);
     this.#observe(route.method, route.path, path, status, durationMs, exchange.owner);
   }
 
@@ -443,8 +450,3 @@ class UwsServer implements HttpServer {
 const ignore = (): void => undefined;
 const CLOSING = new Fault("overloaded", "The server is going down");
 const addressOf = (res: HttpResponse): string => Buffer.from(res.getRemoteAddressAsText()).toString("latin1");
-
-/** The overload with host, port and options is missing in the package's types. */
-interface ListensAt {
-  listen(host: string, port: number, options: number, cb: (socket: us_listen_socket | false) => void): void;
-}

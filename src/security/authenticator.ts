@@ -22,6 +22,8 @@ export interface Authenticator {
   verify(authorization: string | undefined): Claims | Promise<Claims>;
   /** The answer to a body of `POST authorize`. */
   authorize(body: unknown): Promise<TokenAnswer>;
+  /** Verified tokens that are remembered. */
+  readonly rememberedTokens?: number;
   /** Rejects with `forbidden` when the plugin refuses the service. Absent when nobody asks. */
   validateService?(
     claims: Claims | undefined,
@@ -30,10 +32,31 @@ export interface Authenticator {
     target: ServiceTarget,
   ): Promise<void>;
   validateUpdate?(claims: Claims, update: UpdateFacts): Promise<void>;
+  /**
+   * Keys and rules for tokens anew, those of files and URLs too; in force once the function it gives back is called, and tokens are then
+   * looked at afresh. A mode stays what it was, and so does a plugin. @throws Fault invalidConfig
+   */
+  reload(security: AuthenticatorConfig["security"]): Promise<() => void>;
 }
 
+/** Keys of `[security]` that `reload` takes. */
+export const RELOADABLE_SECURITY_KEYS = [
+  "token_lifetime_secs",
+  "algorithms",
+  "secret",
+  "public_key",
+  "jwks_url",
+  "jwks_timeout_ms",
+  "jwks_cooldown_ms",
+  "jwks_max_age_ms",
+  "issuer",
+  "audience",
+  "clock_tolerance_secs",
+  "max_token_bytes",
+] as const satisfies readonly (keyof Config["security"])[];
+
 /** What a mode brings: the checks behind the cache. */
-type Mode = Omit<Authenticator, "verify"> & { readonly verifyToken: VerifyToken };
+type Mode = Omit<Authenticator, "verify" | "reload"> & { readonly verifyToken: VerifyToken };
 
 export interface AuthenticatorConfig {
   readonly security: Config["security"];
@@ -48,21 +71,38 @@ export async function createAuthenticator(
   key: Uint8Array,
   clock: WallClock = wallClock,
 ): Promise<Authenticator> {
-  const { verifyToken, ...mode } = await createMode(security, key, clock);
-  const cache = createTokenCache(limits.token_cache_entries, () => clock.now());
-  const toleranceMs = security.mode === "jwt" ? security.clock_tolerance_secs * 1_000 : 0;
+  const stateOf = async (config: Config["security"]) => ({
+    config,
+    mode: await createMode(config, key, clock),
+    cache: createTokenCache(limits.token_cache_entries, () => clock.now()),
+    toleranceMs: config.mode === "jwt" ? config.clock_tolerance_secs * 1_000 : 0,
+  });
+  let now = await stateOf(security);
 
   const verifyNew = async (token: string): Promise<Claims> => {
-    const claims = await verifyToken(token);
+    const { mode, cache, toleranceMs } = now;
+    const claims = await mode.verifyToken(token);
     if (claims.exp !== undefined) cache.put(token, claims, claims.exp * 1_000 + toleranceMs);
     return claims;
   };
+  const { verifyToken: _, ...first } = now.mode;
   return {
-    ...mode,
+    ...first,
+    authorize: (body) => now.mode.authorize(body),
+    get rememberedTokens() {
+      return now.cache.size;
+    },
     verify(authorization) {
       const token = bearerToken(authorization);
-      if (token.length > security.max_token_bytes) throw invalidToken();
-      return cache.get(token) ?? verifyNew(token);
+      if (token.length > now.config.max_token_bytes) throw invalidToken();
+      return now.cache.get(token) ?? verifyNew(token);
+    },
+    async reload(wanted) {
+      if (wanted.mode === "plugin" || wanted.mode !== security.mode) return () => {};
+      const next = await stateOf(wanted);
+      return () => {
+        now = next;
+      };
     },
   };
 }

@@ -2,6 +2,9 @@
 import type { Health, HealthStatus } from "./health.ts";
 
 export interface Notifier {
+  /** Says that the configuration is read anew, and that this has ended. Nothing before the program is ready. */
+  reloading(): void;
+  reloaded(): void;
   /** Says that the program ends on purpose; the watchdog is no longer fed. */
   stopping(): void;
   /** Ends the notices without a word. */
@@ -59,6 +62,12 @@ export async function startNotifier(health: Health, options: NotifierOptions = {
     clearInterval(timer);
   };
   return {
+    reloading() {
+      if (before === "Up") channel.send(`RELOADING=1\nMONOTONIC_USEC=${monotonicUsec()}`);
+    },
+    reloaded() {
+      if (before === "Up") channel.send(`READY=1\nSTATUS=${health.snapshot().status}`);
+    },
     close() {
       rest();
       channel.close();
@@ -68,6 +77,11 @@ export async function startNotifier(health: Health, options: NotifierOptions = {
       channel.send("STOPPING=1", () => channel.close());
     },
   };
+}
+
+/** CLOCK_MONOTONIC in microseconds: tells systemd which `READY=1` answers its reload. */
+function monotonicUsec(): bigint {
+  return process.hrtime.bigint() / 1_000n;
 }
 
 /** Node has no datagram sockets of the file system; the package that has them is optional. The socket keeps the process alive. */

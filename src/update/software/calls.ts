@@ -17,6 +17,7 @@ export interface CallsOptions {
   readonly staging: Staging;
   readonly clock: Clock;
   readonly nowMs: () => number;
+  /** These three may change between calls. */
   readonly gate: GateSettings;
   readonly trust: TrustOptions;
   readonly allowDowngrade: boolean;
@@ -42,7 +43,7 @@ export interface Installed {
 
 /** The calls of members over their providers. */
 export function createCalls(options: CallsOptions): MemberCalls {
-  const { journal, clock, gate: settings } = options;
+  const { journal, clock } = options;
   const provider = (component: string): UpdateProvider => {
     const found = options.providerOf(component);
     if (found === undefined) throw new Fault("conflict", `No update provider is configured for component ${component}`);
@@ -64,7 +65,7 @@ export function createCalls(options: CallsOptions): MemberCalls {
         provider: provider(member.component),
         job: job(record, member, run),
         baseline: member.baseline,
-        settings,
+        settings: options.gate,
         clock,
       }),
     commit: (record, member, run) => provider(member.component).commit(job(record, member, run)),

@@ -12,6 +12,7 @@ import { Bulk } from "./bulk.ts";
 import { createCalls } from "./calls.ts";
 import { Campaigns } from "./campaigns.ts";
 import { Discovery } from "./discovery.ts";
+import type { GateSettings } from "./gate.ts";
 import { Journal } from "./journal.ts";
 import { holds } from "./preconditions.ts";
 import type { CreateProvider, UpdateProvider } from "./provider.ts";
@@ -50,8 +51,23 @@ export interface Software {
   readonly campaigns: Campaigns;
   /** Goes on with what a former process left; the vehicle is up. */
   resume(): Promise<void>;
+  /** Trusted keys, anew from their files, and thresholds, for what begins from then on. @throws Fault invalidConfig */
+  reload(update: UpdateConfig): () => void;
   close(): Promise<void>;
 }
+
+/** Keys of `[update]` that `reload` takes. */
+export const RELOADABLE_UPDATE_KEYS = [
+  "trusted_keys",
+  "verify",
+  "allow_downgrade",
+  "health_timeout_ms",
+  "health_interval_ms",
+  "soak_ms",
+  "health_min_polls",
+  "health_max_faults",
+  "health_max_severity",
+] as const satisfies readonly (keyof UpdateConfig)[];
 
 const DESCRIBE_TIMEOUT_MS = 10_000;
 const ROLLBACK_TRIES = 3;
@@ -83,27 +99,28 @@ export async function createSoftware(parts: SoftwareParts): Promise<Software> {
     providers.byComponent.get(component) ??
     (discovery.targetOf(component) === undefined ? undefined : providers.secondary);
   const staging = new Staging({ bulk, repository: update.repository, timeoutMs: config.http.request_timeout_ms });
+  const tuf = update.trusted_root === undefined ? undefined : trustedRoot(update.trusted_root, journal, nowMs);
+  const rulesOf = (wanted: UpdateConfig) => ({
+    gate: gateOf(wanted),
+    trust: { mode: wanted.verify, keys: readTrustedKeys(wanted.trusted_keys), tuf, nowMs },
+    allowDowngrade: wanted.allow_downgrade,
+  });
+  let rules = rulesOf(update);
   const calls = createCalls({
     journal,
     bulk,
     staging,
     clock,
     nowMs,
-    gate: {
-      bootTimeoutMs: update.health_timeout_ms,
-      intervalMs: update.health_interval_ms,
-      soakMs: update.soak_ms,
-      minPolls: update.health_min_polls,
-      maxFaults: update.health_max_faults,
-      maxSeverity: update.health_max_severity,
+    get gate() {
+      return rules.gate;
     },
-    trust: {
-      mode: update.verify,
-      keys: readTrustedKeys(update.trusted_keys),
-      tuf: update.trusted_root === undefined ? undefined : trustedRoot(update.trusted_root, journal, nowMs),
-      nowMs,
+    get trust() {
+      return rules.trust;
     },
-    allowDowngrade: update.allow_downgrade,
+    get allowDowngrade() {
+      return rules.allowDowngrade;
+    },
     providerOf,
     holds: (condition, signal) => holds(fleet, condition, signal),
     log: (message, fields) => log("info", message, fields),
@@ -157,6 +174,12 @@ export async function createSoftware(parts: SoftwareParts): Promise<Software> {
       if (update.secondaries.length > 0) await discovery.refresh(AbortSignal.timeout(DESCRIBE_TIMEOUT_MS));
       await campaigns.resume();
     },
+    reload(wanted) {
+      const next = rulesOf(wanted);
+      return () => {
+        rules = next;
+      };
+    },
     async close() {
       await campaigns.stop();
       for (const provider of providers.all) await provider.dispose?.();
@@ -183,6 +206,17 @@ function trustedRoot(file: string, journal: Journal, nowMs: () => number): TufVe
     write: (state) => journal.writeNote("trust", ROOT_NOTE, JSON.stringify(state)),
   };
   return new TufVerifier({ root, store, nowMs });
+}
+
+function gateOf(update: UpdateConfig): GateSettings {
+  return {
+    bootTimeoutMs: update.health_timeout_ms,
+    intervalMs: update.health_interval_ms,
+    soakMs: update.soak_ms,
+    minPolls: update.health_min_polls,
+    maxFaults: update.health_max_faults,
+    maxSeverity: update.health_max_severity,
+  };
 }
 
 /** Components that this node stands for: itself, and what it installs on without talking to an ECU or another node. */
