@@ -31,6 +31,8 @@ export interface GatewayEnvironment {
   onProblem(ecu: string, problem: unknown): void;
   /** An ECU's way is open (again). */
   onReachable(endpoint: Endpoint): void;
+  /** Its ECUs are gone from the set, and the last call on one of them has ended. */
+  onUnused(gateway: Gateway): void;
 }
 
 /** One gateway and the ECUs behind it. Nothing connects before the gateway has spoken. */
@@ -40,6 +42,9 @@ export class Gateway {
   readonly #environment: GatewayEnvironment;
   #transport: GatewayTransport | undefined;
   #endpoints: Endpoint[] = [];
+  /** Endpoints whose ECUs are gone from the set, until the calls on them have ended; by address. */
+  readonly #leaving = new Map<number, { readonly endpoint: Endpoint }>();
+  #state: GatewayStateMessage | undefined;
   #functional: { readonly client: UdsClient; readonly address: number } | undefined;
   /** Where the gateway last spoke from. */
   #message: GatewayMessage | undefined;
@@ -77,8 +82,13 @@ export class Gateway {
 
   /** Puts other ECUs in the place of those there were; an address whose ECUs all stay is not touched. */
   replace(ecus: readonly Ecu[]): void {
+    const isTakenBack = this.#ecus.length === 0 && ecus.length > 0;
     this.#ecus = ecus;
     const speaker = this.#speaker;
+    const groups = byAddress(ecus);
+    for (const endpoint of this.#endpoints) if (!groups.has(endpoint.address)) this.#leave(endpoint);
+    this.#endpoints = this.#endpoints.filter(({ address }) => groups.has(address));
+    if (speaker === undefined) this.#checkUse();
     if (this.#transport === undefined || speaker === undefined) return;
     // The connection was activated for one tester address.
     if (speaker.params.doip.logicalTesterAddress !== this.#testerAddress) {
@@ -88,9 +98,7 @@ export class Gateway {
     }
     this.#transport.configure(speaker.params);
     this.#openFunctional(this.#transport, speaker);
-    const groups = byAddress(ecus);
-    for (const endpoint of this.#endpoints) if (!groups.has(endpoint.address)) endpoint.close();
-    this.#endpoints = this.#endpoints.filter(({ address }) => groups.has(address));
+    for (const address of groups.keys()) this.#takeBack(address);
     for (const endpoint of this.#endpoints) {
       const members = groups.get(endpoint.address)!;
       if (sameMembers(endpoint.members, members)) continue;
@@ -98,6 +106,34 @@ export class Gateway {
       if (endpoint.client.connected) this.#connectivity(endpoint, true);
     }
     this.#openEndpoints(this.#transport);
+    if (isTakenBack && this.#state !== undefined) this.#environment.onState(this.#state);
+  }
+
+  /** Calls that began before the set was replaced end on this way; it closes behind the last one. */
+  #leave(endpoint: Endpoint): void {
+    const leaving = { endpoint };
+    const { address, members } = endpoint;
+    this.#leaving.set(address, leaving);
+    endpoint.detector.stop();
+    let open = members.length;
+    const released = () => {
+      if (--open > 0 || this.#leaving.get(address) !== leaving) return;
+      this.#leaving.delete(address);
+      endpoint.close();
+      this.#checkUse();
+    };
+    for (const ecu of members) ecu.held.whenReleased(released);
+  }
+
+  #takeBack(address: number): void {
+    const leaving = this.#leaving.get(address);
+    if (leaving === undefined) return;
+    this.#leaving.delete(address);
+    this.#endpoints.push(leaving.endpoint);
+  }
+
+  #checkUse(): void {
+    if (this.#ecus.length === 0 && this.#leaving.size === 0) this.#environment.onUnused(this);
   }
 
   /** Members hear that their way is gone before it is taken away. */
@@ -107,6 +143,8 @@ export class Gateway {
     const closed = transport?.close();
     this.#functional?.client.close();
     this.#functional = undefined;
+    for (const { endpoint } of this.#leaving.values()) endpoint.close();
+    this.#leaving.clear();
     for (const endpoint of this.#endpoints) endpoint.close();
     this.#endpoints = [];
     await closed;
@@ -119,7 +157,10 @@ export class Gateway {
   #connect(message: GatewayMessage): void {
     const speaker = this.#speaker;
     if (speaker === undefined) return;
-    const transport = this.#environment.connect(message, speaker.params, (state) => this.#environment.onState(state));
+    const transport = this.#environment.connect(message, speaker.params, (state) => {
+      this.#state = state;
+      this.#environment.onState(state);
+    });
     this.#transport = transport;
     this.#testerAddress = speaker.params.doip.logicalTesterAddress;
     this.#openFunctional(transport, speaker);

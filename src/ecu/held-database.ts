@@ -10,6 +10,7 @@ export class HeldDatabase {
   #loaded: LoadedDatabase | undefined;
   #users = 0;
   #retired = false;
+  readonly #onReleased: (() => void)[] = [];
 
   /** `open` runs at first use. */
   constructor(open: () => LoadedDatabase) {
@@ -50,10 +51,17 @@ export class HeldDatabase {
     this.#release();
   }
 
+  /** Calls the listener once this was replaced and nobody holds it any more. */
+  whenReleased(listener: () => void): void {
+    this.#onReleased.push(listener);
+    this.#release();
+  }
+
   #release(): void {
     if (!this.#retired || this.#users > 0) return;
     this.#loaded?.release();
     this.#loaded = undefined;
+    for (const listener of this.#onReleased.splice(0)) listener();
   }
 }
 

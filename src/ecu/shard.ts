@@ -292,9 +292,7 @@ export class EcuShard {
       groups.set(address, [...(groups.get(address) ?? []), ecu]);
     }
     for (const [address, gateway] of this.#gateways) {
-      if (groups.has(address)) continue;
-      this.#gateways.delete(address);
-      void gateway.close();
+      if (!groups.has(address)) gateway.replace([]);
     }
     this.#gatewayOf.clear();
     for (const [address, ecus] of groups) {
@@ -317,6 +315,10 @@ export class EcuShard {
       onState: (state) => this.#environment.post(state),
       onProblem: (ecu, problem) =>
         this.#log("error", "detection", `variant detection of ${ecu} failed`, toFaultData(problem)),
+      onUnused: (gateway) => {
+        if (this.#gateways.get(gateway.logicalAddress) === gateway) this.#gateways.delete(gateway.logicalAddress);
+        void gateway.close();
+      },
       onReachable: (endpoint) => {
         for (const ecu of endpoint.members) this.#keepAlives.resume(ecu);
       },

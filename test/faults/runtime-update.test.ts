@@ -156,3 +156,29 @@ test("what is damaged in the store is found before the switch: the execution fai
     assert.equal((await h.http.delete(PENDING)).status, 200);
   });
 });
+
+for (const [what, files] of [
+  ["changed", async () => ({ "engine.mdd": await mdd("ENGINE", "2.0.0") })],
+  ["removed", undefined],
+] as const) {
+  test(`requests that outlast the drain end on the database they began with: the ECU is ${what}`, async (t) => {
+    const h = await startHarness({ config: { update: { drain_timeout_ms: 20 } } });
+    t.after(() => h.close());
+    await h.online("ENGINE");
+    const engine = h.vehicle.ecu("ENGINE");
+    await vehicleLocked(h, async () => {
+      if (files === undefined) assert.equal((await h.http.delete(`${PENDING}/engine.mdd`)).status, 204);
+      else assert.equal((await upload(h, await files())).status, 201);
+      engine.misbehaviour = { only: "22F190", pending: { count: 10, intervalMs: 100 } };
+      const running = h.http.get("/components/engine/data/vin");
+      await h.traffic.next(({ ecu }) => ecu === "ENGINE");
+      const waiting = h.http.get("/components/engine/data/vin");
+      await completed(h, "apply");
+      const [first, second] = await Promise.all([running, waiting]);
+      assert.deepEqual([first.status, second.status], [200, 200], `${first.text} ${second.text}`);
+      assert.deepEqual(first.json, second.json);
+      engine.misbehaviour = undefined;
+      assert.equal((await h.http.get("/components/engine")).status, files === undefined ? 404 : 200);
+    });
+  });
+}

@@ -257,20 +257,38 @@ test("a new set: who did not change keeps link and session, the old mapping goes
   assert.equal(link.closed, true);
 });
 
-test("a call that runs while its database is replaced holds the mapping to its end", async () => {
+test("a call that runs while its ECU leaves the set ends on the old database; the way to it closes behind it", async () => {
   const { vehicle, gateway } = await online();
   vehicle.script = () => undefined;
-  const running = vehicle.read("BODY");
+  const running = vehicle.call("BODY", "genericService", { request: Uint8Array.of(0x22, 0xd0, 0x01) });
   await vehicle.quiet();
   const released = () => vehicle.opened.find(({ database }) => database === "body.mdd")!.released;
-  // The endpoint goes with its ECU: the call fails, and only then nothing reads the old bytes any more.
   const link = gateway.link("BODY");
-  vehicle.assign(vehicle.catalog({ "central.mdd": description("CENTRAL") }));
+  vehicle.assign([]);
   assert.equal(released(), false);
-  assert.equal((await fault(running)).kind, "ecuOffline");
+  assert.deepEqual([link.closed, gateway.closed], [false, false]);
+  link.answer("62D0010096");
+  assert.equal((await running).status, 200);
   await vehicle.quiet();
   assert.equal(released(), true);
-  assert.equal(link.closed, true);
+  assert.deepEqual([link.closed, gateway.closed], [true, true]);
+});
+
+test("an ECU that is back before the last call on the old one has ended takes over its way", async () => {
+  const { vehicle, gateway } = await online();
+  vehicle.script = (request, ecu) => (request === "22D001" ? undefined : healthy(request, ecu));
+  const running = vehicle.call("BODY", "genericService", { request: Uint8Array.of(0x22, 0xd0, 0x01) });
+  await vehicle.quiet();
+  const link = gateway.link("BODY");
+  const entries = pair(vehicle);
+  vehicle.assign([]);
+  vehicle.assign(entries);
+  assert.equal(gateway.closed, false);
+  link.answer("62D0010096");
+  assert.equal((await running).status, 200);
+  await vehicle.quiet();
+  assert.deepEqual([link.closed, gateway.closed], [false, false]);
+  assert.equal(vehicle.state("BODY"), "Online");
 });
 
 test("a gateway nobody is behind any more is closed; another tester address makes a new connection", async () => {
