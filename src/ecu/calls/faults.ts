@@ -20,8 +20,11 @@ const ALL_GROUPS = 0xffffff;
 const ALL_STATUS_BITS = 0xff;
 /** Every record number (ISO 14229-1, 11.3.1). */
 const ALL_RECORDS = 0xff;
-/** reportUserDefMemoryDTCByStatusMask, …SnapshotRecordByDTCNumber, …ExtDataRecordByDTCNumber. */
-const USER_MEMORY = { byStatusMask: 0x17, snapshot: 0x18, extendedData: 0x19 } as const;
+/** reportUserDefMemoryDTCSnapshotRecordByDTCNumber, …ExtDataRecordByDTCNumber, and the database's services for them. */
+const USER_MEMORY = {
+  snapshot: { subFunction: 0x18, service: "userMemorySnapshot" },
+  extendedData: { subFunction: 0x19, service: "userMemoryExtendedData" },
+} as const;
 
 const USER_SCOPE = "UserMem";
 
@@ -96,10 +99,10 @@ async function readUserMemory(
   ecu: Ecu,
   service: ServiceEntry,
   mask: number,
-  args: EcuCalls["faultList"],
+  { memorySelection = 0 }: Pick<EcuCalls["faultList"], "memorySelection">,
   context: CallContext,
 ): Promise<Reported[]> {
-  const bytes = Uint8Array.of(mask, args.memorySelection ?? 0);
+  const bytes = Uint8Array.of(mask, memorySelection);
   const answer = await runService(ecu, service, { type: "raw", bytes }, context.send);
   // 59 17 memorySelection availabilityMask {DTC(3) status}…
   return dtcRecords(answer.response, 4).map((dtc) => ({ ...dtc, scope: USER_SCOPE }));
@@ -109,12 +112,19 @@ export async function faultRead(ecu: Ecu, args: EcuCalls["faultRead"], context: 
   const code = requireDtc(args.code);
   const services = faultServices(ecu.index);
   const known = dtcsOf(ecu.loaded.database).get(code);
-  const reported = (await readDefaultMemory(ecu, services, ALL_STATUS_BITS, context)).find((dtc) => dtc.code === code);
+  const listing = isUserMemory(args) ? services.userMemoryByStatusMask : undefined;
+  const reports =
+    listing === undefined
+      ? await readDefaultMemory(ecu, services, ALL_STATUS_BITS, context)
+      : await readUserMemory(ecu, listing, ALL_STATUS_BITS, args, context);
+  const reported = reports.find((dtc) => dtc.code === code);
   if (known === undefined && reported === undefined) {
     throw new Fault("badRequest", `Invalid request: DTC ${formatDtc(code)} is not known`);
   }
   const fault = reported ?? { code, status: 0, scope: context.options.faultScopes.default };
-  const environment = reported === undefined ? {} : await environmentOf(ecu, code, services, args, context);
+  // Without a list of the user memory only the records themselves can tell.
+  const mayBeStored = reported !== undefined || (isUserMemory(args) && listing === undefined);
+  const environment = mayBeStored ? await environmentOf(ecu, code, args, context) : {};
   return jsonReply({
     item: faultJson(fault, known),
     ...(Object.keys(environment).length === 0 ? {} : { environment_data: environment }),
@@ -122,38 +132,44 @@ export async function faultRead(ecu: Ecu, args: EcuCalls["faultRead"], context: 
   });
 }
 
-async function environmentOf(
-  ecu: Ecu,
-  code: number,
-  services: FaultServices,
-  args: EcuCalls["faultRead"],
-  context: CallContext,
-) {
-  const extended = args.extendedData ? await readRecords(ecu, services.extendedData, code, args, context) : undefined;
-  const snapshots = args.snapshotData ? await readRecords(ecu, services.snapshot, code, args, context) : undefined;
+async function environmentOf(ecu: Ecu, code: number, args: EcuCalls["faultRead"], context: CallContext) {
+  const extended = args.extendedData ? await readRecords(ecu, "extendedData", code, args, context) : undefined;
+  const snapshots = args.snapshotData ? await readRecords(ecu, "snapshot", code, args, context) : undefined;
   return {
     ...(extended === undefined ? {} : recordsMember("extended_data_records", extended, extendedData(extended))),
     ...(snapshots === undefined ? {} : recordsMember("snapshots", snapshots, snapshotData(snapshots))),
   };
 }
 
+function isUserMemory({ memorySelection = 0 }: EcuCalls["faultRead"]): boolean {
+  return memorySelection !== 0;
+}
+
 /** Nothing to tell when the database has no such service or the ECU nothing stored. */
 async function readRecords(
   ecu: Ecu,
-  service: ServiceEntry | undefined,
+  kind: keyof typeof USER_MEMORY,
   code: number,
-  { memorySelection }: EcuCalls["faultRead"],
+  args: EcuCalls["faultRead"],
   context: CallContext,
 ): Promise<Answer | undefined> {
-  if (service === undefined) return undefined;
+  const services = faultServices(ecu.index);
+  const own = services[kind];
   const bytes = [(code >> 16) & 0xff, (code >> 8) & 0xff, code & 0xff, ALL_RECORDS];
-  if (memorySelection !== undefined && memorySelection !== 0) {
-    const sub = service.subFunction === 0x04 ? USER_MEMORY.snapshot : USER_MEMORY.extendedData;
-    const request = Uint8Array.of(READ, sub, ...bytes, memorySelection);
-    const response = throwRefusal(ecu.plan(service.table), await sendRaw(ecu, request, context.send, service));
-    return { plan: ecu.plan(service.table), request, response };
-  }
-  return runService(ecu, service, { type: "raw", bytes: Uint8Array.from(bytes) }, context.send);
+  const run = (service: ServiceEntry, more: readonly number[] = []) =>
+    runService(ecu, service, { type: "raw", bytes: Uint8Array.from([...bytes, ...more]) }, context.send);
+  if (!isUserMemory(args)) return own && run(own);
+  const { memorySelection = 0 } = args;
+  const { subFunction, service } = USER_MEMORY[kind];
+  const described = services[service];
+  if (described !== undefined) return run(described, [memorySelection]);
+  if (own === undefined) return undefined;
+  // The report of the default memory stands for it: the same but for the byte that names the memory.
+  const plan = ecu.plan(own.table);
+  const request = Uint8Array.of(READ, subFunction, ...bytes, memorySelection);
+  const answer = throwRefusal(plan, await sendRaw(ecu, request, context.send, own));
+  const response = Uint8Array.of(...answer.subarray(0, 1), own.subFunction ?? 0, ...answer.subarray(3));
+  return { plan, request: Uint8Array.of(READ, own.subFunction ?? 0, ...bytes), response };
 }
 
 /** A member for what an ECU stored beside a fault; none when it stored nothing. */
@@ -220,10 +236,15 @@ export function faultListServices(ecu: Ecu, args: EcuCalls["faultList"], context
 
 /** Services that one fault and what is stored beside it are read by. */
 export function faultReadServices(ecu: Ecu, args: EcuCalls["faultRead"]): ServiceEntry[] {
-  const { byStatusMask, extendedData, snapshot } = faultServices(ecu.index);
-  return [byStatusMask, args.extendedData ? extendedData : undefined, args.snapshotData ? snapshot : undefined].filter(
-    (service) => service !== undefined,
-  );
+  const services = faultServices(ecu.index);
+  const { byStatusMask, userMemoryByStatusMask } = services;
+  const recordsOf = (kind: keyof typeof USER_MEMORY) =>
+    (isUserMemory(args) ? services[USER_MEMORY[kind].service] : undefined) ?? services[kind];
+  return [
+    (isUserMemory(args) ? userMemoryByStatusMask : undefined) ?? byStatusMask,
+    args.extendedData ? recordsOf("extendedData") : undefined,
+    args.snapshotData ? recordsOf("snapshot") : undefined,
+  ].filter((service) => service !== undefined);
 }
 
 export async function faultClear(ecu: Ecu, args: EcuCalls["faultClear"], context: CallContext): Promise<Reply> {

@@ -152,6 +152,8 @@ export interface FaultServices {
   readonly snapshot: ServiceEntry | undefined;
   readonly extendedData: ServiceEntry | undefined;
   readonly userMemoryByStatusMask: ServiceEntry | undefined;
+  readonly userMemorySnapshot: ServiceEntry | undefined;
+  readonly userMemoryExtendedData: ServiceEntry | undefined;
   readonly clear: ServiceEntry | undefined;
 }
 
@@ -164,6 +166,8 @@ export function faultServices(index: ServiceIndex): FaultServices {
     snapshot: report(0x04),
     extendedData: report(0x06),
     userMemoryByStatusMask: report(0x17),
+    userMemorySnapshot: report(0x18),
+    userMemoryExtendedData: report(0x19),
     clear: servicesWithSid(index, SID.clearFaults)[0],
   };
 }

@@ -31,12 +31,31 @@ const listByMask: Handler = (state, request) => {
   return accept(request, [AVAILABILITY_MASK, ...byMask(state, request[2]!).flatMap(head)]);
 };
 
+/** The DTCs of the memory that is named behind the mask. */
+const listMemoryByMask: Handler = (state, request) => {
+  const [, , mask = 0, selection = 0] = request;
+  const memory = request.length === 4 ? MEMORY_BY_SELECTION[selection] : undefined;
+  if (memory === undefined) return refuse(request, "requestOutOfRange");
+  return accept(request, [selection, AVAILABILITY_MASK, ...byMask(state, mask, memory).flatMap(head)]);
+};
+
 /** All records of one DTC; the record number asked for is not looked at. */
 function records(bytesOf: (dtc: Dtc) => number[]): Handler {
   return (state, request) => {
     if (request.length < 6) return refuse(request, "incorrectMessageLengthOrInvalidFormat");
     const dtc = state.dtcs.Standard.get(u24(request, 2));
     return dtc === undefined ? refuse(request, "requestOutOfRange") : accept(request, [...head(dtc), ...bytesOf(dtc)]);
+  };
+}
+
+/** The same for the memory that is named behind the record number. */
+function memoryRecords(bytesOf: (dtc: Dtc) => number[]): Handler {
+  return (state, request) => {
+    const selection = request[6];
+    const memory = request.length === 7 && selection !== undefined ? MEMORY_BY_SELECTION[selection] : undefined;
+    const dtc = memory === undefined ? undefined : state.dtcs[memory].get(u24(request, 2));
+    if (dtc === undefined) return refuse(request, "requestOutOfRange");
+    return accept(request, [selection!, ...head(dtc), ...bytesOf(dtc)]);
   };
 }
 
@@ -52,8 +71,8 @@ function extendedDataBytes(dtc: Dtc): number[] {
   return dtc.extendedData.flatMap(({ recordNumber, data }) => [recordNumber, ...data]);
 }
 
-function byMask(state: EcuState, mask: number): Dtc[] {
-  return [...state.dtcs.Standard.values()].filter((dtc) => (dtc.status & mask) !== 0);
+function byMask(state: EcuState, mask: number, memory: FaultMemory = "Standard"): Dtc[] {
+  return [...state.dtcs[memory].values()].filter((dtc) => (dtc.status & mask) !== 0);
 }
 
 function head({ id, status }: Dtc): number[] {
@@ -70,4 +89,7 @@ export const FAULT_SERVICES: readonly Definition[] = [
   ["1902[]", listByMask],
   ["1904[]", records(snapshotBytes)],
   ["1906[]", records(extendedDataBytes)],
+  ["1917[]", listMemoryByMask],
+  ["1918[]", memoryRecords(snapshotBytes)],
+  ["1919[]", memoryRecords(extendedDataBytes)],
 ];

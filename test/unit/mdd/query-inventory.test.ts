@@ -154,7 +154,8 @@ for (const expected of ECUS) {
     assert.equal(findModeService(index, "commctrl", "enablerxanddisabletx").shortName, "EnableRxAndDisableTx_Control");
     assert.equal(authenticationServices(index).length, 2);
     const faults = faultServices(index);
-    assert.equal(faults.userMemoryByStatusMask, undefined);
+    const user = [faults.userMemoryByStatusMask, faults.userMemorySnapshot, faults.userMemoryExtendedData];
+    assert.deepEqual(user, [undefined, undefined, undefined]);
     const named = [faults.byStatusMask, faults.snapshot, faults.extendedData, faults.clear];
     assert.deepEqual(
       named.map((service) => service && toHex(service.prefix)),

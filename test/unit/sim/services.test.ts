@@ -101,6 +101,26 @@ for (const [name, exchanges] of Object.entries(CONVERSATIONS)) {
   });
 }
 
+test("the user memory is listed and read by its selection, 0 is the standard one", () => {
+  const state = initialState(VIN);
+  const stored = { emissionsRelated: false, snapshots: [], extendedData: [{ recordNumber: 1, data: hex("07") }] };
+  state.dtcs.Standard.set(0x0a1b01, { ...stored, id: 0x0a1b01, status: 0x08 });
+  state.dtcs.Development.set(0x0a1b02, { ...stored, id: 0x0a1b02, status: 0x09 });
+  // ISO 14229-1, 11.3: the selection stands before the availability mask, and before the code
+  for (const [request, response] of [
+    ["1917FF00", "591700FF0A1B0108"],
+    ["1917FF01", "591701FF0A1B0209"],
+    ["19170201", "591701FF"],
+    ["1917FF18", "7F1931"],
+    ["19180A1B02FF01", "5918010A1B0209"],
+    ["19190A1B02FF01", "5919010A1B02090107"],
+    ["19190A1B02FF00", "7F1931"],
+    ["19190A1B02FF", "7F1931"],
+  ] as const) {
+    assert.equal(ask(state, request), response, request);
+  }
+});
+
 test("the block counter wraps from FF to 00 and repeats are not hashed twice", () => {
   const state = initialState(VIN);
   Object.assign(state, { variant: "BOOT", sessionState: "PROGRAMMING", securityAccess: "LEVEL_05" });
