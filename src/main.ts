@@ -17,6 +17,7 @@ import { createEmbeddedFiles } from "#sovd/embedded-files.ts";
 import { createFlashFiles } from "#sovd/flash-files.ts";
 import { metricsRoutes } from "#sovd/metrics.ts";
 import { sovdOptionsOf } from "#sovd/options.ts";
+import { createPluginHost, type PluginHost } from "#sovd/plugins/host.ts";
 import type { Route } from "#sovd/route.ts";
 import { sovdRoutes } from "#sovd/routes.ts";
 import { ownComponentRoutes } from "#sovd/updates.ts";
@@ -28,6 +29,7 @@ import type { Persistence } from "#store/persistence.ts";
 import { createHealth, type Health } from "#telemetry/health.ts";
 import { createLogger, type Log } from "#telemetry/logger.ts";
 import { createMetrics, type Metrics } from "#telemetry/metrics.ts";
+import { StageTimes } from "#telemetry/stages.ts";
 import { startNotifier } from "#telemetry/systemd.ts";
 import type { JobTable } from "#update/jobs.ts";
 import type { LoadResult } from "#update/load.ts";
@@ -35,7 +37,10 @@ import type { Software } from "#update/software/create.ts";
 import type { Updater } from "#update/updater.ts";
 import { createDatabaseUpdater, jobRunner, setDatabaseHealth, type UpdaterParts } from "./database-updater.ts";
 import { createDevices, type DevicePorts } from "./devices.ts";
-import { observeFleet, requestObserver, scraped } from "./observe.ts";
+import { discoveryOf } from "./discovery.ts";
+import { observeFleet, observeHttp, observeProcess, requestObserver } from "./observe.ts";
+import { createReloader, type Reloader } from "./reload.ts";
+import { reloadableParts, tlsOptionsOf } from "./reload-parts.ts";
 import { needsVehicle, startSoftware } from "./software.ts";
 
 /** Bytes of the key that signs tokens of mode `development`. */
@@ -46,6 +51,7 @@ export interface RunningServer {
   readonly port: number;
   /** Of protocols for devices. */
   readonly devicePorts: DevicePorts;
+  /** In force. */
   readonly config: Config;
   readonly fleet: VehicleFleet;
   readonly communication: Communication;
@@ -54,6 +60,8 @@ export interface RunningServer {
   readonly log: Log;
   /** Databases are loaded and communication has begun. Rejects when start-up fails after the port was opened. */
   readonly ready: Promise<void>;
+  /** Takes over what can change without a restart. Never rejects. */
+  reload: Reloader["reload"];
   close(): Promise<void>;
 }
 
@@ -72,6 +80,7 @@ export async function startServer(config: Config, log: Log = createLogger(config
 async function assemble(config: Config, log: Log, store: Store): Promise<RunningServer> {
   const health = createHealth();
   health.set("main", "Starting");
+  const live = { config };
   const persistence = createLmdbPersistence(store.state);
   const jobs = new Jobs<JobTable>({
     entry: workerEntry("jobs"),
@@ -79,10 +88,23 @@ async function assemble(config: Config, log: Log, store: Store): Promise<Running
     maxHeapMb: config.jobs.max_heap_mib,
   });
   const metrics = createMetrics(config.limits.metric_series);
-  const { fleet, communication } = createFleet(config, health, log, metrics);
+  observeProcess({ config, store, jobs, log }, metrics);
+  const plugins = await createPluginHost(config.plugins, log);
+  const { fleet, communication } = createFleet(live, health, log, metrics, plugins.safetyModules);
   const authenticator = await createAuthenticator(config, await tokenKey(persistence));
   const storage = createLmdbStorage(store.databases, { maxMappedBytes: config.store.max_mapped_bytes });
-  const parts = { config, jobs, fleet, communication, health, log, authenticator, storage };
+  const parts: UpdaterParts = {
+    get config() {
+      return live.config;
+    },
+    jobs,
+    fleet,
+    communication,
+    health,
+    log,
+    authenticator,
+    storage,
+  };
   const updater = createDatabaseUpdater(parts);
   const bulk = createLmdbStorage(store.bulk, { maxMappedBytes: config.store.max_mapped_bytes });
   const devices = createDevices({ config, persistence, storage: bulk, log });
@@ -91,14 +113,27 @@ async function assemble(config: Config, log: Log, store: Store): Promise<Running
     ? await startSoftware({ config, fleet, storage: bulk, persistence, log, context: () => context, more })
     : undefined;
   const context: ReturnType<typeof createContext> = createContext(parts, updater, software);
-  const server = await listen(config, context, log, metrics, devices.routes);
+  await plugins.start({ fleet, trigger: () => communication.trigger() });
+  const server = await listen(config, context, log, metrics, devices.routes, plugins);
   const devicePorts = await devices.start(software?.updates);
   const notifier = await startNotifier(health, { onProblem: (problem) => log.scope("systemd").warn(problem) });
+  const reloader = createReloader({
+    config,
+    parts: reloadableParts(config, { log, authenticator, software, server }),
+    log,
+    notifier,
+    onTaken: (taken) => {
+      live.config = taken;
+    },
+  });
   const ready = bringUp(parts).then(() => software?.resume());
   return {
     port: server.port,
     devicePorts,
-    config,
+    get config() {
+      return live.config;
+    },
+    reload: (read) => reloader.reload(read),
     fleet,
     communication,
     context,
@@ -113,6 +148,7 @@ async function assemble(config: Config, log: Log, store: Store): Promise<Running
       await software?.close();
       await devices.close();
       await updater.idle();
+      await plugins.close();
       await communication.close();
       await fleet.stop();
       await jobs.stop();
@@ -124,11 +160,20 @@ async function assemble(config: Config, log: Log, store: Store): Promise<Running
   };
 }
 
-function createFleet(config: Config, health: Health, log: Log, metrics: Metrics) {
+function createFleet(
+  live: { readonly config: Config },
+  health: Health,
+  log: Log,
+  metrics: Metrics,
+  safetyModules: readonly string[],
+) {
+  const { config } = live;
   const fleet: VehicleFleet = new VehicleFleet({
-    shards: shardCount(config),
+    // a thread that talks to nobody costs as much memory as all the rest
+    shards: needsVehicle(config) ? shardCount(config) : 0,
     entry: workerEntry("gateway"),
-    shardConfig: config,
+    // a shard loads only plugins that it will ask
+    shardConfig: { ...config, plugins: { ...config.plugins, modules: safetyModules } },
     clock: systemClock,
     requestTimeoutMs: config.http.request_timeout_ms,
     maxOpenPerEcu: config.limits.ecu_queue_length + 1,
@@ -145,7 +190,7 @@ function createFleet(config: Config, health: Health, log: Log, metrics: Metrics)
     onLog: (message) => log.record(message),
     onShardDied: (index, deaths) => {
       observed.shardDied(index);
-      if (deaths >= config.shards.max_restarts_per_minute)
+      if (deaths >= live.config.shards.max_restarts_per_minute)
         health.set("main", "Failed", { shard: index, deathsInAMinute: deaths });
     },
   });
@@ -155,15 +200,7 @@ function createFleet(config: Config, health: Health, log: Log, metrics: Metrics)
     clock: systemClock,
     fleet,
     enabled: config.doip.enabled,
-    discovery: {
-      testerAddress: config.doip.tester_address,
-      testerSubnet: config.doip.tester_subnet,
-      gatewayPort: config.doip.gateway_port,
-      targets: config.discovery.targets,
-      collectMs: config.discovery.wait_ms,
-      intervalMs: config.discovery.interval_ms,
-      maxTries: config.discovery.max_tries,
-    },
+    ...discoveryOf(config),
     detectionMs: config.discovery.wait_ms,
     onState: (state, problem) => health.set("doip", HEALTH_OF[state], problem === undefined ? undefined : { problem }),
     onLog: (message) => log.record(message),
@@ -191,6 +228,17 @@ function createContext(parts: UpdaterParts, updater: Updater, software: Software
   });
 }
 
+/** `stage_timing`: how long a token is looked at. */
+function timedAuthenticator({ authenticator }: SovdContext, stages: StageTimes): SovdContext["authenticator"] {
+  return {
+    ...authenticator,
+    get rememberedTokens() {
+      return authenticator.rememberedTokens ?? 0;
+    },
+    verify: (header) => stages.time("auth", () => authenticator.verify(header)),
+  };
+}
+
 /** Tokens outlive a restart, so their key does. */
 async function tokenKey(persistence: Persistence): Promise<Uint8Array> {
   if (!persistence.contains("security", "token-key")) {
@@ -205,33 +253,25 @@ function listen(
   log: Log,
   metrics: Metrics,
   more: readonly Route[],
+  plugins: PluginHost,
 ): Promise<HttpServer> {
   const { http, server, limits } = config;
   const options = context.options;
-  let running: HttpServer | undefined;
+  const tls = tlsOptionsOf(config);
+  const stages = config.process.stage_timing ? new StageTimes() : undefined;
+  const builtIn = [
+    ...sovdRoutes(options),
+    ...metricsRoutes(metrics),
+    ...ownComponentRoutes(context.softwareUpdates?.ownComponents ?? []),
+    ...more,
+  ];
   return startHttpServer({
     address: server.address,
     port: server.port,
-    routes: withDocumentation(
-      [
-        ...sovdRoutes(options),
-        ...metricsRoutes(scraped(metrics, context, () => running?.inFlight ?? 0)),
-        ...ownComponentRoutes(context.softwareUpdates?.ownComponents ?? []),
-        ...more,
-      ],
-      options,
-    ),
-    context,
+    routes: withDocumentation([...builtIn, ...plugins.routes(builtIn)], options),
+    context: stages === undefined ? context : { ...context, authenticator: timedAuthenticator(context, stages) },
     clock: systemClock,
-    ...(http.tls_certificate === undefined || http.tls_key === undefined
-      ? {}
-      : {
-          tls: {
-            cert_file_name: http.tls_certificate,
-            key_file_name: http.tls_key,
-            ...(http.tls_ca === undefined ? {} : { ca_file_name: http.tls_ca }),
-          },
-        }),
+    ...(tls === undefined ? {} : { tls }),
     requestTimeoutMs: http.request_timeout_ms,
     maxBodyBytes: http.max_body_bytes,
     maxUploadBytes: config.runtime_update_config.upload_body_limit_bytes,
@@ -248,8 +288,9 @@ function listen(
     corsOrigins: http.cors_origins,
     closeTimeoutMs: config.process.shutdown_timeout_ms,
     observe: requestObserver(metrics),
+    stages,
   }).then((started) => {
-    running = started;
+    observeHttp({ http: started, context, stages }, metrics);
     log.scope("http").info({ address: server.address, port: started.port }, "listening");
     return started;
   });

@@ -1,5 +1,5 @@
 /** What must hold between keys, once each value is right by itself. */
-import { isIP, isIPv4 } from "node:net";
+import { isIP, isIPv4, isIPv6 } from "node:net";
 import type { Finding } from "./resolve.ts";
 import type { ServiceAffixes } from "./schema/database.ts";
 import type { Path } from "./tree.ts";
@@ -112,10 +112,22 @@ function* server({ server, http }: Config): Iterable<Finding> {
 
 function* discovery({ discovery }: Config): Iterable<Finding> {
   for (const [index, target] of discovery.targets.entries()) {
-    if (!isIPv4(target)) {
-      yield finding(["discovery", "targets", index], `expected an IPv4 address, got ${JSON.stringify(target)}`);
-    }
+    if (isIPv4(target) || (discovery.ipv6.enabled && isIPv6(target))) continue;
+    const family = isIPv6(target) ? "an IPv4 address (discovery.ipv6.enabled is false)" : "an IP address";
+    yield finding(["discovery", "targets", index], `expected ${family}, got ${JSON.stringify(target)}`);
   }
+  const { tester_address, subnet } = discovery.ipv6;
+  if (!isIPv6(tester_address)) {
+    yield finding("discovery.ipv6.tester_address", `expected an IPv6 address, got ${JSON.stringify(tester_address)}`);
+  }
+  if (!isIpv6Prefix(subnet)) {
+    yield finding("discovery.ipv6.subnet", `expected a prefix such as fe80::/10, got ${JSON.stringify(subnet)}`);
+  }
+}
+
+function isIpv6Prefix(text: string): boolean {
+  const [net = "", bits = ""] = text.split("/");
+  return isIPv6(net) && /^\d{1,3}$/.test(bits) && Number(bits) <= 128 && text.split("/").length === 2;
 }
 
 const SHORTEST_SECRET = 32;

@@ -38,6 +38,8 @@ export interface ConnectionOptions {
   readonly tlsPort: number;
   readonly testerAddress: number;
   readonly testerIp: string;
+  /** For gateways on IPv6; absent: the system chooses. */
+  readonly testerIpv6?: string;
   readonly timing: ConnectionTiming;
   readonly clock: Clock;
   /** Whether a response belongs to a request, as the layer above sees it. */

@@ -1,4 +1,5 @@
 /** The TCP connection to one DoIP gateway: comes up, stays up, comes back, and carries the requests of all ECUs behind it. */
+import { isIPv6 } from "node:net";
 import { formatAddress, hexByte } from "#core/bytes.ts";
 import type { Clock, TimerHandle } from "#core/time.ts";
 import { AliveCheck } from "./alive.ts";
@@ -419,8 +420,9 @@ export class DoipConnection implements ChannelHost {
 
 const NO_ECHO = new Uint8Array(0);
 
-function targetOf({ testerIp, port, tlsPort, tls }: ConnectionOptions, host: string, secure: boolean): SocketTarget {
-  const localAddress = localAddressFor(testerIp, host);
+function targetOf(options: ConnectionOptions, host: string, secure: boolean): SocketTarget {
+  const { testerIp, testerIpv6 = "", port, tlsPort, tls } = options;
+  const localAddress = localAddressFor(isIPv6(host) ? testerIpv6 : testerIp, host);
   const local = localAddress === undefined ? {} : { localAddress };
   return secure ? { host, port: tlsPort, tls: tls ?? {}, ...local } : { host, port, ...local };
 }

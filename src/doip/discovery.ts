@@ -5,7 +5,7 @@
 import { createSocket as createUdpSocket, type RemoteInfo, type Socket } from "node:dgram";
 import type { Clock, TimerHandle } from "#core/time.ts";
 import { decodeDatagram, encode, type VehicleAnnouncement } from "./codec.ts";
-import { ANY_ADDRESS, BROADCAST, isLoopback, sameSubnet } from "./ipv4.ts";
+import { type AddressFamily, IPV4 } from "./families.ts";
 import { SyncWatch } from "./sync-watch.ts";
 import { DISCOVERY_PORT, PROTOCOL_VERSIONS } from "./tables.ts";
 
@@ -18,15 +18,17 @@ export interface Announcement extends VehicleAnnouncement {
 }
 
 export interface DiscoveryOptions {
-  /** IPv4 address of this tester. 127.0.0.1 stands for any address. */
+  /** Default IPv4. */
+  readonly family?: AddressFamily;
+  /** Address of this tester. 127.0.0.1 (`::1`) stands for any address. */
   readonly testerAddress: string;
-  /** Only announcements from the tester's subnet of this mask count. */
+  /** Only announcements from the tester's subnet of this mask count; with IPv6 those from this prefix. */
   readonly testerSubnet: string;
   readonly clock: Clock;
   readonly onAnnouncement: (announcement: Announcement) => void;
   readonly onProblem?: (message: string) => void;
   readonly gatewayPort?: number;
-  /** Broadcast or unicast addresses to ask. */
+  /** Broadcast, multicast or unicast addresses to ask; default: everybody on the link. */
   readonly targets?: readonly string[];
   /** Length of one round of collecting, from the request on, however much comes. */
   readonly collectMs?: number;
@@ -39,8 +41,8 @@ export interface DiscoveryOptions {
 }
 
 export const DISCOVERY_DEFAULTS = {
+  family: IPV4,
   gatewayPort: DISCOVERY_PORT,
-  targets: [BROADCAST],
   collectMs: 1_000,
   intervalMs: 10_000,
   maxTries: 3,
@@ -73,13 +75,13 @@ export class Discovery {
 
   /** Opens the sockets; announcements are told from now on. Rejects only when no UDP socket can be had at all. */
   async start(): Promise<void> {
-    const { gatewayPort } = this.#options;
+    const { gatewayPort, family } = this.#options;
     this.#requests = await this.#openRequests();
     const { address, port } = this.#requests.address();
     // A socket bound to one address does not hear broadcasts, so announcements need one of their own.
-    if (address === ANY_ADDRESS && port === gatewayPort) return;
+    if (address === family.anyAddress && port === gatewayPort) return;
     try {
-      this.#listener = await this.#bind(ANY_ADDRESS, gatewayPort);
+      this.#listener = await this.#bind(family.anyAddress, gatewayPort);
     } catch (error) {
       this.#problem(`spontaneous announcements cannot be heard on port ${gatewayPort}`, error);
     }
@@ -126,13 +128,13 @@ export class Discovery {
    * entity leave from a specific 127.x address or from a free port; a taken or foreign address gives way to more general ones.
    */
   async #openRequests(): Promise<Socket> {
-    const { testerAddress, targets, gatewayPort } = this.#options;
-    const address = testerAddress === "127.0.0.1" ? ANY_ADDRESS : testerAddress;
-    const shared = address === ANY_ADDRESS && targets.some(isLoopback);
+    const { testerAddress, gatewayPort, family } = this.#options;
+    const address = testerAddress === family.placeholder ? family.anyAddress : testerAddress;
+    const shared = address === family.anyAddress && this.#targets.some(family.isLoopback);
     const candidates: [string, number][] = [
       [address, shared ? 0 : gatewayPort],
       [address, 0],
-      [ANY_ADDRESS, 0],
+      [family.anyAddress, 0],
     ];
     let problem: unknown;
     for (const [ip, port] of candidates) {
@@ -147,7 +149,7 @@ export class Discovery {
   }
 
   #bind(address: string, port: number): Promise<Socket> {
-    const create = this.#options.createSocket ?? (() => createUdpSocket({ type: "udp4", reuseAddr: true }));
+    const create = this.#options.createSocket ?? (() => createUdpSocket(this.#options.family.socket));
     return new Promise((resolve, reject) => {
       const socket = create();
       const refuse = (error: Error) => {
@@ -165,8 +167,12 @@ export class Discovery {
     });
   }
 
+  get #targets(): readonly string[] {
+    return this.#options.targets ?? this.#options.family.targets();
+  }
+
   #ask(): void {
-    for (const target of this.#options.targets) {
+    for (const target of this.#targets) {
       this.#requests?.send(REQUEST, this.#options.gatewayPort, target, (error) => {
         if (error) this.#problem(`cannot ask ${target} for entities`, error);
       });
@@ -179,8 +185,8 @@ export class Discovery {
     const { message, version } = decoded;
     if (message.kind === "vehicleIdentificationRequest") this.#onRequest(socket, from);
     if (message.kind !== "vehicleAnnouncement") return;
-    const { testerAddress, testerSubnet } = this.#options;
-    if (!sameSubnet(from.address, testerAddress, testerSubnet)) return;
+    const { family, testerAddress, testerSubnet } = this.#options;
+    if (!family.isNear(from.address, testerAddress, testerSubnet)) return;
     const { kind: _, ...facts } = message;
     this.#sync.heard({ ip: from.address, ...facts });
     this.#tell({ ip: from.address, port: from.port, version: spoken(version), ...facts });
@@ -192,7 +198,8 @@ export class Discovery {
    */
   #onRequest(socket: Socket, from: RemoteInfo): void {
     const own = this.#requests?.address();
-    const stolen = socket === this.#listener && this.#options.targets.every(isLoopback) && from.port === own?.port;
+    const { isLoopback } = this.#options.family;
+    const stolen = socket === this.#listener && this.#targets.every(isLoopback) && from.port === own?.port;
     if (!stolen) return;
     this.#listener = undefined;
     void closeSocket(socket).then(() => this.#ask());

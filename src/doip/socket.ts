@@ -1,7 +1,7 @@
 /** Opening the sockets of a diagnostic connection. */
-import { connect, type Socket } from "node:net";
+import { connect, isIPv6, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
-import { ANY_ADDRESS, isLoopback } from "./ipv4.ts";
+import { IPV4, IPV6 } from "./families.ts";
 import { type TlsSettings, tlsOptions } from "./tls.ts";
 
 export interface SocketTarget {
@@ -49,10 +49,11 @@ export const openSocket: OpenSocket = ({ host, port, localAddress, tls, onBytes 
 };
 
 /**
- * The local address to bind for a peer: the tester's own, unless it is a placeholder. A loopback source reaches only loopback, so it
- * is dropped for other peers.
+ * The local address to bind for a peer: the tester's own, unless it is a placeholder or of the other family. A loopback source
+ * reaches only loopback, so it is dropped for other peers.
  */
 export function localAddressFor(testerIp: string, host: string): string | undefined {
-  if (testerIp === ANY_ADDRESS || testerIp === "") return undefined;
+  const { anyAddress, isLoopback } = isIPv6(host) ? IPV6 : IPV4;
+  if (testerIp === anyAddress || testerIp === "" || isIPv6(testerIp) !== isIPv6(host)) return undefined;
   return isLoopback(testerIp) && !isLoopback(host) ? undefined : testerIp;
 }

@@ -20,7 +20,7 @@ export function connectGateway(
   params: ComParams,
   options: DoipGatewayOptions,
 ): GatewayTransport {
-  const { doip, limits } = options.config;
+  const { doip, discovery, limits } = options.config;
   const { logicalAddress, furtherAction } = message;
   const transport = doipTransport({
     params,
@@ -31,6 +31,7 @@ export function connectGateway(
     port: doip.gateway_port,
     tlsPort: doip.tls_port,
     testerIp: doip.tester_address,
+    testerIpv6: discovery.ipv6.tester_address,
     clock: networkClock,
     tls: options.tls,
     sendTimeoutMs: doip.send_timeout_ms,

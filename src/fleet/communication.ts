@@ -1,3 +1,4 @@
+import { isIPv6 } from "node:net";
 import { formatAddress } from "#core/bytes.ts";
 import { Fault, toFaultData } from "#core/errors.ts";
 import type { Clock } from "#core/time.ts";
@@ -12,13 +13,20 @@ export type CommunicationState = "pending" | "starting" | "up" | "failed";
 /** Entities remembered while databases load; logical addresses of gateways are far fewer. */
 const MAX_EARLY = 1_024;
 
+/** How long a gateway that was met over one IP family is left to connect before its other one is tried. */
+const FAMILY_PATIENCE_MS = 5_000;
+
+type NetworkOptions = Omit<DiscoveryOptions, "clock" | "onAnnouncement" | "onProblem">;
+
 export interface CommunicationOptions {
   readonly mode: InitMode;
   readonly clock: Clock;
   readonly fleet: VehicleFleet;
   /** False: DoIP is switched off; nothing is ever opened. */
   readonly enabled: boolean;
-  readonly discovery: Omit<DiscoveryOptions, "clock" | "onAnnouncement" | "onProblem">;
+  readonly discovery: NetworkOptions;
+  /** Gateways on IPv6; absent: there are none. */
+  readonly discoveryIpv6?: NetworkOptions;
   /** Upper bound of the wait for a first detection in mode `on-demand`, ms. */
   readonly detectionMs: number;
   readonly onState: (state: CommunicationState, problem?: string) => void;
@@ -32,7 +40,9 @@ export class Communication {
   readonly #unknown = new Map<number, Announcement>();
   /** The newest announcement of each entity that no shard was told of, because databases were still loading. */
   readonly #early = new Map<number, Announcement>();
-  #discovery: Discovery | undefined;
+  /** Over which family and when a gateway's announcement was last passed on. */
+  readonly #met = new Map<number, { readonly isIpv6: boolean; readonly atMs: number }>();
+  #discoveries: readonly Discovery[] = [];
   #starting: Promise<void> | undefined;
   #firstConnections: Promise<void> | undefined;
   /** Whether calls have nothing to wait for any more. */
@@ -83,34 +93,40 @@ export class Communication {
 
   /** Asks again, e.g. after the set of databases changed. */
   async rediscover(): Promise<void> {
-    await this.#discovery?.discover();
+    await Promise.all(this.#discoveries.map((discovery) => discovery.discover()));
   }
 
   async close(): Promise<void> {
-    await this.#discovery?.close();
+    await Promise.all(this.#discoveries.map((discovery) => discovery.close()));
   }
 
   async #start(): Promise<void> {
-    const { enabled, clock, discovery } = this.#options;
+    const { enabled, discovery, discoveryIpv6 } = this.#options;
     this.#enter("starting");
     this.#settled = !enabled || this.#options.mode === "always";
     if (!enabled) return this.#enter("up");
-    const opened = new Discovery({
-      ...discovery,
-      clock,
-      onAnnouncement: (announcement) => this.#announced(announcement),
-      onProblem: (message) => this.#log("warn", message),
-    });
+    const [ipv4, ipv6] = [this.#open(discovery), discoveryIpv6 && this.#open(discoveryIpv6)];
     try {
-      await opened.start();
+      await ipv4.start();
+      await ipv6?.start();
     } catch (error) {
+      await Promise.all([ipv4.close(), ipv6?.close()]);
       const problem = toFaultData(error).message;
       this.#enter("failed", problem);
       throw new Fault("misconfigured", `DoIP cannot be started: ${problem}`);
     }
-    this.#discovery = opened;
+    this.#discoveries = ipv6 === undefined ? [ipv4] : [ipv4, ipv6];
     this.#enter("up");
-    void opened.run(() => this.#options.fleet.missingGateways.length > 0);
+    for (const opened of this.#discoveries) void opened.run(() => this.#options.fleet.missingGateways.length > 0);
+  }
+
+  #open(network: NetworkOptions): Discovery {
+    return new Discovery({
+      ...network,
+      clock: this.#options.clock,
+      onAnnouncement: (announcement) => this.#announced(announcement),
+      onProblem: (message) => this.#log("warn", message),
+    });
   }
 
   /** Requests on demand wait until every gateway is connected, at most one round of collecting. */
@@ -139,8 +155,10 @@ export class Communication {
       if (this.#early.size < MAX_EARLY) this.#early.set(logicalAddress, announcement);
       return;
     }
+    if (this.#isOtherFamily(announcement)) return;
     if (fleet.announce({ type: "gateway", logicalAddress, ip, version, furtherAction })) {
       this.#unknown.delete(logicalAddress);
+      this.#met.set(logicalAddress, { isIpv6: isIPv6(ip), atMs: this.#options.clock.now() });
       return;
     }
     const isNew = !this.#unknown.has(logicalAddress);
@@ -149,6 +167,14 @@ export class Communication {
     if (!isNew) return;
     const address = formatAddress(logicalAddress);
     this.#log("warn", `DoIP entity ${address} at ${ip} is the gateway of no ECU that a database describes`);
+  }
+
+  /** A gateway that speaks over IPv4 and IPv6 keeps to the one it was met on: two addresses are no move from one to the other. */
+  #isOtherFamily({ logicalAddress, ip }: Announcement): boolean {
+    const met = this.#met.get(logicalAddress);
+    if (met === undefined || met.isIpv6 === isIPv6(ip)) return false;
+    const { clock, fleet } = this.#options;
+    return clock.now() - met.atMs < FAMILY_PATIENCE_MS || !fleet.missingGateways.includes(logicalAddress);
   }
 
   #enter(state: CommunicationState, problem?: string): void {

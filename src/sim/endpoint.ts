@@ -100,7 +100,11 @@ export class Endpoint implements ConnectionHost {
   /** Opens the listeners and the UDP socket. */
   async open(): Promise<void> {
     await this.#listen();
-    const udp = createSocket({ type: isIPv6(this.address) ? "udp6" : "udp4", reuseAddr: true });
+    const udp = createSocket({
+      type: isIPv6(this.address) ? "udp6" : "udp4",
+      reuseAddr: true,
+      ipv6Only: isIPv6(this.address),
+    });
     udp.on("error", (error) => this.#failed(error));
     udp.on("message", (bytes, from) => this.receiveDatagram(bytes, { address: from.address, port: from.port }));
     this.#udp = udp;

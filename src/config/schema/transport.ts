@@ -46,10 +46,16 @@ export const DOIP = section("DoIP (ISO 13400-2).", {
   tls,
 });
 
+const ipv6 = section("Gateways on IPv6, beside those on IPv4.", {
+  enabled: bool(false, "Whether gateways are looked for, heard and spoken to over IPv6."),
+  tester_address: text("::", "IPv6 address of this tester, link-local ones with zone (`fe80::1%eth0`); `::` any."),
+  subnet: text("fe80::/10", "Prefix: gateways outside of it are ignored; `::/0` takes all."),
+});
+
 export const DISCOVERY = section("Search for DoIP gateways.", {
   targets: textList(
     ["255.255.255.255"],
-    "Addresses that vehicle identification requests go to, at `doip.gateway_port`.",
+    "Addresses that vehicle identification requests go to, at `doip.gateway_port`. With IPv6 enabled and none of its addresses here: `ff02::1` on every interface.",
     {
       flag: "--discovery-target <address...>",
     },
@@ -57,6 +63,7 @@ export const DISCOVERY = section("Search for DoIP gateways.", {
   wait_ms: atLeast(1, 1_000, "How long answers to a request are collected."),
   interval_ms: atLeast(1, 10_000, "Pause before the request is repeated while a gateway is missing."),
   max_tries: u32(3, "How often the request is sent."),
+  ipv6,
 });
 
 export const COMMUNICATION = section("When communication with the vehicle begins.", {

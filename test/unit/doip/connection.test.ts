@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer, type Socket } from "node:net";
 import { type TestContext, test } from "node:test";
 import { toHex } from "#core/bytes.ts";
 import type { Fault } from "#core/errors.ts";
@@ -8,7 +10,7 @@ import type { ConnectionOptions } from "#doip/connection-options.ts";
 import { selfSignedCertificate } from "#sim/certificate.ts";
 import { answersService } from "#uds/match.ts";
 import { ack, activated, answer, Entity, nack, TESTER } from "./entity.ts";
-import { hex, Mailbox, ManualClock } from "./support.ts";
+import { hex, Mailbox, ManualClock, skipIpv6 } from "./support.ts";
 
 const TIMING = { connectTimeoutMs: 30_000, activationTimeoutMs: 29_000, retryDelayMs: 5_000, retryAttempts: 3 };
 const CHANNEL: ChannelTiming = { ackTimeoutMs: 1_000, nackRetries: { "5": 2 }, retryPeriodMs: 200, sendRetries: 3 };
@@ -614,11 +616,15 @@ test("connection: a listener that closes inside 'connected' still hears up befor
 
 // ---- TLS -------------------------------------------------------------------------------------------------------------
 
-async function secured(t: TestContext, tls: Partial<{ ciphers: string; maxVersion: "TLSv1.2" }> = {}) {
+async function secured(
+  t: TestContext,
+  tls: Partial<{ ciphers: string; maxVersion: "TLSv1.2" }> = {},
+  host = "127.0.0.1",
+) {
   const certificate = selfSignedCertificate("DoIP entity");
-  const plain = await Entity.start(t);
+  const plain = await Entity.start(t, undefined, host);
   plain.script = (message, say) => message.kind === "routingActivationRequest" && done(say(activated(0x07)));
-  const entity = await Entity.start(t, { ...certificate, ...tls });
+  const entity = await Entity.start(t, { ...certificate, ...tls }, host);
   return { plain, entity, certificate };
 }
 
@@ -632,6 +638,40 @@ test("connection: code 0x07 leads to TLS; without a CA the certificate is accept
   const { channel, happened } = link(connection, 0x1000);
   channel.send(hex("22F190"), NEVER);
   assert.equal(await happened.next(), "ack");
+});
+
+test("connection: a gateway on IPv6, plain", skipIpv6, async (t) => {
+  const entity = await Entity.start(t, undefined, "::1");
+  const { connection } = await ready(t, entity, { ip: "::1", testerIp: "127.0.0.2", testerIpv6: "::1" });
+  const { socket } = await entity.heard.next();
+  assert.equal(socket.remoteAddress, "::1");
+  assert.equal(connection.overTls, false);
+});
+
+test("connection: a gateway that moves from IPv4 to IPv6 is left and found", skipIpv6, async (t) => {
+  const before = await Entity.start(t);
+  const { connection, clock, events } = await ready(t, before, { testerIp: "127.0.0.2" });
+  before.script = (message) => message.kind === "aliveCheckRequest";
+  // the same port on the other family
+  const after = createServer((socket) => socket.on("error", () => {}));
+  await new Promise<void>((resolve) => after.listen({ port: before.port, host: "::1" }, resolve));
+  t.after(() => after.close());
+  const arrived = once(after, "connection") as Promise<[Socket]>;
+  clock.advance(TIMING.retryDelayMs);
+  connection.announce("::1", 2);
+  clock.advance(1_000);
+  assert.equal(await events.next(), "down");
+  const [socket] = await arrived;
+  assert.equal(socket.remoteAddress, "::1");
+  socket.destroy();
+});
+
+test("connection: a gateway on IPv6 over TLS, verified", skipIpv6, async (t) => {
+  const { plain, entity, certificate } = await secured(t, {}, "::1");
+  const tls = { ca: certificate.cert };
+  const { connection, events } = connect(t, plain, { ip: "::1", tlsPort: entity.port, tls });
+  connection.open();
+  assert.equal(await events.next(), "up tls");
 });
 
 test("connection: with its CA the certificate is verified", async (t) => {

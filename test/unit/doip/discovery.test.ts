@@ -3,8 +3,9 @@ import { createSocket, type Socket } from "node:dgram";
 import { type TestContext, test } from "node:test";
 import { decodeDatagram, encode, type Message } from "#doip/codec.ts";
 import { type Announcement, Discovery, type DiscoveryOptions } from "#doip/discovery.ts";
+import { IPV6, inPrefix } from "#doip/families.ts";
 import { parseIpv4, sameSubnet } from "#doip/ipv4.ts";
-import { hex, Mailbox, ManualClock, settle } from "./support.ts";
+import { hex, Mailbox, ManualClock, settle, skipIpv6 } from "./support.ts";
 
 /** A UDP entity: answers identification requests with what `announce` says, and notes what it heard. */
 async function entity(t: TestContext, options: { address?: string; port?: number; silent?: boolean } = {}) {
@@ -282,6 +283,52 @@ test("discovery: close ends a round and a pause", async (t) => {
   assert.equal(clock.timers, 0);
   assert.deepEqual(await discovery.discover(), []);
 });
+
+test(
+  "discovery on IPv6: asks an entity on ::1 and hears one that announces itself; other prefixes are passed over",
+  skipIpv6,
+  async (t) => {
+    const socket = createSocket({ type: "udp6", ipv6Only: true, reuseAddr: true });
+    await new Promise<void>((resolve) => socket.bind(0, "::1", resolve));
+    t.after(() => close(socket));
+    socket.on("message", (bytes, from) => {
+      if (bytes[3] === 1) socket.send(vam(0x1000), from.port, from.address);
+    });
+    const { port: gatewayPort } = socket.address();
+    const options = { family: IPV6, testerAddress: "::", targets: ["::1"], gatewayPort };
+    const near = tester(t, { ...options, testerSubnet: "::1/128" });
+    await near.discovery.start();
+    void near.discovery.discover();
+    const { ip, logicalAddress } = await near.announcements.next();
+    assert.deepEqual([ip, logicalAddress], ["::1", 0x1000]);
+    socket.send(vam(0x2000), near.discovery.address!.port, "::1");
+    assert.equal((await near.announcements.next()).logicalAddress, 0x2000);
+    const far = tester(t, { ...options, testerSubnet: "fe80::/10" });
+    await far.discovery.start();
+    socket.send(vam(0x3000), far.discovery.address!.port, "::1");
+    socket.send(vam(0x3000), near.discovery.address!.port, "::1");
+    await near.announcements.next();
+    assert.equal(far.announcements.waiting, 0);
+  },
+);
+
+const PREFIXES: readonly (readonly [string, string, boolean])[] = [
+  ["fe80::1", "fe80::/10", true],
+  ["fe80::1%eth0", "fe80::/10", true],
+  ["febf::1%eth0.5", "fe80::/10", true],
+  ["fec0::1", "fe80::/10", false],
+  ["fd00::2", "fe80::/10", false],
+  ["::1", "::1/128", true],
+  ["::2", "::1/128", false],
+  ["2001:db8::1", "::/0", true],
+  ["10.0.0.1", "::/0", false],
+  ["fe80::1", "fe80::", false],
+  ["fe80::1", "10.0.0.0/8", false],
+  ["fe80::1", "fe80::/129", false],
+];
+for (const [ip, prefix, within] of PREFIXES) {
+  test(`prefix: ${ip} in ${prefix}: ${within}`, () => assert.equal(inPrefix(ip, prefix), within));
+}
 
 const SUBNETS: readonly (readonly [string, string, string, boolean])[] = [
   ["10.2.1.1", "10.2.200.9", "255.255.0.0", true],

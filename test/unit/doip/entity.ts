@@ -14,7 +14,7 @@ export interface Heard {
 /** What the entity does with a message; true: it has been dealt with, else the default answer follows. */
 export type Script = (message: Message, say: (...answers: Message[]) => void, socket: Socket) => boolean | undefined;
 
-/** A scripted DoIP entity on 127.0.0.1: activates routing, acknowledges requests, answers alive checks unless the script does. */
+/** A scripted DoIP entity, on 127.0.0.1 unless told otherwise: activates routing, acknowledges requests, answers alive checks unless the script does. */
 export class Entity {
   readonly heard = new Mailbox<Heard>();
   readonly sockets = new Mailbox<Socket>();
@@ -27,12 +27,16 @@ export class Entity {
     this.server = server;
   }
 
-  static async start(t: TestContext, tls?: { key: string; cert: string; ciphers?: string; maxVersion?: "TLSv1.2" }) {
+  static async start(
+    t: TestContext,
+    tls?: { key: string; cert: string; ciphers?: string; maxVersion?: "TLSv1.2" },
+    host = "127.0.0.1",
+  ) {
     const server = tls === undefined ? createServer() : createTlsServer({ ...tls });
     const entity = new Entity(server);
     server.on(tls === undefined ? "connection" : "secureConnection", (socket: Socket) => entity.#accept(socket));
     server.on("tlsClientError", (error: Error) => entity.refused.push(error.message));
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    await new Promise<void>((resolve) => server.listen(0, host, resolve));
     t.after(() => entity.stop());
     return entity;
   }

@@ -1,3 +1,4 @@
+import { networkInterfaces } from "node:os";
 import { fromHex } from "#core/bytes.ts";
 import type { Clock, TimerHandle } from "#core/time.ts";
 
@@ -75,6 +76,13 @@ export class ManualClock implements Clock {
     while (!this.delays.includes(delayMs)) await new Promise<void>((resolve) => this.#watchers.push(resolve));
   }
 }
+
+/** Options of a test that needs IPv6 on the loopback. */
+export const skipIpv6 = {
+  skip: Object.values(networkInterfaces()).some((all) => all?.some(({ address }) => address === "::1"))
+    ? false
+    : "this machine has no IPv6 loopback (::1)",
+};
 
 /** Lets everything that is already resolved run. */
 export function settle(): Promise<void> {

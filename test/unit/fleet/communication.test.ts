@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
-import { createSocket } from "node:dgram";
-import { once } from "node:events";
+import { createSocket, type Socket } from "node:dgram";
+import { EventEmitter, once } from "node:events";
 import test, { type TestContext } from "node:test";
 import { systemClock } from "#core/time.ts";
+import { encode } from "#doip/codec.ts";
 import { Discovery } from "#doip/discovery.ts";
+import { IPV6 } from "#doip/families.ts";
 import { Communication, type CommunicationOptions } from "#fleet/communication.ts";
 import type { VehicleFleet } from "#fleet/fleet.ts";
 import type { GatewayMessage } from "#fleet/messages.ts";
@@ -16,6 +18,25 @@ async function freePort(): Promise<number> {
   socket.close();
   await once(socket, "close");
   return port;
+}
+
+/** A UDP socket that hears what the test says. */
+class PlayedSocket extends EventEmitter {
+  bind(_port: number, _address: string, bound: () => void): void {
+    bound();
+  }
+  address() {
+    return { address: "0.0.0.0", port: 13_400 };
+  }
+  setBroadcast(): void {}
+  close(closed: () => void): void {
+    closed();
+  }
+}
+
+function announcementOf(logicalAddress: number): Uint8Array {
+  const [vin, eid, gid] = ["SCEDT26T8BD005261", "000000000000", "000000000000"];
+  return encode(2, { kind: "vehicleAnnouncement", vin, logicalAddress, eid, gid, furtherAction: 0, syncStatus: 0 });
 }
 
 async function communication(t: TestContext, changes: Partial<CommunicationOptions>, missing: number[] = []) {
@@ -89,6 +110,49 @@ test("on demand: every call waits until the gateways are connected, the first as
   assert.equal(made.gate(), undefined);
 });
 
+test("a gateway that speaks over IPv4 and IPv6 keeps to one of them while that stands or was just met", async (t) => {
+  let nowMs = 0;
+  const clock = { ...systemClock, now: () => nowMs };
+  const sockets = { 4: new PlayedSocket(), 6: new PlayedSocket() };
+  const network = { targets: [], gatewayPort: 13_400, collectMs: 5, maxTries: 1 };
+  const { made, announced, fleet } = await communication(t, {
+    clock,
+    discovery: {
+      ...network,
+      testerAddress: "127.0.0.1",
+      testerSubnet: "0.0.0.0",
+      createSocket: () => sockets[4] as unknown as Socket,
+    },
+    discoveryIpv6: {
+      ...network,
+      family: IPV6,
+      testerAddress: "::",
+      testerSubnet: "::/0",
+      createSocket: () => sockets[6] as unknown as Socket,
+    },
+  });
+  await made.begin();
+  const say = (ip: string) => {
+    nowMs += 200;
+    sockets[ip.includes(":") ? 6 : 4].emit("message", announcementOf(0x1000), { address: ip, port: 13_400 });
+  };
+  const ips = () => announced.map((message) => message.ip);
+  fleet.missingGateways = [0x1000];
+  say("127.0.0.1");
+  say("fe80::1%eth0");
+  assert.deepEqual(ips(), ["127.0.0.1"], "IPv4 has its time to connect");
+  fleet.missingGateways = [];
+  nowMs = 60_000;
+  say("fe80::1%eth0");
+  say("127.0.0.9");
+  assert.deepEqual(ips(), ["127.0.0.1", "127.0.0.9"], "connected: a move within the family counts");
+  fleet.missingGateways = [0x1000];
+  nowMs = 120_000;
+  say("fe80::1%eth0");
+  say("127.0.0.9");
+  assert.deepEqual(ips(), ["127.0.0.1", "127.0.0.9", "fe80::1%eth0"], "lost: the other family is as good");
+});
+
 test("by a plugin: refused before the trigger", async (t) => {
   const { made } = await communication(t, { mode: "plugin" });
   await made.begin();
@@ -144,5 +208,7 @@ test("who spoke while databases were loading is told to the fleet afterwards, on
   Object.defineProperty(fleet, "ready", { value: true });
   made.replay();
   made.replay();
-  assert.deepEqual(announced, [{ type: "gateway", logicalAddress: 0x1000, ip: "127.0.0.1", version: 2, furtherAction: 0 }]);
+  assert.deepEqual(announced, [
+    { type: "gateway", logicalAddress: 0x1000, ip: "127.0.0.1", version: 2, furtherAction: 0 },
+  ]);
 });
