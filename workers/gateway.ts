@@ -3,15 +3,17 @@ import type { MessagePort } from "node:worker_threads";
 import { storePath } from "#config/derived.ts";
 import type { Config } from "#config/types.ts";
 import { Fault } from "#core/errors.ts";
-import { networkClock } from "#core/time.ts";
-import { connectGateway } from "#ecu/doip-gateway.ts";
+import { networkClock, systemClock } from "#core/time.ts";
+import { connectGateway, tlsSettingsOf } from "#ecu/doip-gateway.ts";
 import { loadDatabase } from "#ecu/loaded-database.ts";
 import { createSendCheck, loadSafetyPlugins } from "#ecu/send-check.ts";
-import { codecOptionsOf, ecuOptionsOf, namingOf, tlsSettingsOf } from "#ecu/settings.ts";
-import { EcuShard } from "#ecu/shard.ts";
+import { codecOptionsOf, ecuOptionsOf, namingOf } from "#ecu/settings.ts";
+import { EcuShard, type ShardEnvironment } from "#ecu/shard.ts";
+import { watchShard } from "#ecu/stage-times.ts";
 import type { CallMessage, DatabaseReference, FromShard, ToShard } from "#fleet/messages.ts";
 import { type CallPacket, ReplyPacker, unpackCalls } from "#fleet/packets.ts";
 import { openDatabasesReader } from "#store/databases-reader.ts";
+import { StageTimes } from "#telemetry/stages.ts";
 
 /** Compiled services per database; the cache is bounded in bytes as well. */
 const MAX_PLANS_PER_DATABASE = 512;
@@ -61,7 +63,10 @@ export default async function run({ port, config, sent }: ShardTask): Promise<vo
     else port.postMessage(message, [body.buffer as ArrayBuffer]);
   };
   const tls = tlsSettingsOf(config);
-  const shard = new EcuShard({
+  const stages = config.process.stage_timing
+    ? watchShard(new StageTimes(), systemClock, config.http.request_timeout_ms)
+    : undefined;
+  const environment: ShardEnvironment = {
     clock: networkClock,
     options: ecuOptionsOf(config),
     fallbackToBase: config.database.fallback_to_base_variant,
@@ -72,8 +77,12 @@ export default async function run({ port, config, sent }: ShardTask): Promise<vo
     connect: (message, params, onState) => connectGateway(message, params, { config, tls, onState, post }),
     post,
     markSent: (id) => Atomics.store(sent, id % sent.length, id),
-  });
-  const receive = (call: CallMessage) => shard.receive(call);
+  };
+  const shard = new EcuShard(stages?.watched(environment) ?? environment);
+  const receive = (call: CallMessage) => {
+    stages?.received(call);
+    shard.receive(call);
+  };
   await new Promise<void>((resolve) => {
     port.on("message", (message: ToShard | CallPacket) => {
       if (!("type" in message)) unpackCalls(message, receive);

@@ -98,6 +98,11 @@ export class VehicleFleet implements Fleet {
     return this.#shards.reduce((sum, shard) => sum + shard.inFlight, 0);
   }
 
+  /** Calls to each ECU, by its id: under way, and refused so far. */
+  *ecuLoads(): Iterable<{ readonly id: string; readonly open: number; readonly refused: number }> {
+    yield* this.#records.values();
+  }
+
   /** Has the ECU's database opened by its shard, which does so at first use. @throws Fault when it does not open */
   async probe(ecu: string): Promise<void> {
     await this.call(ecu, "jobList", {});

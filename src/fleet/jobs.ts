@@ -26,6 +26,11 @@ export class Jobs<Table extends Record<keyof Table, { readonly args: unknown; re
     this.#pool.on("error", () => {});
   }
 
+  /** Jobs that wait for the one that runs. */
+  get waiting(): number {
+    return this.#pool.queueSize;
+  }
+
   /** Rejects with what the job threw, as plain data in `FaultData` form when it was a Fault. */
   run<K extends keyof Table>(
     job: K,

@@ -3,6 +3,7 @@
  * A call goes down once and comes back once; the reply's body is finished bytes that main only writes out.
  */
 import type { FaultData } from "#core/errors.ts";
+import type { StageFigures } from "#telemetry/stages.ts";
 import type { ComParams } from "#uds/com-params.ts";
 
 /** The body of a service call as main took it off the wire, already checked for shape. */
@@ -249,6 +250,8 @@ export interface ReplyMeta {
   readonly group?: GroupOutcome;
   readonly services?: readonly ServiceFacts[];
   readonly errors?: readonly PartialError[];
+  /** JSON Schema of the parameters of an execution, when the call asked for it. */
+  readonly parametersSchema?: unknown;
 }
 
 /** A finished answer: HTTP status, media type of the body, the bytes. */
@@ -419,6 +422,8 @@ export interface ShardStats {
   /** Services compiled since the thread began. */
   readonly plansCompiled: number;
   readonly heapBytes: number;
+  /** Only while stages are timed. */
+  readonly stages?: StageFigures;
 }
 export interface StatsMessage {
   readonly type: "stats";

@@ -18,6 +18,8 @@ export interface Authenticator {
   verify(authorization: string | undefined): Claims | Promise<Claims>;
   /** The answer to a body of `POST authorize`. */
   authorize(body: unknown): object | Promise<object>;
+  /** Verified tokens that are remembered. */
+  readonly rememberedTokens?: number;
   /** Asked before a service is sent, and for each entry of a list; a Fault refuses. `entity`: the ECU or the functional group. */
   validateService?(
     claims: Claims | undefined,

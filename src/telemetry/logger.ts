@@ -27,10 +27,15 @@ export interface Log {
   setLevel(level: string): void;
   /** From now on `write` takes every line of pino's JSON that the level lets pass; it must neither wait nor throw. */
   addSink(write: (line: string) => void): () => void;
+  /** Records lost since the start, by where they were to go. */
+  readonly dropped: Readonly<Record<LogSink, number>>;
   /** Opens the log file anew (SIGHUP after logrotate). */
   reopen(): void;
   close(): Promise<void>;
 }
+
+export const LOG_SINKS = ["stdout", "dlt", "otlp"] as const;
+export type LogSink = (typeof LOG_SINKS)[number];
 
 export interface LogTargets {
   /** Default: the process's stdout. */
@@ -46,6 +51,8 @@ const pinoLevel = (level: string): string => (level === "off" ? SILENT : level);
 export function createLogger(config: Config["logging"], targets: LogTargets = {}): Log {
   const pipe = targets.stdout === undefined && !process.stdout.isTTY ? openPipe() : undefined;
   const stdout = targets.stdout ?? pipe ?? process.stdout;
+  let unread = 0;
+  pipe?.on("drop", () => unread++);
   const file = openFile(config, (error) => stdout.write(`log file: ${error.message}\n`));
   const streams: DestinationStream[] = [stdoutStream(config, stdout)];
   if (file !== undefined) streams.push(fileStream(config, file));
@@ -71,6 +78,9 @@ export function createLogger(config: Config["logging"], targets: LogTargets = {}
     logger,
     scope: (name) => logger.child({ scope: name }),
     record: ({ level, scope, message, fields }) => logger[level]({ ...fields, scope }, message),
+    get dropped() {
+      return { stdout: unread, dlt: dlt?.dropped ?? 0, otlp: collector?.dropped ?? 0 };
+    },
     get level() {
       return logger.level === SILENT ? "off" : logger.level;
     },

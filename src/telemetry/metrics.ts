@@ -21,7 +21,20 @@ export const METRICS = {
     buckets: SECONDS,
   },
   sovd_http_in_flight: { type: "gauge", help: "Requests being worked on.", labels: [] },
+  sovd_http_refused_total: {
+    type: "counter",
+    help: "Requests refused before they were looked at.",
+    labels: ["reason"],
+  },
+  sovd_http_connections: { type: "gauge", help: "Open connections.", labels: [] },
+  sovd_http_connections_refused_total: { type: "counter", help: "Connections closed as too many.", labels: [] },
+  sovd_http_counted_clients: { type: "gauge", help: "Client addresses whose requests are counted.", labels: [] },
+  sovd_http_upload_bytes: { type: "gauge", help: "Bytes of uploads received and not taken yet.", labels: [] },
+  sovd_http_event_streams: { type: "gauge", help: "Clients that follow server-sent events.", labels: [] },
   sovd_ecu_online: { type: "gauge", help: "1 while the ECU is online.", labels: ["ecu"] },
+  sovd_ecu_calls: { type: "gauge", help: "Calls to the ECU, running and waiting.", labels: ["ecu"] },
+  sovd_ecu_queue: { type: "gauge", help: "Requests that wait for their turn at the ECU.", labels: ["ecu"] },
+  sovd_ecu_refused_total: { type: "counter", help: "Calls refused because the ECU's queue was full.", labels: ["ecu"] },
   sovd_gateway_connected: { type: "gauge", help: "1 while the gateway's connection stands.", labels: ["gateway"] },
   sovd_shard_restarts_total: {
     type: "counter",
@@ -29,7 +42,38 @@ export const METRICS = {
     labels: ["shard"],
   },
   sovd_shard_in_flight: { type: "gauge", help: "Calls a shard is working on.", labels: ["shard"] },
+  sovd_shard_refused_total: {
+    type: "counter",
+    help: "Calls refused because the shard had too many.",
+    labels: ["shard"],
+  },
+  sovd_shard_heap_bytes: { type: "gauge", help: "Heap in use by the shard's thread.", labels: ["shard"] },
+  sovd_databases_open: { type: "gauge", help: "Diagnostic databases the shard has open.", labels: ["shard"] },
+  sovd_plans: { type: "gauge", help: "Compiled services kept.", labels: ["shard"] },
+  sovd_plan_bytes: {
+    type: "gauge",
+    help: "Bytes of compiled services, all databases of the shard.",
+    labels: ["shard"],
+  },
+  sovd_plans_compiled_total: {
+    type: "counter",
+    help: "Services compiled; steady while nothing is new.",
+    labels: ["shard"],
+  },
+  sovd_tokens: { type: "gauge", help: "Verified tokens remembered.", labels: [] },
   sovd_locks: { type: "gauge", help: "Locks held.", labels: ["kind"] },
+  sovd_executions: { type: "gauge", help: "Executions kept, running and ended.", labels: [] },
+  sovd_store_used_bytes: { type: "gauge", help: "Live data of a part of the store.", labels: ["part"] },
+  sovd_store_file_bytes: { type: "gauge", help: "Size of its file.", labels: ["part"] },
+  sovd_jobs_waiting: { type: "gauge", help: "Jobs that wait for the jobs thread.", labels: [] },
+  sovd_log_dropped_total: { type: "counter", help: "Log records lost.", labels: ["sink"] },
+  sovd_limit: { type: "gauge", help: "What is configured: the bounds of all these.", labels: ["key"] },
+  sovd_stage_total: { type: "counter", help: "Passes of a stage, while stages are timed.", labels: ["stage"] },
+  sovd_stage_microseconds: {
+    type: "gauge",
+    help: "Time of a stage, while stages are timed.",
+    labels: ["stage", "figure"],
+  },
 } as const satisfies Readonly<Record<string, MetricSpec>>;
 
 export type MetricName = keyof typeof METRICS;
@@ -39,7 +83,7 @@ export type LabelsOf<N extends MetricName> = Readonly<Record<(typeof METRICS)[N]
 export interface Series {
   /** Adds to a counter or gauge. */
   inc(by?: number): void;
-  /** Sets a gauge; of a counter, nothing. */
+  /** Sets a gauge. A counter is raised to what its source has counted; a source that began anew counts on top. */
   set(value: number): void;
   /** Takes a histogram's value. */
   observe(seconds: number): void;
@@ -48,6 +92,8 @@ export interface Series {
 export interface Metrics {
   /** The series with these labels. Beyond the bound all further ones share a series whose labels are `other`. */
   series<N extends MetricName>(name: N, labels: LabelsOf<N>): Series;
+  /** `look` is run before each scrape: for what is only a number of the moment. */
+  onScrape(look: () => void | Promise<void>): void;
   /** Everything, with the process's own metrics, in Prometheus' text format. */
   text(): Promise<string>;
   readonly contentType: string;
@@ -65,6 +111,7 @@ export function createMetrics(maxSeries: number): Metrics {
     MetricName,
     { readonly child: (values: string[]) => Series; readonly known: Map<string, Series> }
   >();
+  const looks: (() => void | Promise<void>)[] = [];
   for (const name of Object.keys(METRICS) as MetricName[]) {
     made.set(name, { child: childrenOf(name, METRICS[name], registry), known: new Map() });
   }
@@ -81,7 +128,13 @@ export function createMetrics(maxSeries: number): Metrics {
       known.set(keyOf(values), series);
       return series;
     },
-    text: () => registry.metrics(),
+    onScrape: (look) => {
+      looks.push(look);
+    },
+    text: async () => {
+      await Promise.all(looks.map((look) => look()));
+      return registry.metrics();
+    },
     contentType: registry.contentType,
   };
 }
@@ -105,7 +158,12 @@ function childrenOf(name: string, spec: MetricSpec, registry: Registry): (values
         const inc = (by = 1) => {
           one.sum += by;
         };
-        return { inc, set: nothing, observe: nothing };
+        let counted = 0;
+        const set = (total: number) => {
+          one.sum += total >= counted ? total - counted : total;
+          counted = total;
+        };
+        return { inc, set, observe: nothing };
       };
     }
     case "gauge": {

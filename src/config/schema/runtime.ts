@@ -38,6 +38,10 @@ export const JOBS = section("The thread for slow work: import, hashing, unpackin
 
 export const PROCESS = section("The process.", {
   max_young_heap_mib: atLeast(1, 4, "Part of the main thread's heap for short-lived objects."),
+  stage_timing: bool(
+    false,
+    "Measure where the time of requests goes and show it in `/metrics`; costs a few µs per request.",
+  ),
   shutdown_timeout_ms: u64(10_000, "Time that running requests get at the end."),
 });
 

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createMetrics, METRICS, type MetricName } from "#telemetry/metrics.ts";
+import { createMetrics, METRICS } from "#telemetry/metrics.ts";
 
-async function lines(metrics: ReturnType<typeof createMetrics>, name: MetricName): Promise<string[]> {
+async function lines(metrics: ReturnType<typeof createMetrics>, name: string): Promise<string[]> {
   return (await metrics.text()).split("\n").filter((line) => line.startsWith(name));
 }
 
@@ -26,6 +26,21 @@ test("counters, gauges and histograms appear with their labels", async () => {
     histogram.includes('sovd_http_request_seconds_bucket{le="0.0025",method="get",route="a"} 1'),
     histogram.join("\n"),
   );
+});
+
+test("a counter follows what its source has counted, also when the source begins anew", async () => {
+  const metrics = createMetrics(10);
+  const series = metrics.series("sovd_shard_refused_total", { shard: "0" });
+  for (const total of [0, 2, 5, 1, 1]) series.set(total);
+  assert.deepEqual(await lines(metrics, "sovd_shard_refused_total"), ['sovd_shard_refused_total{shard="0"} 6']);
+});
+
+test("what is only a number of the moment is looked up at each scrape", async () => {
+  const metrics = createMetrics(10);
+  let connections = 0;
+  metrics.onScrape(async () => metrics.series("sovd_http_connections", {}).set(++connections));
+  await metrics.text();
+  assert.deepEqual(await lines(metrics, "sovd_http_connections "), ["sovd_http_connections 2"]);
 });
 
 test("labels are bounded: further ones share one series", async () => {
