@@ -9,6 +9,8 @@ import type { Notifier } from "#telemetry/systemd.ts";
 export interface ReloadablePart {
   /** Keys that take effect without a restart. Files that they name are read anew even where no key has changed. */
   readonly keys: readonly string[];
+  /** False: what its keys say needs a restart this time. */
+  accepts?(wanted: Config): boolean;
   /**
    * Makes what the new configuration asks for; nothing changes before the function it gives back is called. @throws when it cannot be
    * made
@@ -37,16 +39,18 @@ export interface ReloaderOptions {
   readonly parts: readonly ReloadablePart[];
   readonly log: Log;
   readonly notifier: Pick<Notifier, "reloading" | "reloaded"> | undefined;
+  /** Told of each configuration that is in force from now on. */
+  readonly onTaken: (config: Config) => void;
 }
 
-export function createReloader({ config: initial, parts, log, notifier }: ReloaderOptions): Reloader {
+export function createReloader({ config: initial, parts, log, notifier, onTaken }: ReloaderOptions): Reloader {
   const logger = log.scope("config");
-  const reloadable = new Set(parts.flatMap(({ keys }) => keys));
   let config = initial;
   let running: Promise<unknown> = Promise.resolve();
 
   const takeOver = async (read: () => Config): Promise<ReloadOutcome> => {
     const wanted = read();
+    const reloadable = new Set(parts.flatMap(({ keys, accepts }) => (accepts?.(wanted) === false ? [] : keys)));
     const changed = changedKeys(config, wanted);
     const applied = changed.filter((key) => reloadable.has(key));
     const next = withKeys(config, wanted, applied);
@@ -55,6 +59,7 @@ export function createReloader({ config: initial, parts, log, notifier }: Reload
     for (const part of parts) commits.push(await part.prepare(next));
     for (const commit of commits) await commit();
     config = next;
+    onTaken(next);
     return { applied, restart: changed.filter((key) => !reloadable.has(key)) };
   };
   const once = async (read: () => Config): Promise<ReloadOutcome> => {

@@ -34,7 +34,7 @@ export interface Authenticator {
   validateUpdate?(claims: Claims, update: UpdateFacts): Promise<void>;
   /**
    * Keys and rules for tokens anew, those of files and URLs too; in force once the function it gives back is called, and tokens are then
-   * looked at afresh. A mode stays what it was, and so does a plugin. @throws Fault invalidConfig
+   * looked at afresh. The mode must be the same; a plugin stays. @throws Fault invalidConfig
    */
   reload(security: AuthenticatorConfig["security"]): Promise<() => void>;
 }
@@ -98,8 +98,8 @@ export async function createAuthenticator(
       return now.cache.get(token) ?? verifyNew(token);
     },
     async reload(wanted) {
-      if (wanted.mode === "plugin" || wanted.mode !== security.mode) return () => {};
-      const next = await stateOf(wanted);
+      // a module is loaded once
+      const next = wanted.mode === "plugin" ? { ...now, config: wanted } : await stateOf(wanted);
       return () => {
         now = next;
       };
