@@ -1,13 +1,12 @@
 /** Protocols that bring software to devices, beside SOVD: what `main` starts and ends. */
 import type { Config } from "#config/types.ts";
 import { systemClock } from "#core/time.ts";
-import { ajourRoutes } from "#sovd/ajour.ts";
 import type { Route } from "#sovd/route.ts";
 import type { Persistence } from "#store/persistence.ts";
 import type { Storage } from "#store/storage.ts";
 import type { Log } from "#telemetry/logger.ts";
-import { type Ajour, createAjour } from "#update/ajour/create.ts";
-import { type Skybrush, startSkybrush } from "#update/skybrush/create.ts";
+import type { Ajour } from "#update/ajour/create.ts";
+import type { Skybrush } from "#update/skybrush/create.ts";
 import type { CreateProvider } from "#update/software/provider.ts";
 import type { Updates } from "#update/software/updates.ts";
 
@@ -35,13 +34,15 @@ export interface Devices {
   close(): Promise<void>;
 }
 
-/** Nothing is opened before `start`. @throws Fault misconfigured */
-export function createDevices(parts: DevicesParts): Devices {
-  const ajour = parts.config.update.ajour.enabled && parts.config.update.enabled ? ajourOf(parts) : undefined;
+/** Nothing is opened before `start`, and what is not configured does not load. @throws Fault misconfigured */
+export async function createDevices(parts: DevicesParts): Promise<Devices> {
+  const { update } = parts.config;
+  const ajour = update.ajour.enabled && update.enabled ? await ajourOf(parts) : undefined;
+  const routes = ajour !== undefined && update.ajour.http ? (await import("#sovd/ajour.ts")).ajourRoutes(ajour) : [];
   let skybrush: Skybrush | undefined;
   return {
     providers: ajour === undefined ? {} : { ajour: ajour.provider },
-    routes: ajour !== undefined && parts.config.update.ajour.http ? ajourRoutes(ajour) : [],
+    routes,
     async start(updates) {
       const coap = (await ajour?.start())?.coapPort ?? 0;
       skybrush = parts.config.skybrush.enabled && updates !== undefined ? await skybrushOf(parts, updates) : undefined;
@@ -54,13 +55,15 @@ export function createDevices(parts: DevicesParts): Devices {
   };
 }
 
-function ajourOf({ config, persistence, storage, log }: DevicesParts): Ajour {
+async function ajourOf({ config, persistence, storage, log }: DevicesParts): Promise<Ajour> {
+  const { createAjour } = await import("#update/ajour/create.ts");
   const onProblem = (error: unknown, where: string) =>
     log.scope("ajour").warn({ error, where }, "a device or a source of firmware");
   return createAjour({ config, clock: systemClock, persistence, storage, onProblem });
 }
 
-function skybrushOf({ config, log }: DevicesParts, updates: Updates): Promise<Skybrush> {
+async function skybrushOf({ config, log }: DevicesParts, updates: Updates): Promise<Skybrush> {
+  const { startSkybrush } = await import("#update/skybrush/create.ts");
   const onProblem = (error: unknown, where: string) => log.scope("skybrush").warn({ error, where }, "a client");
   return startSkybrush({ config, clock: systemClock, updates, onProblem });
 }

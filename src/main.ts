@@ -107,7 +107,7 @@ async function assemble(config: Config, log: Log, store: Store): Promise<Running
   };
   const updater = createDatabaseUpdater(parts);
   const bulk = createLmdbStorage(store.bulk, { maxMappedBytes: config.store.max_mapped_bytes });
-  const devices = createDevices({ config, persistence, storage: bulk, log });
+  const devices = await createDevices({ config, persistence, storage: bulk, log });
   const { providers: more } = devices;
   const software = config.update.enabled
     ? await startSoftware({ config, fleet, storage: bulk, persistence, log, context: () => context, more })
