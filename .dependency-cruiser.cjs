@@ -47,6 +47,13 @@ module.exports = {
   forbidden: [
     ...layerRules,
     {
+      name: "one-door-to-doip",
+      comment: "DoIP is one transport: ECUs, calls and queues know the interface in uds/transport, and one file of theirs makes it DoIP",
+      severity: "error",
+      from: { path: "^src/ecu/", pathNot: "^src/ecu/doip-gateway\\.ts$" },
+      to: { path: "^src/(doip/|uds/over-doip\\.ts$)" },
+    },
+    {
       name: "native-free",
       comment: "the codecs load no native addon and no server",
       severity: "error",

@@ -1,4 +1,5 @@
 /** The one place where a shard's gateway becomes a DoIP connection. Another transport gets a file like this one. */
+import { readFileSync } from "node:fs";
 import type { Config } from "#config/types.ts";
 import { networkClock } from "#core/time.ts";
 import type { TlsSettings } from "#doip/tls.ts";
@@ -51,5 +52,18 @@ export function connectGateway(
       transport.announce(ip, doip.protocol_version ?? version, wanted),
     configure: (changed) => transport.configure(changed),
     close: () => transport.close(),
+  };
+}
+
+/** TLS to gateways. Reads the PEM files. @throws when one cannot be read */
+export function tlsSettingsOf({ doip }: Config): TlsSettings {
+  const { ca, certificate, key, ciphers, min_version, max_version } = doip.tls;
+  return {
+    ...(ca === undefined ? {} : { ca: readFileSync(ca, "utf8") }),
+    ...(certificate === undefined ? {} : { cert: readFileSync(certificate, "utf8") }),
+    ...(key === undefined ? {} : { key: readFileSync(key, "utf8") }),
+    ...(ciphers === undefined ? {} : { ciphers }),
+    minVersion: min_version,
+    maxVersion: max_version,
   };
 }

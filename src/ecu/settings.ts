@@ -1,8 +1,6 @@
 /** What the configuration says, in the terms of the layers below. Types of the configuration only: a worker loads no schema. */
-import { readFileSync } from "node:fs";
 import { ecuConfig } from "#config/derived.ts";
 import type { Config } from "#config/types.ts";
-import type { TlsSettings } from "#doip/tls.ts";
 import { type CodecOptions, DEFAULT_CODEC_OPTIONS, readingOf } from "#mdd/codec/options.ts";
 import type { NamingConvention } from "#mdd/query/naming.ts";
 import { namingConvention } from "#mdd/query/naming-settings.ts";
@@ -43,18 +41,5 @@ export function protocolChoiceOf(config: Config, ecu: string): ProtocolChoice {
   return {
     name: own?.protocol ?? config.doip.protocol_name,
     ignore: own?.ignore_protocol ?? config.database.ignore_protocol,
-  };
-}
-
-/** TLS to gateways. Reads the PEM files. @throws when one cannot be read */
-export function tlsSettingsOf({ doip }: Config): TlsSettings {
-  const { ca, certificate, key, ciphers, min_version, max_version } = doip.tls;
-  return {
-    ...(ca === undefined ? {} : { ca: readFileSync(ca, "utf8") }),
-    ...(certificate === undefined ? {} : { cert: readFileSync(certificate, "utf8") }),
-    ...(key === undefined ? {} : { key: readFileSync(key, "utf8") }),
-    ...(ciphers === undefined ? {} : { ciphers }),
-    minVersion: min_version,
-    maxVersion: max_version,
   };
 }
