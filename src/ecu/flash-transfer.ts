@@ -9,6 +9,8 @@ const TRANSFER_DATA_OK = 0x76;
 const NEGATIVE = 0x7f;
 /** SID and block sequence counter in front of every block's data (ISO 14229-1, 14.5). */
 const BLOCK_HEAD_BYTES = 2;
+/** Blocks that wait, read from disk, behind the one that is on its way. */
+const PREPARED_BLOCKS = 2;
 /** Progress is told at most this often; start and end always are. */
 const PROGRESS_INTERVAL_MS = 20;
 
@@ -25,7 +27,7 @@ interface Block {
 }
 
 /**
- * One transfer of a file's bytes to an ECU (ISO 14229-1, 14.5 TransferData). While a block is on its way the next one is read from
+ * One transfer of a file's bytes to an ECU (ISO 14229-1, 14.5 TransferData). While a block is on its way the next two are read from
  * disk. Any refusal but those that the request loop handles by itself (0x21, 0x78, 0x94) ends the transfer; a lost answer is made
  * good by the request loop, which sends the same counter again.
  */
@@ -87,13 +89,20 @@ export class FlashTransfer {
 
   async #send(file: FileHandle): Promise<void> {
     this.#tell("running");
-    let ahead = this.#read(file, 0);
-    for (let sentBytes = 0; sentBytes < this.#start.length; ) {
-      const block = await ahead;
-      sentBytes += block.dataBytes;
-      ahead = sentBytes < this.#start.length ? this.#read(file, sentBytes) : ahead;
-      // A read that fails while a block is on its way is reported when its turn comes.
-      ahead.catch(() => {});
+    const prepared: Promise<Block>[] = [];
+    let readBytes = 0;
+    const prepare = (blocks: number) => {
+      for (; prepared.length < blocks && readBytes < this.#start.length; readBytes += this.#dataBytesAt(readBytes)) {
+        const block = this.#read(file, readBytes);
+        // A read that fails while a block is on its way is reported when its turn comes.
+        block.catch(() => {});
+        prepared.push(block);
+      }
+    };
+    prepare(1);
+    for (let next = prepared.shift(); next !== undefined; next = prepared.shift()) {
+      prepare(PREPARED_BLOCKS);
+      const block = await next;
       if (this.#aborted) throw new Error(this.#error);
       block.message[1] = this.#counter;
       this.#check(await this.#environment.request(block.message));
@@ -103,8 +112,12 @@ export class FlashTransfer {
     }
   }
 
+  #dataBytesAt(position: number): number {
+    return Math.min(this.#start.blockSize - BLOCK_HEAD_BYTES, this.#start.length - position);
+  }
+
   async #read(file: FileHandle, position: number): Promise<Block> {
-    const dataBytes = Math.min(this.#start.blockSize - BLOCK_HEAD_BYTES, this.#start.length - position);
+    const dataBytes = this.#dataBytesAt(position);
     const message = new Uint8Array(BLOCK_HEAD_BYTES + dataBytes);
     message[0] = TRANSFER_DATA;
     const { bytesRead } = await file.read(message, BLOCK_HEAD_BYTES, dataBytes, this.#start.offset + position);

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, open, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
@@ -56,6 +56,21 @@ test("blocks carry the counter, the last one is short, every byte arrives once",
   );
   const last = told.at(-1)!;
   assert.deepEqual([last.status, last.acknowledgedBytes, last.nextBlockSequenceCounter], ["finished", 10, 4]);
+});
+
+test("while a block is on its way the next two are read", async (t) => {
+  const path = await image(t, new Uint8Array(16));
+  const handle = await open(path);
+  const reads = t.mock.method(Object.getPrototypeOf(handle), "read");
+  await handle.close();
+  const started: number[] = [];
+  const { transfer, told } = run(start(path, { length: 16, blockSize: 6 }), (message) => {
+    started.push(reads.mock.callCount());
+    return positive(message);
+  });
+  await transfer.run();
+  assert.deepEqual(started, [3, 4, 4, 4], "of four blocks");
+  assert.equal(told.at(-1)!.status, "finished");
 });
 
 test("the counter runs from 0xFF to 0x00", async (t) => {
