@@ -53,15 +53,21 @@ export function listSchema(name: keyof typeof LISTS): unknown {
   return LISTS[name];
 }
 
+/** Schema of the parameters that a service answers, from the database. */
+export function parametersSchema(ecu: Ecu, service: ServiceEntry, { flatten }: { readonly flatten: boolean }): unknown {
+  return responseSchema(ecu.loaded.database, service, { flatten }).schema ?? ANY_OBJECT;
+}
+
 /** Schema of a service's answer. */
 export function answerSchema(
   ecu: Ecu,
   service: ServiceEntry,
   member: "data" | "parameters" | "requestdownload",
-  { flatten }: { readonly flatten: boolean },
+  options: { readonly flatten: boolean },
 ): unknown {
-  const parameters = responseSchema(ecu.loaded.database, service, { flatten }).schema ?? ANY_OBJECT;
+  const parameters = parametersSchema(ecu, service, options);
   if (member === "data") return object({ id: STRING, data: parameters, errors: ERRORS }, ["errors"]);
+  if (member === "requestdownload") return object({ [member]: parameters, errors: ERRORS }, ["errors"]);
   return object({ [member]: parameters, error: ANY_OBJECT }, [member, "error"]);
 }
 

@@ -1,4 +1,5 @@
 /** The way of a request through its checks to the handler, and the way of the answer back to bytes. Knows no socket. */
+import type { TObject, TSchema } from "typebox";
 import { Fault } from "#core/errors.ts";
 import type { Clock } from "#core/time.ts";
 import type { SovdContext } from "#sovd/context.ts";
@@ -266,5 +267,15 @@ function textOf(answer: Answer, exchange: Exchange): string | undefined {
   const text = answer.text ?? (answer.json === undefined ? undefined : JSON.stringify(answer.json));
   if (text === undefined || exchange.query["include-schema"] !== true) return text;
   const schema = exchange.entry.route.responses[answer.status]?.schema;
-  return schema === undefined ? text : withMember(text, "schema", schemaText(schema));
+  if (schema === undefined) return text;
+  const { parametersSchema } = answer;
+  return withMember(
+    text,
+    "schema",
+    schemaText(parametersSchema === undefined ? schema : withParameters(schema, parametersSchema)),
+  );
+}
+
+function withParameters(schema: TSchema, parameters: unknown): TSchema {
+  return { ...schema, properties: { ...(schema as TObject).properties, parameters } } as TSchema;
 }

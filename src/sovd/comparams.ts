@@ -4,7 +4,7 @@ import type { EcuView } from "#fleet/api.ts";
 import type { ComParamInput } from "#fleet/messages.ts";
 import type { ComParamExecution } from "./comparam-registry.ts";
 import type { SovdContext } from "./context.ts";
-import { objectText, textOf, withMember } from "./json-text.ts";
+import { objectText, textOf } from "./json-text.ts";
 import { OperationItem, Started } from "./operations.ts";
 import { type Answer, type Route, route, type SovdRequest } from "./route.ts";
 import { ExecutionStatus, IdItem, IdParams, items, NO_CONTENT, ok, SchemaQuery, Values } from "./schemas.ts";
@@ -56,10 +56,10 @@ export const comParamRoutes: readonly Route[] = [
     tag: "operations",
     open: true,
     query: SchemaQuery,
-    responses: { 200: ok(items(OperationItem, { parameters: Values })) },
+    responses: { 200: ok(Type.Object({ item: OperationItem, parameters: Values })) },
     handle: async (request, { fleet }) => {
       const reply = await fleet.call(request.ecu.name, "comParams", {}, request);
-      return { status: 200, text: withMember(JSON.stringify({ items: [ITEM] }), "parameters", textOf(reply.body)) };
+      return { status: 200, text: objectText({ item: JSON.stringify(ITEM), parameters: textOf(reply.body) }) };
     },
   }),
   route({

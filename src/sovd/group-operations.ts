@@ -5,24 +5,33 @@ import type { SovdContext } from "./context.ts";
 import type { Execution } from "./executions.ts";
 import { dataErrors, groupText } from "./group-answer.ts";
 import { mergeObjects, objectText, withMember } from "./json-text.ts";
-import {
-  ExecutionBody,
-  ExecutionState,
-  Force,
-  OperationItem,
-  operationDeadlineMs,
-  Started,
-  startedAnswer,
-} from "./operations.ts";
+import { ExecutionBody, Force, OperationItem, operationDeadlineMs, Started, startedAnswer } from "./operations.ts";
 import { callGroupPermitted, visibleItems } from "./permit.ts";
 import { type Answer, type Route, route, type ServiceCall, type SovdRequest } from "./route.ts";
-import { DataErrors, IdItem, IdParams, IncludeSchema, items, NO_CONTENT, ok, SchemaQuery, Values } from "./schemas.ts";
+import {
+  DataErrors,
+  ExecutionStatus,
+  IdItem,
+  IdParams,
+  IncludeSchema,
+  items,
+  NO_CONTENT,
+  ok,
+  SchemaQuery,
+  Values,
+} from "./schemas.ts";
 
 const OPERATIONS = "/functions/functionalgroups/{group}/operations" as const;
 const EXECUTIONS = `${OPERATIONS}/{service}/executions` as const;
 const tag = "functional groups";
 const NO_BODY: ServiceBody = { type: "none" };
 
+const GroupState = Type.Object({
+  status: ExecutionStatus,
+  capability: Type.Literal("execute"),
+  parameters: Type.Optional(Values),
+  errors: Type.Optional(DataErrors),
+});
 const GroupResult = Type.Object({ parameters: Values, errors: Type.Optional(DataErrors) });
 
 type Params = { readonly service: string };
@@ -135,7 +144,7 @@ export const groupOperationRoutes: readonly Route[] = [
     exclusive: true,
     params: IdParams,
     query: SchemaQuery,
-    responses: { 200: ok(ExecutionState) },
+    responses: { 200: ok(GroupState) },
     handle: (request, context) => {
       const { executions } = context;
       const { group } = request;

@@ -110,7 +110,12 @@ async function send(request: StartRequest, context: SovdContext, reservation: Re
   const facts = reply.meta?.operation;
   if (facts?.asynchronous !== true) return reply;
   const brought = startResult(reply);
-  return startedAnswer(reservation.start(facts, brought), brought, request);
+  return { ...startedAnswer(reservation.start(facts, brought), brought, request), ...schemaOf(reply) };
+}
+
+/** What the shard says of the parameters' schema, for an answer made here. */
+function schemaOf({ meta }: Reply): Pick<Answer, "parametersSchema"> {
+  return meta?.parametersSchema === undefined ? {} : { parametersSchema: meta.parametersSchema };
 }
 
 /** The start's parameters as members of an execution. */
@@ -226,11 +231,11 @@ export const operationRoutes: readonly Route[] = [
       if (silent || executions.isSuperseded(execution)) return { status: 200, text: executionText(execution) };
       requireAction(execution.facts, "results", service);
       return executions.exclusively(execution, async () => {
-        const args = { ...formOf(request), accept: "json", schema: false, service } as const;
+        const args = { ...formOf(request), accept: "json", service } as const;
         const reply = await callPermitted(request, context, "operationResults", args);
         execution.result = textOf(reply.body);
         executions.apply(execution, "results");
-        return { status: 200, text: executionText(execution) };
+        return { status: 200, text: executionText(execution), ...schemaOf(reply) };
       });
     },
   }),
@@ -256,13 +261,14 @@ export const operationRoutes: readonly Route[] = [
         return { status: 204 };
       }
       return executions.exclusively(execution, async () => {
-        const args = { ...formOf(request), accept: "json", schema: false, service } as const;
+        const args = { ...formOf(request), accept: "json", service } as const;
         try {
           const reply = await callPermitted(request, context, "operationStop", args);
           executions.apply(execution, "stopped");
           const result = textOf(reply.body);
           if (result === "{}") return { status: 204 };
-          return { status: 200, text: mergeObjects('{"status":"stopped","capability":"execute"}', result) };
+          const text = mergeObjects('{"status":"stopped","capability":"execute"}', result);
+          return { status: 200, text, ...schemaOf(reply) };
         } catch (error) {
           if (request.query["x-sovd2uds-force"] !== true) throw error;
           executions.apply(execution, "forced");

@@ -162,6 +162,8 @@ export interface Answer {
   readonly stream?: AnswerStream;
   readonly events?: AnswerEvents;
   readonly contentType?: string;
+  /** Schema of the member `parameters`, where the diagnostic database knows better than the route. */
+  readonly parametersSchema?: unknown;
 }
 
 export interface ResponseSpec {

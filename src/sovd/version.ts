@@ -57,19 +57,18 @@ export const versionRoutes = [
     method: "get",
     path: "/version-info",
     mount: "root",
-    summary: "Versions of SOVD served here and where they begin",
+    summary: "Versions of SOVD served here and where they begin, relative to this document",
     tag: "version",
     public: true,
     early: true,
-    links: true,
     query: SchemaQuery,
     responses: { 200: ok(VersionInfoList) },
-    handle: (request, { version, options }) => {
+    handle: (_request, { version, options }) => {
       const { name, commit } = version;
       const vendor_info = { name, version: version.version, commit, build_date: version.buildDate };
       const sovd_info = options.basePaths.map((base) => ({
         version: API_VERSION,
-        base_uri: `${request.origin}${base}`,
+        base_uri: base,
         vendor_info,
       }));
       return { status: 200, json: { sovd_info } };

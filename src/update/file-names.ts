@@ -8,7 +8,7 @@ const EXTENSION = ".mdd";
  * The key under which a file of this name is kept: lower case, ending in `.mdd`, no path. Fault `invalidData`.
  */
 export function databaseKey(name: string): string {
-  const shown = JSON.stringify(name.length > 80 ? `${name.slice(0, 80)}…` : name);
+  const shown = name.length > 80 ? `${name.slice(0, 80)}…` : name;
   let key: string;
   try {
     key = storedName("file", name);

@@ -157,6 +157,8 @@ suite("the real databases", { skip: withoutRealFiles }, () => {
         ["completed", 75, "Great Scott! We made it!"],
         ["completed", 100, "Great Scott! We made it!"],
       ]);
+      const { schema } = ok(await car.http.get(`${path}/${id}?include-schema=true`));
+      assert.deepEqual(Object.keys(schema.properties.parameters.properties), ["percentComplete", "step", "message"]);
       ok(await car.http.delete(`${path}/${id}`));
       ok(await car.http.get(`${path}/${id}`), 404);
     });

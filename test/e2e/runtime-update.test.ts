@@ -214,7 +214,13 @@ const BAD_UPLOADS: readonly Refused[] = [
     code: "invalid-data",
     message: /^Invalid file type/,
   },
-  { name: "no extension", send: named("body"), status: 400, code: "invalid-data", message: /^Invalid file type/ },
+  {
+    name: "no extension",
+    send: named("body"),
+    status: 400,
+    code: "invalid-data",
+    message: /^Invalid file type: body$/,
+  },
   { name: "extension alone", send: named(".mdd"), status: 400, code: "invalid-data", message: /^Invalid file type/ },
   {
     name: "not an MDD",

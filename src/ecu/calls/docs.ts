@@ -122,7 +122,7 @@ function postOperation({ asynchronous }: OperationItem, input: unknown, output: 
   return {
     ...(asynchronous ? { "x-sovd-asynchronous-execution": true } : {}),
     requestBody: body(schema),
-    responses: { ...(asynchronous ? { 202: ok(started, "Begun") } : { 200: ok(done) }), 404: ERROR, 409: ERROR },
+    responses: { ...(asynchronous ? { 202: ok(started, "Begun") } : { 200: ok(done) }), 409: ERROR },
   };
 }
 

@@ -8,7 +8,7 @@ import { answerReply, parametersReply } from "../answer.ts";
 import type { Ecu } from "../ecu.ts";
 import { jsonReply } from "../reply.ts";
 import { NO_BODY, runService } from "../run.ts";
-import { answerSchema, listSchema } from "../schemas.ts";
+import { answerSchema, listSchema, parametersSchema } from "../schemas.ts";
 import { type CallContext, serviceFacts } from "./call.ts";
 
 export function operationFacts(operation: OperationItem): OperationFacts {
@@ -56,7 +56,10 @@ export async function operationStart(ecu: Ecu, args: EcuCalls["operationStart"],
   const facts = operationFacts(operation);
   const service = operationService(ecu, args.service, "start");
   const answer = await runService(ecu, service, args.body, context.send);
-  if (facts.asynchronous) return { ...parametersReply(answer, args), meta: { operation: facts } };
+  if (facts.asynchronous) {
+    const meta = { operation: facts, ...schemaMeta(ecu, service, args, context) };
+    return { ...parametersReply(answer, args), meta };
+  }
   const form = { ...args, member: "parameters", firstErrorOnly: true } as const;
   const reply = answerReply(answer, form, () => answerSchema(ecu, service, "parameters", context.options));
   return { ...reply, meta: { operation: facts } };
@@ -82,8 +85,20 @@ async function runAction(
 ): Promise<Reply> {
   const service = operationService(ecu, args.service, action);
   const answer = await runService(ecu, service, NO_BODY, context.send);
-  const form = { ...args, accept: "json", member: "parameters", errorsAs: "error" } as const;
-  return answerReply(answer, form, () => answerSchema(ecu, service, "parameters", context.options));
+  const form = { ...args, accept: "json", schema: false, member: "parameters", errorsAs: "error" } as const;
+  const reply = answerReply(answer, form, () => undefined);
+  const meta = schemaMeta(ecu, service, args, context);
+  return meta === undefined ? reply : { ...reply, meta };
+}
+
+/** An execution's other members are main's; it gets the schema of the parameters alone. */
+function schemaMeta(
+  ecu: Ecu,
+  service: ServiceEntry,
+  { schema }: { readonly schema?: boolean },
+  { options }: CallContext,
+): { readonly parametersSchema: unknown } | undefined {
+  return schema === true ? { parametersSchema: parametersSchema(ecu, service, options) } : undefined;
 }
 
 export async function reset(ecu: Ecu, args: EcuCalls["reset"], context: CallContext): Promise<Reply> {

@@ -492,3 +492,51 @@ test("a start is refused in the CDA's order: one that runs, an unknown operation
   assert.equal(await start("async", { json: {} }), 202);
   assert.deepEqual([await start("async", broken), await start("async", {})], [409, 409]);
 });
+
+test("include-schema of an execution: its own members, the parameters as the database has them", async () => {
+  const car = await locked();
+  const operation = { asynchronous: true, hasStop: true, hasResults: true };
+  const parametersSchema = { type: "object", properties: { percent: { type: "integer" } } };
+  car.fleet.script = ({ call, args }) => {
+    if (!call.startsWith("operation")) return undefined;
+    const meta = { operation, ...(args.schema === true ? { parametersSchema } : {}) };
+    return reply(call === "operationStart" ? { percent: 1 } : { parameters: { percent: 1 } }, { meta });
+  };
+  const path = `${E}/operations/o/executions`;
+  const members = async (method: string, target: string, init = {}): Promise<unknown> => {
+    const { json } = await car.request(method, `${target}?include-schema=true`, init);
+    assert.deepEqual(json.schema.properties.parameters, parametersSchema, method);
+    return Object.keys(json.schema.properties);
+  };
+  assert.deepEqual(await members("POST", path, { json: {} }), ["id", "status", "parameters", "errors"]);
+  const [{ id }] = (await car.request("GET", path)).json.items;
+  const state = ["status", "capability", "parameters"];
+  assert.deepEqual(await members("GET", `${path}/${id}`), [...state, "error"]);
+  const plain = (await car.request("GET", `${path}/${id}`)).json;
+  assert.deepEqual(plain, { status: "completed", capability: "execute", parameters: { percent: 1 } });
+  assert.deepEqual(await members("DELETE", `${path}/${id}`), state);
+});
+
+test("communication parameters without an execution: the operation as one item", async () => {
+  const car = vehicle();
+  car.fleet.script = ({ call }) => (call === "comParams" ? reply({ CP_P6Max: { value: "1", unit: null } }) : undefined);
+  const { json } = await car.request("GET", `${E}/operations/comparam`, { as: null });
+  assert.deepEqual(json, {
+    item: {
+      id: "comparam",
+      name: "Communication parameters",
+      proximity_proof_required: false,
+      asynchronous_execution: true,
+    },
+    parameters: { CP_P6Max: { value: "1", unit: null } },
+  });
+});
+
+test("version-info refers to each base path", async () => {
+  const { json } = await vehicle().request("GET", "/version-info", { as: null });
+  const vendor_info = { name: "test", version: "1.2.3", commit: "abc", build_date: "2026-01-01" };
+  assert.deepEqual(
+    json.sovd_info,
+    ["/vehicle/v15", "/sovd/v1", "/api/v1"].map((base_uri) => ({ version: "1.1", base_uri, vendor_info })),
+  );
+});
