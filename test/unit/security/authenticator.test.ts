@@ -344,3 +344,62 @@ for (const { name, text, reason } of NO_PLUGINS) {
     await refused("invalidConfig", reason, () => setup({ mode: "plugin", plugin: path }).made);
   });
 }
+
+// ---- reload ------------------------------------------------------------------------------------------------------------
+
+const signed = (secret: string) =>
+  new SignJWT({ sub: "me", exp: NOW_S + 60 })
+    .setProtectedHeader({ alg: "HS256" })
+    .sign(new TextEncoder().encode(secret));
+
+test("reload: another key counts from then on, for tokens that were remembered too", async () => {
+  const jwt = { mode: "jwt", secret: SECRET, algorithms: ["HS256"] } as const;
+  const authenticator = await setup(jwt).made;
+  const old = `Bearer ${await signed(SECRET)}`;
+  const fresh = `Bearer ${await signed(`${SECRET}, another`)}`;
+  await authenticator.verify(old);
+  const commit = await authenticator.reload({ ...defaultConfig().security, ...jwt, secret: `${SECRET}, another` });
+  assert.equal((await authenticator.verify(old)).sub, "me", "not before it is said");
+  commit();
+  await refused("forbidden", /./, () => authenticator.verify(old));
+  assert.equal((await authenticator.verify(fresh)).sub, "me");
+});
+
+test("reload: a key file is read anew under the same name; one that is none changes nothing", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "keys-"));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const path = join(folder, "issuer.pem");
+  const pairs = [0, 1].map(() => generateKeyPairSync("ec", { namedCurve: "P-256" }));
+  const tokenOf = (at: number) =>
+    new SignJWT({ sub: String(at), exp: NOW_S + 60 }).setProtectedHeader({ alg: "ES256" }).sign(pairs[at]!.privateKey);
+  const put = (at: number) => writeFileSync(path, pairs[at]!.publicKey.export({ type: "spki", format: "pem" }));
+  put(0);
+  const jwt = { mode: "jwt", public_key: path, algorithms: ["ES256"] } as const;
+  const authenticator = await setup(jwt).made;
+  const [first, second] = [`Bearer ${await tokenOf(0)}`, `Bearer ${await tokenOf(1)}`];
+  const security = { ...defaultConfig().security, ...jwt };
+  writeFileSync(path, "no key");
+  await refused("invalidConfig", /issuer\.pem/, () => authenticator.reload(security));
+  assert.equal((await authenticator.verify(first)).sub, "0");
+  put(1);
+  (await authenticator.reload(security))();
+  assert.equal((await authenticator.verify(second)).sub, "1");
+  await refused("forbidden", /./, () => authenticator.verify(first));
+});
+
+test("reload: a development token lives as long as is now said; ours stay good", async () => {
+  const { made } = setup({ token_lifetime_secs: 600 });
+  const authenticator = await made;
+  const before = await token(made);
+  (await authenticator.reload({ ...defaultConfig().security, token_lifetime_secs: 5 }))();
+  assert.equal((await authenticator.authorize(CREDENTIALS)).expires_in, 5);
+  assert.equal((await authenticator.verify(`Bearer ${before}`)).sub, "tester");
+});
+
+test("reload: a plugin is loaded once, and its claims are remembered", async (t) => {
+  const config = { mode: "plugin", plugin: plugin(t, PLUGIN) } as const;
+  const authenticator = await setup(config).made;
+  const claims = await authenticator.verify("Bearer t");
+  (await authenticator.reload({ ...defaultConfig().security, ...config, max_token_bytes: 1_000 }))();
+  assert.deepEqual(authenticator.verify("Bearer t"), claims);
+});

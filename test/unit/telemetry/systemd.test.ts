@@ -54,6 +54,26 @@ test("ready with main, fed at half the watchdog's time, silent after stopping", 
   assert.deepEqual(sent, ["READY=1\nSTATUS=Failed", "WATCHDOG=1", "WATCHDOG=1", "STOPPING=1"]);
 });
 
+test("a reload is told with the time it began, and only of a program that is ready", async () => {
+  const sent: string[] = [];
+  const health = createHealth();
+  const channel = { send: (text: string) => void sent.push(text), close: () => {} };
+  const notifier = await startNotifier(health, { env: { NOTIFY_SOCKET: "/x" }, channel });
+  health.set("main", "Starting");
+  notifier?.reloading();
+  notifier?.reloaded();
+  assert.deepEqual(sent, []);
+  health.set("main", "Up");
+  const earliest = process.hrtime.bigint() / 1_000n;
+  notifier?.reloading();
+  notifier?.reloaded();
+  notifier?.close();
+  const [ready, reloading, again] = sent;
+  assert.deepEqual([ready, again], ["READY=1\nSTATUS=Up", "READY=1\nSTATUS=Up"]);
+  const usec = /^RELOADING=1\nMONOTONIC_USEC=(\d+)$/.exec(reloading ?? "")?.[1];
+  assert.ok(usec !== undefined && BigInt(usec) >= earliest && BigInt(usec) <= process.hrtime.bigint() / 1_000n);
+});
+
 test("a real socket hears it", async (t) => {
   const { DgramSocket } = await import("node-unix-socket").catch(() => ({ DgramSocket: undefined }));
   if (DgramSocket === undefined) return t.skip("node-unix-socket is not installed");
