@@ -24,6 +24,9 @@ export interface EcuEnvironment {
 /** Modes that fall back to their default after a time. */
 export type ExpiringMode = "session" | "security";
 
+/** S3server (ISO 14229-2): an ECU that nobody spoke to for so long is in its default session. */
+const S3_SERVER_MS = 5_000;
+
 /** One ECU on this shard: its database, its life, and what is tracked of its state. What is done with it stands elsewhere. */
 export class Ecu {
   readonly assignment: EcuAssignment;
@@ -37,6 +40,7 @@ export class Ecu {
   overrides: Readonly<Record<string, ComParamInput>> = {};
   readonly #environment: EcuEnvironment;
   #life: Life = BORN;
+  #silentMs = 0;
 
   constructor(assignment: EcuAssignment, environment: EcuEnvironment) {
     this.assignment = assignment;
@@ -83,7 +87,12 @@ export class Ecu {
     const before = this.#life;
     this.#life = live(before, event);
     if (this.#life === before) return;
-    if (event.kind === "gatewayConnected") this.forgetStates();
+    const nowMs = this.#environment.clock.now();
+    if (event.kind === "silent") this.#silentMs = nowMs;
+    // Behind a living gateway only its silence tells that an ECU was gone; in a short one its session has not run out.
+    const wasAway =
+      event.kind === "found" && before.connectivity === "Offline" && nowMs - this.#silentMs >= S3_SERVER_MS;
+    if (event.kind === "gatewayConnected" || wasAway) this.forgetStates();
     this.tell();
   }
 

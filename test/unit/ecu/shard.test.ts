@@ -118,6 +118,29 @@ test("silence makes an ECU Disconnected", async () => {
   assert.equal(vehicle.state("BODY"), "Disconnected");
 });
 
+for (const [awayMs, session] of [
+  [3_000, "Extended"],
+  [6_000, "Default"],
+] as const) {
+  test(`an ECU that was silent for ${awayMs} ms behind a living gateway is in the session ${session}`, async () => {
+    const { vehicle } = await online();
+    await vehicle.call("BODY", "modeWrite", { mode: "session", value: "extended" });
+    vehicle.script = (request, ecu) => (request === "22D001" ? undefined : healthy(request, ecu));
+    const silent = fault(vehicle.read("BODY"));
+    for (let i = 0; i < 3; i++) {
+      await vehicle.quiet();
+      vehicle.clock.advance(1_000);
+    }
+    await silent;
+    assert.equal(vehicle.state("BODY"), "Disconnected");
+    vehicle.clock.advance(awayMs);
+    vehicle.script = healthy;
+    await vehicle.read("BODY");
+    assert.equal(vehicle.state("BODY"), "Online");
+    assert.equal(JSON.parse(text(await vehicle.call("BODY", "modeRead", { mode: "session" }))).value, session);
+  });
+}
+
 test("who waits too long for a busy ECU gets no answer, and the ECU is not blamed", async () => {
   const { vehicle, gateway } = await online();
   vehicle.script = () => undefined;
