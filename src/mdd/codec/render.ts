@@ -14,31 +14,58 @@ const BRACES = { open: 0x7b, close: 0x7d, openArray: 0x5b, closeArray: 0x5d };
 
 /** Appends the members on the tape as one JSON object; `null` when there are none. */
 export function renderJson(tape: Tape, byteFormat: ByteFormat, out: JsonBytes): void {
-  if (isEmpty(tape)) {
-    out.raw(NULL);
-    return;
-  }
+  if (isEmpty(tape)) out.raw(NULL);
+  else renderMembers(tape, 0, tape.count, byteFormat, out);
+}
+
+function renderMembers(tape: Tape, first: number, end: number, byteFormat: ByteFormat, out: JsonBytes): void {
   out.byte(BRACES.open);
   let isFirst = true;
-  for (let i = 0; i < tape.count; i++) {
-    const mark = tape.mark[i];
-    if (mark === Mark.SKIPPED) {
-      i = tape.number[i]!;
-      continue;
-    }
-    if (mark === Mark.OBJECT_END || mark === Mark.ARRAY_END) {
-      out.byte(mark === Mark.OBJECT_END ? BRACES.close : BRACES.closeArray);
-      isFirst = false;
-      continue;
-    }
+  for (const i of members(tape, first, end)) {
     if (!isFirst) out.byte(COMMA);
-    const key = tape.key[i];
-    if (key !== undefined) out.raw(key.json);
-    isFirst = mark === Mark.OBJECT || mark === Mark.ARRAY;
-    if (isFirst) out.byte(mark === Mark.OBJECT ? BRACES.open : BRACES.openArray);
-    else renderValue(tape, i, byteFormat, out);
+    isFirst = false;
+    out.raw(tape.key[i]!.json);
+    renderEntry(tape, i, byteFormat, out);
   }
   out.byte(BRACES.close);
+}
+
+function renderItems(tape: Tape, first: number, end: number, byteFormat: ByteFormat, out: JsonBytes): void {
+  out.byte(BRACES.openArray);
+  for (let i = first; i < end; i = tape.last(i) + 1) {
+    if (i > first) out.byte(COMMA);
+    renderEntry(tape, i, byteFormat, out);
+  }
+  out.byte(BRACES.closeArray);
+}
+
+function renderEntry(tape: Tape, i: number, byteFormat: ByteFormat, out: JsonBytes): void {
+  const mark = tape.mark[i];
+  if (mark === Mark.OBJECT) renderMembers(tape, i + 1, tape.last(i), byteFormat, out);
+  else if (mark === Mark.ARRAY) renderItems(tape, i + 1, tape.last(i), byteFormat, out);
+  else renderValue(tape, i, byteFormat, out);
+}
+
+const ONE: number[] = [0];
+
+/**
+ * Entries of an object's members between `first` and `end`, in ascending order of their names: the CDA's objects are sorted maps. Taken
+ * over before the next call: a single one, the usual case, costs no array.
+ */
+function members(tape: Tape, first: number, end: number): readonly number[] {
+  if (first < end && tape.last(first) + 1 >= end && tape.mark[first] !== Mark.SKIPPED) {
+    ONE[0] = first;
+    return ONE;
+  }
+  const found: number[] = [];
+  let isAscending = true;
+  for (let i = first; i < end; i = tape.last(i) + 1) {
+    if (tape.mark[i] === Mark.SKIPPED) continue;
+    const before = found.at(-1);
+    if (before !== undefined && tape.key[before]!.name > tape.key[i]!.name) isAscending = false;
+    found.push(i);
+  }
+  return isAscending ? found : found.sort((a, b) => (tape.key[a]!.name < tape.key[b]!.name ? -1 : 1));
 }
 
 function isEmpty(tape: Tape): boolean {
@@ -63,29 +90,26 @@ function renderValue(tape: Tape, i: number, byteFormat: ByteFormat, out: JsonByt
 
 /** The members on the tape as an object; null when there are none. Integers beyond 2^53 are bigints. */
 export function renderObject(tape: Tape, byteFormat: ByteFormat): Record<string, unknown> | null {
-  if (isEmpty(tape)) return null;
-  const root: Record<string, unknown> = {};
-  const open: (Record<string, unknown> | unknown[])[] = [];
-  let current: Record<string, unknown> | unknown[] = root;
-  for (let i = 0; i < tape.count; i++) {
-    const mark = tape.mark[i];
-    if (mark === Mark.SKIPPED) {
-      i = tape.number[i]!;
-      continue;
-    }
-    if (mark === Mark.OBJECT_END || mark === Mark.ARRAY_END) {
-      current = open.pop()!;
-      continue;
-    }
-    const isContainer = mark === Mark.OBJECT || mark === Mark.ARRAY;
-    const value = mark === Mark.OBJECT ? {} : mark === Mark.ARRAY ? [] : objectValue(tape, i, byteFormat);
-    if (Array.isArray(current)) current.push(value);
-    else setMember(current, tape.key[i]!.name, value);
-    if (!isContainer) continue;
-    open.push(current);
-    current = value as Record<string, unknown> | unknown[];
-  }
-  return root;
+  return isEmpty(tape) ? null : objectOf(tape, 0, tape.count, byteFormat);
+}
+
+function objectOf(tape: Tape, first: number, end: number, byteFormat: ByteFormat): Record<string, unknown> {
+  const object: Record<string, unknown> = {};
+  for (const i of members(tape, first, end)) setMember(object, tape.key[i]!.name, entryValue(tape, i, byteFormat));
+  return object;
+}
+
+function arrayOf(tape: Tape, first: number, end: number, byteFormat: ByteFormat): unknown[] {
+  const list: unknown[] = [];
+  for (let i = first; i < end; i = tape.last(i) + 1) list.push(entryValue(tape, i, byteFormat));
+  return list;
+}
+
+function entryValue(tape: Tape, i: number, byteFormat: ByteFormat): unknown {
+  const mark = tape.mark[i];
+  if (mark === Mark.OBJECT) return objectOf(tape, i + 1, tape.last(i), byteFormat);
+  if (mark === Mark.ARRAY) return arrayOf(tape, i + 1, tape.last(i), byteFormat);
+  return scalarOf(tape, i, byteFormat);
 }
 
 /** A member also when the database names it `__proto__`. */
@@ -95,7 +119,7 @@ function setMember(object: Record<string, unknown>, name: string, value: unknown
   else object[name] = value;
 }
 
-function objectValue(tape: Tape, i: number, byteFormat: ByteFormat): unknown {
+function scalarOf(tape: Tape, i: number, byteFormat: ByteFormat): unknown {
   switch (tape.mark[i]) {
     case Mark.NUMBER:
       return finite(tape.number[i]!);

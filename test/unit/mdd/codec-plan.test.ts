@@ -419,3 +419,15 @@ test("cache: keeps what is used, within plans and bytes", () => {
   small.clear();
   assert.equal(small.byteSize, 0);
 });
+
+test("members stand in the order of their names, at every depth, as bytes and as objects", () => {
+  const inner = structure("inner", [value("z", u8), value("A", u8), value("m", u8)]);
+  const params = [value("y", u8, { byte: 3 }), value("b", inner), value("a", endOfPduField("f", inner))];
+  const plan = compile(symmetric(params), { ...SEQUENTIAL, shape: "iso" });
+  const payload = "6EF00D01020304050607";
+  const text = '{"a":[{"A":6,"m":7,"z":5}],"b":{"A":3,"m":4,"z":2},"y":1}';
+  assert.equal(JSON.stringify(dataOf(plan, payload)), text);
+  const out = new JsonBytes();
+  writeResponseJson(plan, hex(payload), undefined, out);
+  assert.equal(Buffer.from(out.view()).toString(), text);
+});

@@ -38,8 +38,8 @@ const OTHERWISE: Readonly<Record<number, Otherwise>> = {
     remarks: ["facts §6.3 disagree with the vector: an unknown DTC gives {code} alone"],
   },
   // The CDA loses a value: a constant of a structure stands under the structure's name.
-  372: { remarks: ['flattened {"tag":90,"b":1}, the reference {"b":1,"s":90}'] },
-  1133: { remarks: ['flattened {"a":1,"b":7,"c":9,"r":0,"d":4}, the reference {"a":1,"b":7,"d":4,"s":0}'] },
+  372: { remarks: ['flattened {"b":1,"tag":90}, the reference {"b":1,"s":90}'] },
+  1133: { remarks: ['flattened {"a":1,"b":7,"c":9,"d":4,"r":0}, the reference {"a":1,"b":7,"d":4,"s":0}'] },
   731: RATIONAL,
   734: RATIONAL,
   743: RATIONAL,
