@@ -1,7 +1,7 @@
 /** A comparison: every server is warmed up, then all are measured in turn, round by round, in one run. */
 
 import type { Address } from "./connection.ts";
-import { runLoad } from "./load.ts";
+import { type LoadResult, runLoad } from "./load.ts";
 import { listenerOf, usageOf } from "./process-usage.ts";
 import { type Round, roundOf } from "./summary.ts";
 
@@ -10,6 +10,8 @@ export interface Contender {
   readonly name: string;
   readonly address: Address;
   readonly requests: readonly Buffer[];
+  /** In place of the requests: work of several steps. */
+  readonly run?: (connections: number, durationMs: number) => Promise<LoadResult>;
 }
 
 export interface BenchOptions {
@@ -53,13 +55,16 @@ export async function compare(contenders: readonly Contender[], options: BenchOp
 }
 
 async function measure(
-  { address, requests }: Contender,
+  { address, requests, run }: Contender,
   connections: number,
   durationMs: number,
   ratePerS: number | undefined,
 ): Promise<Round> {
   const pid = LOCAL.test(address.host) ? listenerOf(address.port) : undefined;
   const before = pid === undefined ? undefined : usageOf(pid);
-  const load = await runLoad({ address, requests, connections, durationMs, ratePerS });
+  const load =
+    run === undefined
+      ? await runLoad({ address, requests, connections, durationMs, ratePerS })
+      : await run(connections, durationMs);
   return roundOf(load, before, pid === undefined ? undefined : usageOf(pid));
 }

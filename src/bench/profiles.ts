@@ -3,7 +3,10 @@ import { Fault } from "#core/errors.ts";
 import { encodeRequest } from "./http-message.ts";
 import { ask, itemsOf, type Target } from "./target.ts";
 
-export const PROFILES = ["list", "read", "write", "mix", "functional"] as const;
+/** Profiles of single requests; `flash` is work of several steps. */
+export const REQUEST_PROFILES = ["list", "read", "write", "mix", "functional"] as const;
+export const PROFILES = [...REQUEST_PROFILES, "flash"] as const;
+export type RequestProfile = (typeof REQUEST_PROFILES)[number];
 export type ProfileName = (typeof PROFILES)[number];
 
 /** The requests of a profile on one server. */
@@ -30,7 +33,7 @@ const PREFERRED = /vin/i;
 const nothing = async (): Promise<void> => {};
 
 /** Finds what the profile needs. @throws Fault that says what the server lacks */
-export async function prepare(profile: ProfileName, target: Target): Promise<Work> {
+export async function prepare(profile: RequestProfile, target: Target): Promise<Work> {
   switch (profile) {
     case "list":
       return workOf(target, [list], "list of components");

@@ -34,7 +34,7 @@ export async function discover(url: string, { ecus, token: given }: Discovery = 
   if (protocol !== "http:") throw new Fault("badRequest", `${url}: only http:// can be measured`);
   const path = pathname.replace(/\/+$/, "");
   const reasons: string[] = [];
-  for (const base of path === "" ? BASE_PATHS : [path]) {
+  for (const base of path === "" ? [...(await declared(origin)), ...BASE_PATHS] : [path]) {
     const token = given ?? (await authorize(origin + base));
     const known = await components(origin + base, token);
     if (typeof known === "string") {
@@ -71,6 +71,17 @@ function parse(url: string): URL {
   }
 }
 
+/** Base paths that the server itself names (ISO 17978-3, version-info). */
+async function declared(origin: string): Promise<string[]> {
+  const { status, json } = await request(`${origin}/version-info`, "GET", undefined);
+  const { sovd_info: versions } = (json ?? {}) as { sovd_info?: unknown };
+  if (status !== 200 || !Array.isArray(versions)) return [];
+  const uris = versions.map((version) => (version as { base_uri?: unknown } | null)?.base_uri);
+  return uris
+    .filter((uri): uri is string => typeof uri === "string" && URL.canParse(uri, origin))
+    .map((uri) => new URL(uri, origin).pathname.replace(/\/+$/, ""));
+}
+
 async function authorize(tree: string): Promise<string | undefined> {
   const { status, json } = await request(`${tree}/authorize`, "POST", undefined, CLIENT);
   const token = (json as { access_token?: unknown } | undefined)?.access_token;
@@ -86,9 +97,10 @@ async function components(tree: string, token: string | undefined): Promise<stri
 
 function chosen(known: readonly string[], wanted: readonly string[] | undefined): readonly string[] {
   if (wanted === undefined) return known;
-  const missing = wanted.filter((id) => !known.includes(id.toLowerCase()));
+  const spelled = new Map(known.map((id) => [id.toLowerCase(), id]));
+  const missing = wanted.filter((id) => !spelled.has(id.toLowerCase()));
   if (missing.length > 0) throw new Fault("badRequest", `no such component: ${missing.join(", ")}`);
-  return wanted.map((id) => id.toLowerCase());
+  return wanted.map((id) => spelled.get(id.toLowerCase())!);
 }
 
 async function request(url: string, method: string, token: string | undefined, json?: unknown): Promise<Answered> {

@@ -4,12 +4,14 @@ import { cpus } from "node:os";
 import { parentPort, workerData } from "node:worker_threads";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { type BenchOptions, type Contender, compare, type Measurement } from "#bench/bench.ts";
-import { PROFILES, type ProfileName, prepare, type Work } from "#bench/profiles.ts";
+import { FLASH_DEFAULTS, prepareFlash } from "#bench/flash.ts";
+import { PROFILES, type ProfileName, prepare } from "#bench/profiles.ts";
 import { reportHtml } from "#bench/report.ts";
 import { type Lab, startLab } from "#bench/selftest/lab.ts";
 import { overloadText, runOverload } from "#bench/selftest/overload.ts";
 import { startThread } from "#bench/selftest/processes.ts";
 import { runSelfTest } from "#bench/selftest/selftest.ts";
+import { spreadOf } from "#bench/summary.ts";
 import { textOf } from "#bench/table.ts";
 import { discover, type Target } from "#bench/target.ts";
 import { VERSION } from "#core/version.ts";
@@ -33,6 +35,10 @@ interface Flags {
   readonly ecuDelay?: string;
   readonly workers: number;
   readonly serverNodeArgs?: string;
+  readonly flashFile?: string;
+  readonly flashBlock: number;
+  readonly flashSession: string;
+  readonly flashParameters?: Readonly<Record<string, unknown>>;
 }
 
 export function register(program: Command): void {
@@ -53,6 +59,15 @@ export function register(program: Command): void {
     )
     .option("--ecus <id,…>", "components to ask; default: all", list)
     .option("--token <token>", "bearer token of a server that hands out none")
+    .option("--flash-file <id>", "profile flash: file of the server; default: its largest")
+    .option(
+      "--flash-block <bytes>",
+      "profile flash: bytes of a TransferData message",
+      positive,
+      FLASH_DEFAULTS.blockBytes,
+    )
+    .option("--flash-session <name>", "profile flash: session to change to", FLASH_DEFAULTS.session)
+    .option("--flash-parameters <json>", "profile flash: parameters of the request for a download", object)
     .option("--json <file>", "writes all figures")
     .option("--report <file>", "writes a report as HTML")
     .option("--selftest", "simulated vehicle, this server, and the bare peers it is held against")
@@ -75,22 +90,57 @@ async function bench(url: string, flags: Flags): Promise<void> {
   const { ecus, token, profile } = flags;
   const urls = flags.against === undefined ? [url] : [url, flags.against];
   const targets = await Promise.all(urls.map((one) => discover(one, { ecus, token })));
-  const works: Work[] = [];
+  const works: Prepared[] = [];
   try {
-    for (const target of targets) works.push(await prepare(profile, target));
-    const contenders = targets.map((target, i) => contenderOf(target, works[i]!));
-    for (const [i, { name }] of contenders.entries()) say(`${name}: ${works[i]!.description}`);
-    const measurements = await compare(contenders, optionsOf(flags));
-    const names = contenders.map(({ name }) => name);
+    for (const target of targets) works.push(await prepared(target, flags));
+    for (const { contender, description } of works) say(`${contender.name}: ${description}`);
+    const measurements = await compare(
+      works.map(({ contender }) => contender),
+      optionsOf(flags),
+    );
+    const names = works.map(({ contender }) => contender.name);
     say(`\n${textOf(names, measurements)}`);
+    if (profile === "flash") say(throughputText(works, measurements));
     await save(flags, `${profile}: ${names.join(" beside ")}`, names, measurements);
   } finally {
-    for (const work of works) await work.release();
+    for (const { release } of works) await release();
   }
 }
 
-function contenderOf({ url, address }: Target, { requests }: Work): Contender {
-  return { name: url.replace(/^http:\/\//, ""), address, requests };
+interface Prepared {
+  readonly contender: Contender;
+  readonly description: string;
+  /** Of profile `flash`: data bytes of a block. */
+  readonly blockBytes: number;
+  release(): Promise<void>;
+}
+
+async function prepared(target: Target, flags: Flags): Promise<Prepared> {
+  const { profile } = flags;
+  const named = { name: target.url.replace(/^http:\/\//, ""), address: target.address };
+  if (profile !== "flash") {
+    const { requests, description, release } = await prepare(profile, target);
+    return { contender: { ...named, requests }, description, blockBytes: 0, release };
+  }
+  const { description, dataBytes, run } = await prepareFlash(target, {
+    file: flags.flashFile,
+    blockBytes: flags.flashBlock,
+    session: flags.flashSession,
+    parameters: flags.flashParameters,
+  });
+  return { contender: { ...named, requests: [], run }, description, blockBytes: dataBytes, release: async () => {} };
+}
+
+/** A request of profile `flash` is a block, a connection a component. */
+function throughputText(works: readonly Prepared[], measurements: readonly Measurement[]): string {
+  return measurements
+    .flatMap(({ connections, rounds }) =>
+      works.map(({ contender, blockBytes }, i) => {
+        const { median } = spreadOf(rounds[i]!.map(({ requestsPerS }) => requestsPerS));
+        return `${contender.name}, ${connections} at a time: ${median.toFixed(0)} blocks/s, ${((median * blockBytes) / 1e6).toFixed(2)} MB/s`;
+      }),
+    )
+    .join("\n");
 }
 
 function labOf({ gateways, ecusPerGateway, ecuDelay, workers, serverNodeArgs }: Flags): Promise<Lab> {
@@ -203,6 +253,16 @@ function numbers(text: string): number[] {
     if (!Number.isInteger(number)) throw new InvalidArgumentError("not a whole number");
     return number;
   });
+}
+
+function object(text: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === "object" && value !== null) return value as Record<string, unknown>;
+  } catch {
+    // said below
+  }
+  throw new InvalidArgumentError("not a JSON object");
 }
 
 function list(text: string): string[] {

@@ -1,10 +1,15 @@
 /** The rig against our own server: it finds what is offered, and every profile's requests are answered. */
 import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { compare } from "#bench/bench.ts";
-import { PROFILES, prepare } from "#bench/profiles.ts";
+import { FLASH_DEFAULTS, prepareFlash } from "#bench/flash.ts";
+import { prepare, REQUEST_PROFILES } from "#bench/profiles.ts";
 import { discover } from "#bench/target.ts";
 import { type Demo, startDemo } from "../../src/cli/demo.ts";
+import { startHarness, withoutRealFiles } from "./harness.ts";
 
 let demo: Demo;
 before(async () => {
@@ -25,7 +30,7 @@ test("base path, token and components are found out", async () => {
   await assert.rejects(discover(`${origin}/elsewhere`), /does not answer like a SOVD server/);
 });
 
-for (const profile of PROFILES.filter((name) => name !== "functional")) {
+for (const profile of REQUEST_PROFILES.filter((name) => name !== "functional")) {
   test(`profile ${profile}: every request is answered`, async () => {
     const target = await discover(demo.base, { ecus: ["central", "engine"] });
     const work = await prepare(profile, target);
@@ -40,4 +45,37 @@ for (const profile of PROFILES.filter((name) => name !== "functional")) {
 
 test("what a server lacks is said: this vehicle has no functional group", async () => {
   await assert.rejects(prepare("functional", await discover(demo.base)), /no functional group/);
+});
+
+test("profile flash: images go in, block by block, and refusals are named", { skip: withoutRealFiles }, async (t) => {
+  const car = await startHarness({ databases: "real" });
+  t.after(() => car.close());
+  const image = randomBytes(50_000);
+  await writeFile(join(car.folder, "flash", "image.bin"), image);
+  await car.online("TMCC3000", "FLXC1000");
+  const target = await discover(car.base, { ecus: ["TMCC3000", "FLXC1000"] });
+  const work = await prepareFlash(target, { ...FLASH_DEFAULTS, blockBytes: 1_002 });
+  assert.match(work.description, /50000 bytes/);
+  const locked = await work.run(1, 1);
+  assert.deepEqual(locked.errors, { "requestdownload: HTTP 502": 1 }, "the simulated ECU wants its security level");
+  // a change of session takes the level away; these ECUs keep it
+  for (const name of ["TMCC3000", "FLXC1000"]) {
+    Object.defineProperty(car.vehicle.ecu(name)!.state, "securityAccess", { get: () => "LEVEL_05", set: () => {} });
+  }
+  const { errors, latencies } = await work.run(2, 1);
+  assert.deepEqual(errors, {});
+  assert.equal(latencies.count, 2 * 50);
+  assert.equal(car.vehicle.ecu("TMCC3000")!.state.transfers.at(-1)!.dataTransferCount, 50);
+});
+
+test("profile functional: every request is answered", { skip: withoutRealFiles }, async (t) => {
+  const car = await startHarness({ databases: "real" });
+  t.after(() => car.close());
+  await car.online("TMCC3000", "FLXC1000");
+  const target = await discover(car.base);
+  const { requests, release } = await prepare("functional", target);
+  const [measured] = await compare([{ name: "functional", address: target.address, requests }], OPTIONS);
+  await release();
+  assert.deepEqual(measured!.rounds[0]![0]!.errors, {});
+  assert(measured!.rounds[0]![0]!.answered > 0);
 });
