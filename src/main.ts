@@ -126,7 +126,10 @@ async function assemble(config: Config, log: Log, store: Store): Promise<Running
       live.config = taken;
     },
   });
-  const ready = bringUp(parts).then(() => software?.resume());
+  const ready = bringUp(parts).then(async () => {
+    await software?.resume();
+    await metrics.followProcess();
+  });
   return {
     port: server.port,
     devicePorts,

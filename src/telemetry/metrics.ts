@@ -1,6 +1,7 @@
 /** What is counted and measured, as one table, in Prometheus' text format. */
-import { Counter, collectDefaultMetrics, Gauge, type Histogram, Registry } from "prom-client";
-import { PlainHistogram } from "./histogram.ts";
+import { createCounter, createGauge, createHistogram, type Labels, type Series } from "./series.ts";
+
+export type { Series } from "./series.ts";
 
 interface MetricSpec {
   readonly type: "counter" | "gauge" | "histogram";
@@ -79,21 +80,13 @@ export const METRICS = {
 export type MetricName = keyof typeof METRICS;
 export type LabelsOf<N extends MetricName> = Readonly<Record<(typeof METRICS)[N]["labels"][number], string>>;
 
-/** One line of a metric. Hold it where the path is hot: finding it costs more than using it. */
-export interface Series {
-  /** Adds to a counter or gauge. */
-  inc(by?: number): void;
-  /** Sets a gauge. A counter is raised to what its source has counted; a source that began anew counts on top. */
-  set(value: number): void;
-  /** Takes a histogram's value. */
-  observe(seconds: number): void;
-}
-
 export interface Metrics {
   /** The series with these labels. Beyond the bound all further ones share a series whose labels are `other`. */
   series<N extends MetricName>(name: N, labels: LabelsOf<N>): Series;
   /** `look` is run before each scrape: for what is only a number of the moment. */
   onScrape(look: () => void | Promise<void>): void;
+  /** From now on the process's own metrics are measured; else from the first scrape on. */
+  followProcess(): Promise<void>;
   /** Everything, with the process's own metrics, in Prometheus' text format. */
   text(): Promise<string>;
   readonly contentType: string;
@@ -101,85 +94,59 @@ export interface Metrics {
 
 const OTHER = "other";
 const keyOf = (values: readonly string[]) => values.join("\u0000");
-const nothing = (): void => {};
+const CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 
-/** A registry of its own; `maxSeries` bounds the label combinations of each metric. */
+/** Metrics of their own; `maxSeries` bounds the label combinations of each. */
 export function createMetrics(maxSeries: number): Metrics {
-  const registry = new Registry();
-  collectDefaultMetrics({ register: registry });
-  const made = new Map<
-    MetricName,
-    { readonly child: (values: string[]) => Series; readonly known: Map<string, Series> }
-  >();
+  const names = Object.keys(METRICS) as MetricName[];
+  const made = new Map(names.map((name) => [name, new Map<string, Series>()]));
   const looks: (() => void | Promise<void>)[] = [];
-  for (const name of Object.keys(METRICS) as MetricName[]) {
-    made.set(name, { child: childrenOf(name, METRICS[name], registry), known: new Map() });
-  }
+  let exposition: Promise<() => Promise<string>> | undefined;
+  const expose = () => {
+    exposition ??= import("./exposition.ts").then(({ createExposition }) =>
+      createExposition(
+        names.map((name) => {
+          const { help, type } = METRICS[name];
+          return { name, help, type, lines: () => [...made.get(name)!.values()].flatMap((one) => one.lines(name)) };
+        }),
+      ),
+    );
+    return exposition;
+  };
   return {
     series(name, labels) {
-      const { child, known } = made.get(name)!;
-      const names: readonly string[] = METRICS[name].labels;
-      const wanted = names.map((label) => String((labels as Record<string, string>)[label]));
+      const known = made.get(name)!;
+      const labelNames: readonly string[] = METRICS[name].labels;
+      const wanted = labelNames.map((label) => String((labels as Record<string, string>)[label]));
       const isFull = known.size >= maxSeries && !known.has(keyOf(wanted));
-      const values = isFull ? names.map(() => OTHER) : wanted;
+      const values = isFull ? labelNames.map(() => OTHER) : wanted;
       const found = known.get(keyOf(values));
       if (found !== undefined) return found;
-      const series = child(values);
+      const series = seriesOf(METRICS[name], Object.fromEntries(labelNames.map((label, i) => [label, values[i]!])));
       known.set(keyOf(values), series);
       return series;
     },
     onScrape: (look) => {
       looks.push(look);
     },
+    followProcess: async () => {
+      await expose();
+    },
     text: async () => {
       await Promise.all(looks.map((look) => look()));
-      return registry.metrics();
+      return (await expose())();
     },
-    contentType: registry.contentType,
+    contentType: CONTENT_TYPE,
   };
 }
 
-function childrenOf(name: string, spec: MetricSpec, registry: Registry): (values: string[]) => Series {
-  const { help, labels, buckets = SECONDS } = spec;
-  const options = { name, help, labelNames: [...labels], registers: [registry] };
-  switch (spec.type) {
-    case "counter": {
-      const series: { readonly values: string[]; sum: number }[] = [];
-      new Counter({
-        ...options,
-        collect() {
-          this.reset();
-          for (const { values, sum } of series) this.labels(...values).inc(sum);
-        },
-      });
-      return (values) => {
-        const one = { values, sum: 0 };
-        series.push(one);
-        const inc = (by = 1) => {
-          one.sum += by;
-        };
-        let counted = 0;
-        const set = (total: number) => {
-          one.sum += total >= counted ? total - counted : total;
-          counted = total;
-        };
-        return { inc, set, observe: nothing };
-      };
-    }
-    case "gauge": {
-      const gauge = new Gauge(options);
-      return (values) => {
-        const child = gauge.labels(...values);
-        return { inc: (by) => child.inc(by ?? 1), set: (value) => child.set(value), observe: nothing };
-      };
-    }
-    case "histogram": {
-      const histogram = new PlainHistogram(name, help, buckets);
-      registry.registerMetric(histogram as unknown as Histogram);
-      return (values) => {
-        const one = histogram.add(Object.fromEntries(labels.map((label, i) => [label, values[i]!])));
-        return { inc: nothing, set: nothing, observe: (seconds) => one.observe(seconds) };
-      };
-    }
+function seriesOf({ type, buckets = SECONDS }: MetricSpec, labels: Labels): Series {
+  switch (type) {
+    case "counter":
+      return createCounter(labels);
+    case "gauge":
+      return createGauge(labels);
+    case "histogram":
+      return createHistogram(labels, buckets);
   }
 }
