@@ -134,14 +134,32 @@ async function writableDatum(target: Target, collection: string): Promise<Call |
   return undefined;
 }
 
-/** A datum of each functional group that has one. */
+/** A datum of each functional group that has one, else a mode that stays as it is. */
 async function functional(target: Target): Promise<Work> {
   const groups = "/functions/functionalgroups";
   const { json } = await ask(target, "GET", groups);
-  const found = await Promise.all(
-    itemsOf(json).map(({ id }) => readableDatum(target, `${groups}/${encodeURIComponent(String(id))}/data`)),
-  );
+  const paths = itemsOf(json).map(({ id }) => `${groups}/${encodeURIComponent(String(id))}`);
+  const found = await Promise.all(paths.map((path) => readableDatum(target, `${path}/data`)));
   const calls = found.filter((call) => call !== undefined);
-  if (calls.length === 0) throw new Fault("notFound", `${target.url}: no functional group has data that can be read`);
-  return workOf(target, calls, `functional read: ${calls.map(({ path }) => path).join(", ")}`);
+  if (calls.length > 0) return workOf(target, calls, `functional read: ${calls.map(({ path }) => path).join(", ")}`);
+  for (const path of paths) {
+    const work = await switchedOn(target, path);
+    if (work !== undefined) return work;
+  }
+  throw new Fault("notFound", `${target.url}: no functional group has data or a mode that can be asked`);
+}
+
+/** Fault recording of a group is switched on, which it is: one functional request, and all ECUs answer. */
+async function switchedOn(target: Target, group: string): Promise<Work | undefined> {
+  const { status, json } = await ask(target, "POST", `${group}/locks`, { lock_expiration: LOCK_SECONDS });
+  if (status >= 300) return undefined;
+  const release = async () => {
+    await ask(target, "DELETE", `${group}/locks/${(json as { id: string }).id}`);
+  };
+  const call = { method: "PUT", path: `${group}/modes/dtcsetting`, json: { value: "on" } };
+  if ((await ask(target, call.method, call.path, call.json)).status === 200) {
+    return workOf(target, [call], `functional write: ${call.path}`, release);
+  }
+  await release();
+  return undefined;
 }
