@@ -1,17 +1,13 @@
 /** What of the running server takes a new configuration, and by which keys. */
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { reloadableKeys } from "#config/reloadable.ts";
 import type { Config } from "#config/types.ts";
 import type { HttpServer, HttpServerOptions } from "#http/server.ts";
-import { type Authenticator, RELOADABLE_SECURITY_KEYS } from "#security/authenticator.ts";
+import type { Authenticator } from "#security/authenticator.ts";
 import type { Log } from "#telemetry/logger.ts";
-import { RELOADABLE_UPDATE_KEYS, type Software } from "#update/software/create.ts";
+import type { Software } from "#update/software/create.ts";
 import type { ReloadablePart } from "./reload.ts";
-
-/** Keys that are looked up in the configuration in force at each use. */
-const LIVE_KEYS = ["shards.max_restarts_per_minute", "update.verify_databases"] as const;
-
-const CERTIFICATE_KEYS = ["http.tls_certificate", "http.tls_key", "http.tls_ca"] as const;
 
 export interface RunningParts {
   readonly log: Log;
@@ -23,27 +19,26 @@ export interface RunningParts {
 export function reloadableParts(config: Config, parts: RunningParts): readonly ReloadablePart[] {
   const { log, authenticator, software, server } = parts;
   const all: ReloadablePart[] = [
-    { keys: LIVE_KEYS, prepare: async () => () => {} },
+    // looked up in the configuration in force at each use
+    { keys: [...reloadableKeys("shards"), "update.verify_databases"], prepare: async () => NOTHING },
     {
-      keys: ["logging.level"],
+      keys: reloadableKeys("logging"),
       prepare:
         async ({ logging }) =>
         () =>
           log.setLevel(logging.level),
     },
-    {
-      keys: RELOADABLE_SECURITY_KEYS.map((key) => `security.${key}`),
-      prepare: ({ security }) => authenticator.reload(security),
-    },
+    { keys: reloadableKeys("security"), prepare: ({ security }) => authenticator.reload(security) },
   ];
   if (software !== undefined) {
-    const keys = RELOADABLE_UPDATE_KEYS.map((key) => `update.${key}`);
-    all.push({ keys, prepare: async ({ update }) => software.reload(update) });
+    all.push({ keys: reloadableKeys("update"), prepare: async ({ update }) => software.reload(update) });
   }
   const tls = tlsOptionsOf(config);
   if (tls !== undefined) all.push(certificatePart(tls, server));
   return all;
 }
+
+const NOTHING = (): void => undefined;
 
 type TlsOptions = NonNullable<HttpServerOptions["tls"]>;
 
@@ -58,12 +53,12 @@ export function tlsOptionsOf({ http }: Config): TlsOptions | undefined {
 function certificatePart(initial: TlsOptions, server: RunningParts["server"]): ReloadablePart {
   let known = contentOf(initial);
   return {
-    keys: CERTIFICATE_KEYS,
+    keys: reloadableKeys("http"),
     accepts: (config) => tlsOptionsOf(config) !== undefined,
     async prepare(config) {
       const wanted = tlsOptionsOf(config)!;
       const content = contentOf(wanted);
-      if (content === known) return () => {};
+      if (content === known) return NOTHING;
       const commit = server.prepareTls(wanted);
       return async () => {
         await commit();

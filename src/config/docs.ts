@@ -1,8 +1,13 @@
 /** `docs/config.md`: every key with type, default, flag and meaning. */
 import type { Keys, Leaf, Node } from "./node.ts";
+import { RELOADABLE, reloadableKeys } from "./reloadable.ts";
 import { tomlValue } from "./render.ts";
 import { OWN, SCHEMA } from "./schema.ts";
 import { keyText } from "./tree.ts";
+
+const LIVE: ReadonlySet<string> = new Set(
+  (Object.keys(RELOADABLE) as (keyof typeof RELOADABLE)[]).flatMap(reloadableKeys),
+);
 
 const INTRODUCTION = `# Configuration
 
@@ -18,6 +23,10 @@ Later wins: defaults, the TOML file, the environment, the command line.
 
 \`sovd-edge config check FILE\` names every problem at once with line and column; \`sovd-edge config print\` shows the values in force.
 Sections and keys marked *own* are not known to the Classic Diagnostic Adapter.
+
+On SIGHUP (\`systemctl reload\`) the configuration is read again, and the files that it names. Keys marked *live* take effect at once, all of them or
+none: a configuration that is wrong is named in the log, and the old one stays in force. Other keys that have changed are named and wait for a restart.
+A new certificate is for new connections; open ones end with their next answer.
 `;
 
 /** The whole page. */
@@ -85,10 +94,11 @@ function row(key: string, node: Node, path: readonly string[]): string[] {
 
 function leafRow(key: string, leaf: Leaf<unknown>, path: readonly string[]): string {
   const own = OWN.has([...path, key].join(".")) ? " *own*" : "";
+  const live = LIVE.has([...path, key].join(".")) ? " *live*" : "";
   const dead = leaf.dead === undefined ? "" : ` **Without effect**: ${leaf.dead}.`;
   const others = Object.keys(leaf.env ?? {}).map((name) => `\`${name}\``);
   const flag = [...(leaf.flag === undefined ? [] : [`\`${leaf.flag}\``]), ...others].join(", ");
-  return cells(`\`${key}\`${own}`, leaf.type, defaultText(leaf), flag, `${leaf.doc}${dead}`);
+  return cells(`\`${key}\`${own}${live}`, leaf.type, defaultText(leaf), flag, `${leaf.doc}${dead}`);
 }
 
 function defaultText(leaf: Leaf<unknown>): string {

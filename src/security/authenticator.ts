@@ -39,22 +39,6 @@ export interface Authenticator {
   reload(security: AuthenticatorConfig["security"]): Promise<() => void>;
 }
 
-/** Keys of `[security]` that `reload` takes. */
-export const RELOADABLE_SECURITY_KEYS = [
-  "token_lifetime_secs",
-  "algorithms",
-  "secret",
-  "public_key",
-  "jwks_url",
-  "jwks_timeout_ms",
-  "jwks_cooldown_ms",
-  "jwks_max_age_ms",
-  "issuer",
-  "audience",
-  "clock_tolerance_secs",
-  "max_token_bytes",
-] as const satisfies readonly (keyof Config["security"])[];
-
 /** What a mode brings: the checks behind the cache. */
 type Mode = Omit<Authenticator, "verify" | "reload"> & { readonly verifyToken: VerifyToken };
 

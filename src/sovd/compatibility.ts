@@ -97,7 +97,7 @@ export const DEVIATIONS: readonly Deviation[] = [
   },
   {
     subject: "what the security plugin sees",
-    cda: "each physical service but that of resets",
+    cda: "physical services of the database",
     ours: "every service a client's request would run, on functional groups too, with its facts of the database",
     where: "sovd/permit.ts",
   },

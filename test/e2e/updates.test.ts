@@ -217,6 +217,39 @@ test("signature, hash, length, hardware, image, component: refused before anythi
   assert.match((await node.until("older", "failed")).error, /older than/);
 });
 
+test("trusted keys and thresholds are taken over without a restart; a key file that is none changes nothing", async (t) => {
+  const { mkdtemp, rm } = await import("node:fs/promises");
+  const { tmpdir } = await import("node:os");
+  const keys = await mkdtemp(join(tmpdir(), "keys-"));
+  t.after(() => rm(keys, { recursive: true }));
+  const pem = join(keys, "key.pem");
+  const other = generateKeyPairSync("ed25519");
+  const put = (key: typeof publicKey) => writeFile(pem, key.export({ type: "spki", format: "pem" }));
+  await put(publicKey);
+  const node = await slotNode(t, { verify: "required", trusted_keys: [pem] });
+  const artifact_uri = await upload(node, COMPONENT, CONTENT);
+  const signed = (id: string) => ({
+    id,
+    affected_components: [COMPONENT],
+    artifact_uri,
+    ...manifestOf(id, CONTENT, {}, other.privateKey),
+  });
+  const { config } = node.server;
+  await writeFile(pem, "no key");
+  const broken = await node.server.reload(() => config);
+  assert.match(broken.problem ?? "", /update\.trusted_keys: .*key\.pem/);
+  await run(node, signed("foreign"));
+  await node.until("foreign", "failed");
+  await put(other.publicKey);
+  const update = { ...config.update, soak_ms: 20, component: "else" };
+  assert.deepEqual(await node.server.reload(() => ({ ...config, update })), {
+    applied: ["update.soak_ms"],
+    restart: ["update.component"],
+  });
+  await run(node, signed("ours"));
+  await node.until("ours", "completed");
+});
+
 test("in the wrong order or twice: the codes of the standard", async (t) => {
   const gate = join(await slotFolder(t), "open");
   const wait = ["sh", "-c", "exec sleep 30"];

@@ -56,19 +56,6 @@ export interface Software {
   close(): Promise<void>;
 }
 
-/** Keys of `[update]` that `reload` takes. */
-export const RELOADABLE_UPDATE_KEYS = [
-  "trusted_keys",
-  "verify",
-  "allow_downgrade",
-  "health_timeout_ms",
-  "health_interval_ms",
-  "soak_ms",
-  "health_min_polls",
-  "health_max_faults",
-  "health_max_severity",
-] as const satisfies readonly (keyof UpdateConfig)[];
-
 const DESCRIBE_TIMEOUT_MS = 10_000;
 const ROLLBACK_TRIES = 3;
 
