@@ -19,8 +19,8 @@ export interface RunningParts {
 export function reloadableParts(config: Config, parts: RunningParts): readonly ReloadablePart[] {
   const { log, authenticator, software, server } = parts;
   const all: ReloadablePart[] = [
-    // looked up in the configuration in force at each use
-    { keys: [...reloadableKeys("shards"), "update.verify_databases"], prepare: async () => NOTHING },
+    // looked up in the configuration in force at each use, as are the keys of databases below
+    { keys: reloadableKeys("shards"), prepare: async () => NOTHING },
     {
       keys: reloadableKeys("logging"),
       prepare:
@@ -29,10 +29,8 @@ export function reloadableParts(config: Config, parts: RunningParts): readonly R
           log.setLevel(logging.level),
     },
     { keys: reloadableKeys("security"), prepare: ({ security }) => authenticator.reload(security) },
+    { keys: reloadableKeys("update"), prepare: async ({ update }) => software?.reload(update) ?? NOTHING },
   ];
-  if (software !== undefined) {
-    all.push({ keys: reloadableKeys("update"), prepare: async ({ update }) => software.reload(update) });
-  }
   const tls = tlsOptionsOf(config);
   if (tls !== undefined) all.push(certificatePart(tls, server));
   return all;
