@@ -11,6 +11,7 @@ import { type Lab, startLab } from "#bench/selftest/lab.ts";
 import { overloadText, runOverload } from "#bench/selftest/overload.ts";
 import { startThread } from "#bench/selftest/processes.ts";
 import { runSelfTest } from "#bench/selftest/selftest.ts";
+import { measureStages, stagesText } from "#bench/selftest/stages.ts";
 import { spreadOf } from "#bench/summary.ts";
 import { textOf } from "#bench/table.ts";
 import { discover, type Target } from "#bench/target.ts";
@@ -30,6 +31,7 @@ interface Flags {
   readonly report?: string;
   readonly selftest?: boolean;
   readonly overload?: boolean;
+  readonly stages?: boolean;
   readonly gateways: number;
   readonly ecusPerGateway: number;
   readonly ecuDelay?: string;
@@ -72,12 +74,14 @@ export function register(program: Command): void {
     .option("--report <file>", "writes a report as HTML")
     .option("--selftest", "simulated vehicle, this server, and the bare peers it is held against")
     .option("--overload", "self-test: reads at half of what the server can take and at three times as much")
+    .option("--stages", "self-test: where a read's microseconds go, stage by stage")
     .option("--gateways <n>", "gateways of the self-test's vehicle", positive, 5)
     .option("--ecus-per-gateway <n>", "ECUs behind each of them, itself included", positive, 1)
     .option("--ecu-delay <ms>", "answer time of its ECUs, as `simulate --delay` takes it")
     .option("--workers <n>", "shards of the self-test's server; 0: its default", Number, 0)
     .addOption(new Option("--server-node-args <args>", "options of Node for the self-test's server").hideHelp())
     .action((url: string | undefined, flags: Flags) => {
+      if (flags.stages === true) return stages(flags);
       if (flags.overload === true) return overload(flags);
       if (flags.selftest === true) return selfTest(flags);
       if (url === undefined) throw new InvalidArgumentError("a URL is missing: what is to be measured?");
@@ -143,9 +147,21 @@ function throughputText(works: readonly Prepared[], measurements: readonly Measu
     .join("\n");
 }
 
-function labOf({ gateways, ecusPerGateway, ecuDelay, workers, serverNodeArgs }: Flags): Promise<Lab> {
+function labOf({ gateways, ecusPerGateway, ecuDelay, workers, serverNodeArgs, stages }: Flags): Promise<Lab> {
   const nodeArgs = serverNodeArgs === undefined ? [] : serverNodeArgs.split(" ");
-  return startLab({ gateways, ecusPerGateway, delay: ecuDelay, workers, nodeArgs });
+  return startLab({ gateways, ecusPerGateway, delay: ecuDelay, stageTiming: stages === true, workers, nodeArgs });
+}
+
+async function stages(flags: Flags): Promise<void> {
+  for (const connections of flags.connections) {
+    const lab = await labOf(flags);
+    try {
+      const rows = await measureStages(lab, connections, flags.duration * 1_000);
+      say(`\n${connections} connections, µs: mean, p50, p99\n${stagesText(rows)}`);
+    } finally {
+      await lab.close();
+    }
+  }
 }
 
 async function overload(flags: Flags): Promise<void> {

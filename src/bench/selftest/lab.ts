@@ -18,6 +18,8 @@ export interface LabOptions {
   readonly ecusPerGateway?: number;
   /** Answer time of the ECUs as `simulate --delay` takes it; default at once. */
   readonly delay?: string | undefined;
+  /** The server measures its stages. */
+  readonly stageTiming?: boolean;
   /** Shards of the server; 0: as many as it takes by itself. */
   readonly workers: number;
   /** Further options of Node for the server, such as `--cpu-prof`. */
@@ -43,7 +45,7 @@ const POLL_MS = 50;
 
 /** Starts everything; ECUs are online when it resolves. @throws Error naming the part that did not start */
 export async function startLab(options: LabOptions): Promise<Lab> {
-  const { gateways, ecusPerGateway = 1, delay, workers, nodeArgs = [] } = options;
+  const { gateways, ecusPerGateway = 1, delay, stageTiming = false, workers, nodeArgs = [] } = options;
   const folder = await mkdtemp(join(tmpdir(), "sovd-edge-bench-"));
   const ends: (() => Promise<void>)[] = [() => rm(folder, { recursive: true, force: true })];
   const close = async () => {
@@ -79,7 +81,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     const ecus = entities.flatMap(({ name, logicalAddress, address, ecus: more = [] }) =>
       [{ name, logicalAddress }, ...more].map((ecu) => ({ ...ecu, ip: address, gatewayAddress: logicalAddress })),
     );
-    const config = await writeFiles(folder, ecus, { doipPort, httpPort, workers });
+    const config = await writeFiles(folder, ecus, { doipPort, httpPort, workers, stageTiming });
     const server = await startPart(["serve", "--config", config], /"listening"/, nodeArgs);
     ends.push(server.stop);
     const target = await online(`http://${HOST}:${httpPort}/vehicle/v15`, ecus.length);
@@ -118,10 +120,11 @@ interface LabConfig {
   readonly doipPort: number;
   readonly httpPort: number;
   readonly workers: number;
+  readonly stageTiming: boolean;
 }
 
 async function writeFiles(folder: string, ecus: readonly LabEcu[], config: LabConfig): Promise<string> {
-  const { doipPort, httpPort, workers } = config;
+  const { doipPort, httpPort, workers, stageTiming } = config;
   const databases = join(folder, "databases");
   await mkdir(databases);
   for (const { name, logicalAddress, gatewayAddress } of ecus) {
@@ -148,6 +151,8 @@ path = ${JSON.stringify(databases)}
 path = ${JSON.stringify(join(folder, "store"))}
 [shards]
 workers = ${workers}
+[process]
+stage_timing = ${stageTiming}
 [logging]
 level = "info"
 `,
