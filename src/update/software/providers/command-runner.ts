@@ -18,9 +18,10 @@ const MAX_OUTPUT_CHARACTERS = 16 * 1024;
 /** `sovd-edge` keeps its environment to itself: a program gets only what it needs to find others. */
 const PASSED = ["PATH", "HOME", "LANG", "TZ"] as const;
 
-export const runCommand: CommandRunner = (argv, { timeoutMs, job }) => {
+export const runCommand: CommandRunner = async (argv, { timeoutMs, job }) => {
   const [program, ...args] = argv;
   if (program === undefined) throw new Fault("misconfigured", "An empty command");
+  job?.signal.throwIfAborted();
   const env = Object.fromEntries(PASSED.map((name) => [name, process.env[name]]));
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, { env, stdio: ["ignore", "pipe", "pipe"], detached: true });
@@ -33,8 +34,7 @@ export const runCommand: CommandRunner = (argv, { timeoutMs, job }) => {
     let stopped: string | undefined;
     const stop = (why: string): void => {
       stopped ??= why;
-      // with its own children: a package manager that goes on alone would meet its successor
-      if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
+      if (child.pid !== undefined) killGroup(child.pid);
     };
     const timer = setTimeout(() => stop(`did not end within ${timeoutMs} ms`), timeoutMs);
     const onAbort = (): void => stop("was stopped");
@@ -54,6 +54,16 @@ export const runCommand: CommandRunner = (argv, { timeoutMs, job }) => {
     });
   });
 };
+
+/** With its own children: a package manager that goes on alone would meet its successor. */
+function killGroup(pid: number): void {
+  try {
+    process.kill(-pid, "SIGKILL");
+  } catch (error) {
+    // it ended by itself meanwhile
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+  }
+}
 
 /** Places in an argument, filled as text: `{component}`, `{campaign}`, `{version}`, `{previous}`, `{file}`. */
 export function fill(
