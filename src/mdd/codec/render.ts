@@ -19,15 +19,21 @@ export function renderJson(tape: Tape, byteFormat: ByteFormat, out: JsonBytes): 
 }
 
 function renderMembers(tape: Tape, first: number, end: number, byteFormat: ByteFormat, out: JsonBytes): void {
+  const start = out.length;
   out.byte(BRACES.open);
-  let isFirst = true;
-  for (const i of members(tape, first, end)) {
-    if (!isFirst) out.byte(COMMA);
-    isFirst = false;
-    out.raw(tape.key[i]!.json);
-    renderEntry(tape, i, byteFormat, out);
-  }
+  if (isAscending(tape, first, end)) {
+    for (let i = first; i < end; i = tape.last(i) + 1) {
+      if (tape.mark[i] !== Mark.SKIPPED) renderMember(tape, i, byteFormat, out, start);
+    }
+  } else for (const i of sortedMembers(tape, first, end)) renderMember(tape, i, byteFormat, out, start);
   out.byte(BRACES.close);
+}
+
+/** `start`: where the object around begins. */
+function renderMember(tape: Tape, i: number, byteFormat: ByteFormat, out: JsonBytes, start: number): void {
+  if (out.length > start + 1) out.byte(COMMA);
+  out.raw(tape.key[i]!.json);
+  renderEntry(tape, i, byteFormat, out);
 }
 
 function renderItems(tape: Tape, first: number, end: number, byteFormat: ByteFormat, out: JsonBytes): void {
@@ -46,26 +52,22 @@ function renderEntry(tape: Tape, i: number, byteFormat: ByteFormat, out: JsonByt
   else renderValue(tape, i, byteFormat, out);
 }
 
-const ONE: number[] = [0];
-
-/**
- * Entries of an object's members between `first` and `end`, in ascending order of their names: the CDA's objects are sorted maps. Taken
- * over before the next call: a single one, the usual case, costs no array.
- */
-function members(tape: Tape, first: number, end: number): readonly number[] {
-  if (first < end && tape.last(first) + 1 >= end && tape.mark[first] !== Mark.SKIPPED) {
-    ONE[0] = first;
-    return ONE;
-  }
-  const found: number[] = [];
-  let isAscending = true;
+/** Whether the members between `first` and `end` stand in ascending order of their names already. */
+function isAscending(tape: Tape, first: number, end: number): boolean {
+  let before: string | undefined;
   for (let i = first; i < end; i = tape.last(i) + 1) {
-    if (tape.mark[i] === Mark.SKIPPED) continue;
-    const before = found.at(-1);
-    if (before !== undefined && tape.key[before]!.name > tape.key[i]!.name) isAscending = false;
-    found.push(i);
+    const { name } = tape.key[i]!;
+    if (before !== undefined && before > name) return false;
+    before = name;
   }
-  return isAscending ? found : found.sort((a, b) => (tape.key[a]!.name < tape.key[b]!.name ? -1 : 1));
+  return true;
+}
+
+/** Entries of the members in ascending order of their names: the CDA's objects are sorted maps. */
+function sortedMembers(tape: Tape, first: number, end: number): number[] {
+  const found: number[] = [];
+  for (let i = first; i < end; i = tape.last(i) + 1) if (tape.mark[i] !== Mark.SKIPPED) found.push(i);
+  return found.sort((a, b) => (tape.key[a]!.name < tape.key[b]!.name ? -1 : 1));
 }
 
 function isEmpty(tape: Tape): boolean {
@@ -95,7 +97,9 @@ export function renderObject(tape: Tape, byteFormat: ByteFormat): Record<string,
 
 function objectOf(tape: Tape, first: number, end: number, byteFormat: ByteFormat): Record<string, unknown> {
   const object: Record<string, unknown> = {};
-  for (const i of members(tape, first, end)) setMember(object, tape.key[i]!.name, entryValue(tape, i, byteFormat));
+  for (const i of sortedMembers(tape, first, end)) {
+    setMember(object, tape.key[i]!.name, entryValue(tape, i, byteFormat));
+  }
   return object;
 }
 
