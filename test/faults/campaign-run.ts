@@ -1,5 +1,6 @@
 /**
- * Campaigns between processes that are killed: a primary and two secondaries, each a process of its own behind a link that can be cut.
+ * Campaigns between processes that are killed: a primary and two secondaries, each a process of its own behind a link that can be cut
+ * and slowed.
  * After each campaign all three run the same software. `node --import tsx test/faults/campaign-run.ts --runs 200`.
  */
 import { type ChildProcess, spawn } from "node:child_process";
@@ -8,6 +9,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Transform } from "node:stream";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { stringify } from "smol-toml";
@@ -20,6 +22,9 @@ const END_TIMEOUT_MS = 120_000;
 const POLL_MS = 50;
 /** Disturbances come within so long after execute. */
 const WINDOW_MS = 1_500;
+/** A slow link delays each piece by up to so long. */
+const MAX_DELAY_MS = 400;
+const SLOW_PIECE_BYTES = 4_096;
 
 const TIMING = {
   soak_ms: 200,
@@ -42,11 +47,12 @@ function random(seed: number): () => number {
   };
 }
 
-/** A link that can be cut: existing connections break, new ones fail. */
+/** A link that can be cut: existing connections break, new ones fail; or slowed: each piece of data waits before it goes on. */
 class Link {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   cut = false;
+  delayMs = 0;
   constructor(targetPort: number) {
     this.#server = createServer((from) => {
       if (this.cut) {
@@ -63,8 +69,17 @@ class Link {
           this.#sockets.delete(a);
           b.destroy();
         });
-        a.pipe(b);
+        a.pipe(this.#slowed()).pipe(b);
       }
+    });
+  }
+  #slowed(): Transform {
+    return new Transform({
+      highWaterMark: SLOW_PIECE_BYTES,
+      transform: (chunk, _encoding, done) => {
+        if (this.delayMs === 0) done(null, chunk);
+        else setTimeout(() => done(null, chunk), this.delayMs);
+      },
     });
   }
   async listen(): Promise<number> {
@@ -242,7 +257,7 @@ async function begin(primary: NodeProcess, run: number, content: string): Promis
   await primary.call("PUT", `/updates/fw-${run}/execute`);
 }
 
-/** One or two disturbances at moments nobody chose: a kill, or a link cut for a while. */
+/** One or two disturbances at moments nobody chose: a kill, or a link cut or slowed for a while. */
 async function disturbed(
   primary: NodeProcess,
   nodes: readonly NodeProcess[],
@@ -254,11 +269,14 @@ async function disturbed(
   const count = Math.floor(next() * 3);
   for (let i = 0; i < count; i++) {
     await pause(next() * WINDOW_MS);
-    if (next() < 0.3) {
+    const kind = next();
+    if (kind < 0.4) {
       const link = links[Math.floor(next() * links.length)]!;
-      link.break();
+      if (kind < 0.2) link.break();
+      else link.delayMs = next() * MAX_DELAY_MS;
       await pause(next() * WINDOW_MS);
       link.cut = false;
+      link.delayMs = 0;
       continue;
     }
     const node = nodes[Math.floor(next() * nodes.length)] ?? primary;
