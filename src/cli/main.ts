@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** The command line. Each command's code loads only when it is called: `serve` must not pay for the converter. */
-import { Command } from "commander";
+import { Command, CommanderError } from "commander";
+import type { ConfigProblem } from "#config/types.ts";
 import { Fault } from "#core/errors.ts";
 import { VERSION } from "#core/version.ts";
 
@@ -25,13 +26,15 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = {
 };
 
 const EXIT_FAILED = 1;
+const EXIT_WRONG_USAGE = 2;
 
 /** Runs one command line (without node and script). Sets the exit code instead of exiting, so that output is flushed. */
 export async function run(argv: readonly string[]): Promise<void> {
   const program = new Command("sovd-edge")
     .description("Embedded diagnostics runtime: SOVD over HTTP on one side, UDS over DoIP on the other")
     .version(VERSION, "-V, --version")
-    .enablePositionalOptions();
+    .enablePositionalOptions()
+    .exitOverride();
   const wanted = argv.find((word) => word in COMMANDS);
   const modules = wanted === undefined ? Object.values(COMMANDS) : [COMMANDS[wanted]!];
   // one module may stand for two commands
@@ -42,8 +45,20 @@ export async function run(argv: readonly string[]): Promise<void> {
 try {
   await run(process.argv.slice(2));
 } catch (error) {
-  process.stderr.write(`${describe(error)}\n`);
-  process.exitCode = EXIT_FAILED;
+  if (error instanceof CommanderError) {
+    // help and version end this way too; the text is out already
+    process.exitCode = error.exitCode === 0 ? 0 : EXIT_WRONG_USAGE;
+  } else {
+    process.stderr.write(`${describe(error)}\n`);
+    process.exitCode = isWrongFlag(error) ? EXIT_WRONG_USAGE : EXIT_FAILED;
+  }
+}
+
+/** A configuration that only flags made wrong. */
+function isWrongFlag(error: unknown): boolean {
+  if (!(error instanceof Fault) || error.kind !== "invalidConfig") return false;
+  const problems = (error.details?.problems ?? []) as readonly ConfigProblem[];
+  return problems.length > 0 && problems.every(({ source }) => source?.startsWith("flag "));
 }
 
 /** The chain of causes, one a line; a stack only for what we did not foresee. */

@@ -5,7 +5,7 @@ import { type ImportResult, importDatabases } from "#store/import-databases.ts";
 import { importFolderStore } from "#store/import-folder-store.ts";
 import { readCatalog } from "./catalog.ts";
 import { recoverUpdate } from "./change-set.ts";
-import { createMddParser } from "./mdd-parser.ts";
+import { createMddParser, verifyOptionsOf } from "./mdd-parser.ts";
 import { withStorage } from "./open-storage.ts";
 import { sweepUploads } from "./pending-set.ts";
 
@@ -18,10 +18,7 @@ export interface LoadResult extends CatalogResult {
 export async function loadDatabases(config: Config): Promise<LoadResult> {
   await sweepUploads(config);
   return withStorage(config, "databases", async (storage) => {
-    const parse = createMddParser({
-      maxDepth: config.flat_buf.max_depth,
-      maxTables: config.flat_buf.max_tables,
-    });
+    const parse = createMddParser(verifyOptionsOf(config));
     await recoverUpdate(config, storage, Date.now());
     await importFolderStore(storage, config.runtime_update_config.storage_dir, { parse });
     const imported = await importDatabases(storage, config.database.path, {

@@ -10,7 +10,8 @@ import type { Config } from "#config/types.ts";
 import { Fault } from "#core/errors.ts";
 import { ed25519Checker } from "#mdd/container/ed25519.ts";
 import { compareRevisions, type ParseDatabase, type ParsedDatabase } from "#store/databases.ts";
-import { createMddParser } from "./mdd-parser.ts";
+import { inflateLzmaHere } from "#store/lzma.ts";
+import { createMddParser, verifyOptionsOf } from "./mdd-parser.ts";
 
 /** Why a database is refused; goes to the caller. */
 export type Refusal = string;
@@ -87,10 +88,14 @@ async function parsing(parse: ParseDatabase, file: string, container: Uint8Array
   }
 }
 
-async function createParser({ flat_buf, update }: Pick<Config, "flat_buf" | "update">): Promise<ParseDatabase> {
-  const limits = { maxDepth: flat_buf.max_depth, maxTables: flat_buf.max_tables };
-  if (update.verify_databases === "none") return createMddParser(limits);
+async function createParser(config: Pick<Config, "flat_buf" | "update">): Promise<ParseDatabase> {
+  const { update } = config;
+  const limits = verifyOptionsOf(config);
+  // beside a server at work: at the priority of this thread, not at that of libuv's pool
+  const inflate = inflateLzmaHere;
+  if (update.verify_databases === "none") return createMddParser(limits, { inflate });
   return createMddParser(limits, {
+    inflate,
     checkSignature: ed25519Checker(await Promise.all(update.trusted_keys.map(readKey))),
     requireSignature: update.verify_databases === "required",
   });

@@ -109,10 +109,15 @@ test("rollback of what was prepared succeeds, and an upload goes on where it was
 test("what cannot work says so in one line and fails", async (t) => {
   const node = await twoSlots(t);
   const to = ["--to", node.url];
-  const ROWS: readonly [argv: string[], says: RegExp][] = [
+  const WRONG_USAGE = 2;
+  const ROWS: readonly [argv: string[], says: RegExp, code?: number][] = [
     [["update", "push", join(node.folder, "none"), ...to, "--components", "compute"], /ENOENT/],
     [["update", "push", node.file, ...to, "--components", "compute,"], /a name is missing/],
-    [["update", "push", node.file, ...to, "--components", "compute", "--policy", "hope"], /coordinated, independent/],
+    [
+      ["update", "push", node.file, ...to, "--components", "compute", "--policy", "hope"],
+      /coordinated, independent/,
+      WRONG_USAGE,
+    ],
     [["update", "push", node.file, ...to, "--components", "ghost"], /404/],
     [["update", "status", "ghost", ...to], /404/],
     [["update", "list", "--to", "http://127.0.0.1:1/api/v1"], /ECONNREFUSED/],
@@ -120,8 +125,8 @@ test("what cannot work says so in one line and fails", async (t) => {
     [["update", "push", node.file, ...to, "--components", "compute", "--key", node.file], /--key/],
   ];
   const ended = await Promise.all(ROWS.map(([argv]) => cli(...argv)));
-  for (const [i, [argv, says]] of ROWS.entries()) {
-    assert.equal(ended[i]?.code, 1, argv.join(" "));
+  for (const [i, [argv, says, code = 1]] of ROWS.entries()) {
+    assert.equal(ended[i]?.code, code, argv.join(" "));
     assert.match(ended[i]?.err ?? "", says);
     assert.ok(!ended[i]?.err.includes("    at "), `a stack: ${ended[i]?.err}`);
   }

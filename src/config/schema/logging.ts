@@ -1,5 +1,5 @@
 /** Logs, and the outputs the CDA has beside them. */
-import { atLeast, bool, optional, path, pattern, text, u32, word } from "../leaf.ts";
+import { atLeast, bool, custom, optional, path, pattern, text, u32, word } from "../leaf.ts";
 import { section } from "../node.ts";
 
 const TOKIO = "it belongs to another run-time";
@@ -32,7 +32,8 @@ const dlt = section("DLT (AUTOSAR diagnostic log and trace).", {
 
 const tokio = section("Console of the CDA's run-time.", {
   server: text("127.0.0.1:6669", "Address.", { dead: TOKIO }),
-  retention: text("1h", "Retention.", { dead: TOKIO }),
+  // the CDA takes a duration here; what nothing reads may have any form
+  retention: custom<unknown>({ type: "duration", parse: (raw) => raw }, "1h", "Retention.", { dead: TOKIO }),
   recording_path: optional(path("", "Recording.", { dead: TOKIO, example: "recording" })),
 });
 
