@@ -31,12 +31,16 @@ export default async function run({ port, config, sent }: ShardTask): Promise<vo
   const plugins = await loadSafetyPlugins(config.plugins.modules);
   const reader = await openDatabasesReader(storePath(config));
   const naming = namingOf(config);
-  const open = (reference: DatabaseReference) => {
-    const mapped = reader.map(reference.database);
-    if (mapped.version !== reference.version) {
-      mapped.release();
-      throw new Fault("notReady", `The diagnostic database ${reference.database} is being replaced`);
+  const mappedVersion = ({ database, version }: DatabaseReference) => {
+    try {
+      return reader.mapVersion(version);
+    } catch (error) {
+      if (!(error instanceof Fault && error.kind === "keyNotFound")) throw error;
+      throw new Fault("notReady", `The diagnostic database ${database} is being replaced`);
     }
+  };
+  const open = (reference: DatabaseReference) => {
+    const mapped = mappedVersion(reference);
     return loadDatabase(mapped, reference.version, {
       naming,
       codec: codecOptionsOf(config, reference.converter),

@@ -1,5 +1,6 @@
 /** Piscina entry of the jobs thread: slow work that neither main nor a shard may do. */
 import { toFaultData } from "#core/errors.ts";
+import { yieldToOthers } from "#core/thread-priority.ts";
 import { beginUpdate, finishUpdate, prepareUpdate, switchUpdate, undoUpdate } from "#update/change-set.ts";
 import type { JobName, JobOutcome, JobTable } from "#update/jobs.ts";
 import { loadDatabases } from "#update/load.ts";
@@ -20,6 +21,8 @@ const RUNNERS: { readonly [K in JobName]: Runner<K> } = {
 };
 
 export default async function run({ job, args }: { job: JobName; args: never }): Promise<JobOutcome<unknown>> {
+  // before the server is ready nobody is kept waiting but by this
+  if (job !== "load") yieldToOthers();
   try {
     return { value: await (RUNNERS[job] as Runner<JobName>)(args) };
   } catch (error) {

@@ -17,6 +17,11 @@ export interface DatabasesReader {
    * meant. `keyNotFound` when there is none; `corruption` when it is damaged, with `verify` after hashing all of it.
    */
   map(name: string, options?: { readonly verify?: boolean }): MappedDatabase;
+  /**
+   * Maps the description of this hash, of whichever set: beside the current one those of the pending set and the backup are there, and
+   * while an update runs those before it, so that no moment of a switch keeps one from being opened. `keyNotFound` when it is gone.
+   */
+  mapVersion(version: string): Mapping;
   close(): Promise<void>;
 }
 
@@ -30,8 +35,11 @@ export interface DatabaseInfo {
   readonly size: number;
 }
 
-export interface MappedDatabase extends DatabaseInfo {
+export interface MappedDatabase extends DatabaseInfo, Mapping {
   readonly generation: number;
+}
+
+export interface Mapping {
   /** Valid until `release`. A view into a far larger buffer: never transfer or clone its `.buffer`. */
   readonly bytes: Uint8Array;
   /** Lets go; the last one to do so frees the pages of an old version for new writes. */
@@ -83,6 +91,20 @@ export async function openDatabasesReader(folder: string, set: string = CURRENT)
         held.bytes.set(found.blob.id, bytes);
         if (verify) verifyBytes(found.blob, bytes);
         return { ...infoOf(found), generation: held.generation, bytes, release: once(() => release(held)) };
+      } catch (error) {
+        release(held);
+        throw error;
+      }
+    },
+    mapVersion(version) {
+      const held = take();
+      try {
+        const id = getRecord<string>(env.table("hashes"), ["mapped", version]);
+        const blob = id === undefined ? undefined : getRecord<Blob>(env.table("blobs"), id);
+        if (blob === undefined) throw new Fault("keyNotFound", `No diagnostic database has the hash ${version}`);
+        const bytes = held.bytes.get(blob.id) ?? mappedBytes(env, blob, held.transaction);
+        held.bytes.set(blob.id, bytes);
+        return { bytes, release: once(() => release(held)) };
       } catch (error) {
         release(held);
         throw error;

@@ -125,21 +125,22 @@ export function createUpdater(options: UpdaterOptions): Updater {
     const ready = await run("prepareUpdate", { mode: step.mode });
     requireEcus(ready);
     const before = new Map(fleet.ecus.map((ecu) => [ecu.id, fleet.versionOf(ecu.id)]));
-    let switched = false;
+    caller.requireQuiet();
+    // Durable first, in force after it: the disk's time is nobody's wait, as shards find their databases by hash in either set.
+    const { generation } = await run("switchUpdate", { step });
+    const next: Catalog = { ...ready, generation };
+    let taken = false;
     try {
-      const { catalog, loaded } = await whileSwitching(async () => {
+      const loaded = await whileSwitching(() => {
         caller.requireQuiet();
-        const { generation } = await run("switchUpdate", { step });
-        switched = true;
-        const next: Catalog = { ...ready, generation };
-        return { catalog: next, loaded: load(next) };
+        taken = true;
+        return load(next);
       });
-      await loaded;
+      await loaded.done;
       await probe(fleet.ecus.filter((ecu) => before.get(ecu.id) !== fleet.versionOf(ecu.id)));
-      options.onLoaded(catalog);
+      options.onLoaded(next);
     } catch (error) {
-      if (switched) await undo(step, error);
-      throw error;
+      await undo(step, error, taken);
     }
   }
 
@@ -165,37 +166,41 @@ export function createUpdater(options: UpdaterOptions): Updater {
     await Promise.all(Array.from({ length: PROBES_AT_ONCE }, lane));
   }
 
-  /** Always throws: `Undone` when the sets are as they were and in force again, Fault `fatal` when they are not. */
-  async function undo({ id }: ExecutionStep, cause: unknown): Promise<never> {
-    const why = `Reload failed: ${toFaultData(cause).message}`;
+  /**
+   * Always throws: `Undone` when the sets are as they were and in force again, Fault `fatal` when they are not. A set that the fleet has
+   * not taken is taken back in the store alone.
+   */
+  async function undo({ id }: ExecutionStep, cause: unknown, taken: boolean): Promise<never> {
+    const { message } = toFaultData(cause);
+    const why = taken ? `Reload failed: ${message}` : message;
+    const reason = `${why}; ${taken ? BACK_AGAIN : UNTOUCHED}`;
     try {
-      const { catalog, loaded } = await whileSwitching(async () => {
-        const end = { id, time: wallClock(), reason: `${why}; ${BACK_AGAIN}` };
-        const old = await run("undoUpdate", { end });
-        return { catalog: old, loaded: fleet.load(old) };
-      });
-      await loaded;
-      options.onLoaded(catalog);
+      const old = await run("undoUpdate", { end: { id, time: wallClock(), reason } });
+      if (taken) {
+        const loaded = await whileSwitching(() => fleet.load(old));
+        await loaded.done;
+        options.onLoaded(old);
+      }
     } catch (error) {
       const { message } = toFaultData(error);
       throw new Fault("fatal", `${why}; going back failed as well (${message}), a restart is needed`);
     }
-    throw new Undone(`${why}; ${BACK_AGAIN}`, { cause });
+    throw new Undone(reason, { cause });
   }
 
   /**
-   * The guard is up while `work` runs and never longer, whatever becomes of it. Work ends when the shards have been told: calls reach
-   * them behind that message, so nobody need wait until they have taken it.
+   * The guard is up until `take` has returned and never longer, whatever becomes of it. By then the shards have been told, and calls reach
+   * them behind that message: nobody need wait until `done`, when they have taken it.
    */
-  async function whileSwitching<T>(work: () => Promise<T>): Promise<T> {
+  async function whileSwitching(take: () => Promise<void>): Promise<{ readonly done: Promise<void> }> {
     switching = true;
     const raised = clock.now();
     try {
       await drain(raised + options.drainTimeoutMs);
       const drained = clock.now();
-      const result = await work();
+      const done = take();
       onEvent("databases switched", { drainedMs: drained - raised, windowMs: clock.now() - drained });
-      return result;
+      return { done };
     } finally {
       switching = false;
     }

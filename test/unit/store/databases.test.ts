@@ -265,6 +265,32 @@ test("a reader maps by name and key; old mappings stay until released", async (t
   );
 });
 
+test("a reader maps by hash what any set holds, and nothing that is gone", async (t) => {
+  const { store, storage, folder } = await bench(t);
+  put(folder, "a.mdd", "A;1;before");
+  await importDatabases(storage, folder, { parse });
+  const reader = await openDatabasesReader(store.folder);
+  t.after(() => reader.close());
+  const [before] = reader.list();
+  await storage.transaction(async (tx) => {
+    beginPending(tx);
+    await writeDatabase(tx, NEXT, "a.mdd", Buffer.from("A;2;after"), parse(Buffer.from("A;2;after")));
+  });
+  const text = (version = "") => {
+    const { bytes, release } = reader.mapVersion(version);
+    const read = Buffer.from(bytes).toString();
+    release();
+    return read;
+  };
+  const pending = storage.metadata(NEXT, "a.mdd").parts[FLATBUFFER_PART]?.sha256;
+  assert.deepEqual([text(before?.version), text(pending)], ["before", "after"], "pending");
+  await applyUpdate(storage, { id: "1", time: 1 });
+  assert.deepEqual([text(before?.version), text(pending)], ["before", "after"], "applied");
+  await cleanupUpdate(storage, { id: "2", time: 2 });
+  assert.throws(() => text(before?.version), faultOf("keyNotFound"));
+  assert.equal(text(pending), "after");
+});
+
 test("revisions compare as versions", () => {
   const ascending = [undefined, "0.9", "1", "1.0", "1.9", "1.10", "1.10a", "1.10.1", "2.0", "10.0"];
   for (let i = 0; i < ascending.length - 1; i++)

@@ -87,13 +87,13 @@ function bench({ fail = {}, load, probe, prepared = catalog(entry("BODY", "2")),
 
 const caller = { claims: { sub: "me" }, requireQuiet: () => undefined };
 
-test("an apply that works: one step after the other, the guard only around the switch", async () => {
+test("an apply that works: one step after the other, durable before the guard is up, which is when it comes in force", async () => {
   const { updater, ran, ends, guards, versions } = bench();
   await updater.start("apply", caller);
   await updater.idle();
   assert.deepEqual(ran, ["beginUpdate", "prepareUpdate", "switchUpdate", "loaded", "finishUpdate"]);
   assert.deepEqual(ends, [{ status: "completed", time: 1_000 }]);
-  assert.deepEqual(guards, [true, true]);
+  assert.deepEqual(guards, [false, true]);
   assert.equal(updater.switching, false);
   assert.deepEqual([...versions()], [["body", "2"]]);
 });
@@ -185,17 +185,24 @@ test("only one execution at a time; one that cannot begin frees the place", asyn
   assert.deepEqual(ran, ["beginUpdate", "beginUpdate"]);
 });
 
-test("what stands in the way is asked at the beginning and again before the switch", async () => {
-  let calls = 0;
-  const requireQuiet = () => {
-    if (++calls === 2) throw new Fault("conflict", "Lock Conflict: a lock");
-  };
-  const { updater, ran, ends } = bench();
-  await updater.start("apply", { ...caller, requireQuiet });
-  await updater.idle();
-  assert.deepEqual(ran, ["beginUpdate", "prepareUpdate", "finishUpdate"]);
-  assert.match(ends[0]?.reason ?? "", /^Lock Conflict: a lock; nothing was changed/);
-});
+for (const [when, at, steps] of [
+  ["before the store is changed", 2, ["beginUpdate", "prepareUpdate", "finishUpdate"]],
+  ["when the set comes in force", 3, ["beginUpdate", "prepareUpdate", "switchUpdate", "undoUpdate"]],
+] as const) {
+  test(`what stands in the way is asked again ${when}: nothing changes`, async () => {
+    let calls = 0;
+    const requireQuiet = () => {
+      if (++calls === at) throw new Fault("conflict", "Lock Conflict: a lock");
+    };
+    const { updater, ran, ends, versions } = bench();
+    await updater.start("apply", { ...caller, requireQuiet });
+    await updater.idle();
+    assert.deepEqual(ran, steps);
+    assert.match(ends[0]?.reason ?? "", /^Lock Conflict: a lock; nothing was changed/);
+    assert.deepEqual([...versions()], [["body", "1"]]);
+    assert.equal(updater.switching, false);
+  });
+}
 
 test("an execution shows as running until the next one may begin", async () => {
   const storage = createMemoryStorage({ maxMappedBytes: 1_000, maxBytes: 10_000 });
