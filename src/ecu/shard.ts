@@ -26,8 +26,8 @@ import { HeldDatabase, holding } from "./held-database.ts";
 import { KeepAlives } from "./keep-alive.ts";
 import type { LoadedDatabase } from "./loaded-database.ts";
 import { detectFirst } from "./run.ts";
-import { shardStats } from "./stats.ts";
 import type { SendCheck } from "./send-check.ts";
+import { shardStats } from "./stats.ts";
 
 export interface ShardEnvironment {
   readonly clock: Clock;

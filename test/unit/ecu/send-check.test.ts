@@ -233,7 +233,7 @@ test("without plugins there is no check", () =>
   ));
 
 test("a shard loads checks from modules, and names one that has none", async (t) => {
-  const good = file(t, "good.mjs", "export default ({ thread }) => ({ checkBeforeSend: () => `no from ${thread}` });");
+  const good = file(t, "good.mjs", "export default ({ thread }) => ({ checkBeforeSend: () => 'no from ' + thread });");
   const [loaded] = await loadSafetyPlugins([good]);
   assert.equal(loaded!.checkBeforeSend({} as SendFacts), "no from shard");
   assert.equal(loaded!.checkTesterPresent, false);

@@ -1,5 +1,6 @@
 /** Every route that sends a service asks the security plugin first; lists show only what it lets pass. */
 import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { Fault } from "#core/errors.ts";
 import type { ServiceFacts } from "#fleet/messages.ts";
@@ -188,6 +189,21 @@ test("a plugin that fails hides nothing: the list fails with it", async () => {
   car.fleet.script = () => reply({ items: [{ id: "b" }] }, { meta: { services: [facts("Broken")] } });
   assert.equal((await car.request("GET", `${E}/data`)).status, 500);
 });
+
+/** As `ServiceCallName` and `GroupServiceCallName`; the tables above name each of them. */
+const SENDING = new Set([...ROUTES, ...GROUP_ROUTES].map(([, , , call]) => call));
+for (const [, call] of EXECUTION) SENDING.add(call);
+const RESOURCES = new URL("../../../src/sovd/", import.meta.url);
+for (const file of readdirSync(RESOURCES).filter((name) => name.endsWith(".ts") && name !== "permit.ts")) {
+  test(`${file} sends no service without asking`, () => {
+    const text = readFileSync(new URL(file, RESOURCES), "utf8");
+    const calls = [...text.matchAll(/\.call(?:Group)?\([^"()]*"(\w+)"/g)].map(([, name]) => name!);
+    assert.deepEqual(
+      calls.filter((name) => SENDING.has(name)),
+      [],
+    );
+  });
+}
 
 test("without a plugin nobody is asked", async () => {
   const car = vehicle();
