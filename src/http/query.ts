@@ -8,6 +8,8 @@ type Kind = "boolean" | "integer" | "string";
 interface Field {
   readonly name: string;
   readonly kind: Kind;
+  /** The only values, as the schema spells them. */
+  readonly words: readonly string[] | undefined;
 }
 
 export interface QuerySpec {
@@ -25,7 +27,7 @@ const REFUSED = "Failed to deserialize query string: ";
 export function querySpec(schema: TObject): QuerySpec {
   const fields = new Map<string, Field>();
   for (const [name, property] of Object.entries(schema.properties)) {
-    fields.set(name.toLowerCase(), { name, kind: kindOf(property) });
+    fields.set(name.toLowerCase(), { name, kind: kindOf(property), words: wordsOf(property) });
   }
   const { required = [] } = schema as { required?: readonly string[] };
   return { schema, fields, demands: required.length > 0 };
@@ -34,6 +36,13 @@ export function querySpec(schema: TObject): QuerySpec {
 function kindOf(schema: TSchema): Kind {
   const type = (schema as { type?: unknown }).type;
   return type === "boolean" || type === "integer" ? type : "string";
+}
+
+function wordsOf(schema: TSchema): readonly string[] | undefined {
+  const { const: word, anyOf } = schema as { const?: unknown; anyOf?: readonly TSchema[] };
+  if (typeof word === "string") return [word];
+  const words = anyOf?.map(wordsOf);
+  return words?.every((some) => some !== undefined) ? words.flat() : undefined;
 }
 
 /** Typed values of a raw query string. Fault `badRequest` names the parameter. */
@@ -53,7 +62,12 @@ export function parseQuery(spec: QuerySpec | undefined, raw: string): Readonly<R
   return values;
 }
 
-function convert({ name, kind }: Field, text: string): unknown {
+function convert({ name, kind, words }: Field, text: string): unknown {
+  if (words !== undefined) {
+    const word = words.find((candidate) => candidate.toLowerCase() === text.toLowerCase());
+    if (word !== undefined) return word;
+    throw new Fault("badRequest", `${REFUSED}${name}: expected ${words.map((one) => `\`${one}\``).join(" or ")}`);
+  }
   if (kind === "boolean") {
     const word = text.toLowerCase();
     if (word === "true") return true;
