@@ -47,7 +47,8 @@ export function requestObserver(metrics: Metrics): (record: RequestRecord) => vo
 /** Follows ECUs, gateways and shards; returns what to call when a shard died. */
 export function observeFleet(fleet: VehicleFleet, metrics: Metrics): { shardDied(index: number): void } {
   fleet.onEcu((ecu) => metrics.series("sovd_ecu_online", { ecu: ecu.id }).set(ecu.state === "Online" ? 1 : 0));
-  fleet.onChange(() => {
+  // not at each change: while a thousand ECUs come online each of them is one
+  metrics.onScrape(() => {
     for (const { logicalAddress, connected } of fleet.gateways) {
       metrics.series("sovd_gateway_connected", { gateway: formatAddress(logicalAddress) }).set(connected ? 1 : 0);
     }
