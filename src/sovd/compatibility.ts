@@ -22,7 +22,7 @@ export const DEVIATIONS: readonly Deviation[] = [
   {
     subject: "case of query parameters",
     cda: "names and values become lower case; names with capitals never match",
-    ours: "names in any case, values as sent",
+    ours: "names and fixed words in any case, other values as sent",
     where: "http/query.ts",
   },
   {
@@ -269,6 +269,12 @@ export const DEVIATIONS: readonly Deviation[] = [
     where: "sovd/faults.ts",
   },
   {
+    subject: "DTCs in the ECU's memory that the database does not know",
+    cda: "left out",
+    ours: "listed, named by their code",
+    where: "ecu/calls/faults.ts",
+  },
+  {
     subject: "well-formed DTC that the database does not know",
     cda: "400",
     ours: "400; 404 by choice",
@@ -276,6 +282,12 @@ export const DEVIATIONS: readonly Deviation[] = [
     option: "unknownFaultStatus",
   },
   // download
+  {
+    subject: "block of a flash transfer that the ECU refuses",
+    cda: "counted as acknowledged",
+    ours: "`aborted`, the NRC in `error`",
+    where: "ecu/flash-transfer.ts",
+  },
   {
     subject: "DELETE of a flash transfer",
     cda: "the id is ignored, anybody may",
@@ -290,6 +302,18 @@ export const DEVIATIONS: readonly Deviation[] = [
   },
   { subject: "second flash transfer", cda: "400", ours: "409", where: "sovd/transfers.ts" },
   // functional groups
+  {
+    subject: "names of functional groups",
+    cda: "without the name of the protocol",
+    ours: "in full; the short name of the configured protocol's group answers too",
+    where: "fleet/catalog.ts",
+  },
+  {
+    subject: "octet-stream sent to functional groups",
+    cda: "400",
+    ours: "taken, when the answer may be JSON",
+    where: "sovd/functions.ts",
+  },
   {
     subject: "`Location` of a group's execution",
     cda: "`…/executions/executions/<id>`",
@@ -314,10 +338,28 @@ export const DEVIATIONS: readonly Deviation[] = [
   { subject: "no functional description", cda: "500", ours: "empty list, 404", where: "sovd/guard.ts" },
   // documents and update
   {
+    subject: "documents of operations",
+    cda: "promise PUT on executions, which there is not",
+    ours: "only what is served",
+    where: "ecu/calls/docs.ts",
+  },
+  {
     subject: "OpenAPI document",
     cda: "many routes missing",
     ours: "made from the route table, all routes; components as a parameter",
     where: "http/openapi.ts",
+  },
+  {
+    subject: "store without databases",
+    cda: "`database.path` is served until the first apply, which then replaces all; an applied empty set ends at the next start",
+    ours: "filled from `database.path` at the first start; an applied empty set stays empty",
+    where: "store/import-databases.ts",
+  },
+  {
+    subject: "deletion of a pending database that is not there",
+    cda: "404, and a pending copy stays",
+    ours: "404, nothing changed",
+    where: "update/pending-set.ts",
   },
   {
     subject: "uploaded databases",
@@ -387,6 +429,43 @@ export const DEVIATIONS: readonly Deviation[] = [
     cda: "409 for everything, health included, from start to end of an update",
     ours: "409 only in the switch, for what talks to an ECU or changes something",
     where: "sovd/guard.ts",
+  },
+  // configuration, logs, service
+  {
+    subject: "broken configuration file",
+    cda: "defaults, even for a file that was named",
+    ours: "ends the start, with every problem's line and column",
+    where: "config/load.ts",
+  },
+  {
+    subject: "unknown and dead keys",
+    cda: "passed over in silence",
+    ours: "a warning each",
+    where: "config/resolve.ts",
+  },
+  {
+    subject: "variables of the environment",
+    cda: "`CDASERVER.PORT` alone",
+    ours: "also `CDA_SERVER__PORT` and `SOVD_EDGE_SERVER__PORT`",
+    where: "config/env.ts",
+  },
+  {
+    subject: "log file at start",
+    cda: "truncated, never rotated, `date_format` unused",
+    ours: "appended to unless `append_enabled = false`, rotated, with `date_format`",
+    where: "telemetry/log-file.ts",
+  },
+  {
+    subject: "log level",
+    cda: "`RUST_LOG` alone",
+    ours: "also `logging.level`, `LOG_LEVEL` and a flag",
+    where: "config/schema/logging.ts",
+  },
+  {
+    subject: "service manager",
+    cda: "`READY=1` only with a watchdog, and early; no `STOPPING=1`",
+    ours: "`READY=1` when all is up, `WATCHDOG=1` in half the period, `STOPPING=1`",
+    where: "telemetry/systemd.ts",
   },
 ];
 
