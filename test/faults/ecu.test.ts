@@ -153,6 +153,25 @@ suite("failing ECUs and gateways", () => {
     });
   }
 
+  for (const [name, misbehaviour] of [
+    ["that never comes", { ack: "none" }],
+    ["with a wrong echo", { ack: "wrongEcho" }],
+    ["that comes late", { ackDelayMs: 120, delay: 150 }],
+  ] as const) {
+    test(`an acknowledgement ${name}: the answer stands for it, nothing is sent again`, async () => {
+      engine().misbehaviour = { only: "22D001", ...misbehaviour };
+      ok(await read());
+      assert.equal(sends().length, 1);
+    });
+  }
+
+  test("no acknowledgement and no answer: repeated, then 504", async () => {
+    engine().misbehaviour = { only: "22D001", ack: "none" };
+    engine().intercept("silence", "22D001", "");
+    ok(await read(), 504);
+    assert.equal(sends().length, 2, "two silences and nothing else: the connection is taken for half-open");
+  });
+
   test("requests to one ECU wait for each other, those to two do not", async () => {
     engine().misbehaviour = { delay: 100 };
     const startedMs = performance.now();
@@ -239,6 +258,16 @@ suite("failing ECUs and gateways", () => {
     const gone = car.becomes("CAMERA", "Disconnected");
     const answers = await Promise.all([1, 2, 3].map(() => read("/components/camera")));
     for (const { status } of answers) assert.equal(status, 504);
+    await gone;
+    endpoint.misbehaviour = {};
+    await car.online("CAMERA");
+    ok(await read("/components/camera"));
+  });
+
+  test("a gateway that closes an idle connection is connected again by itself", async () => {
+    const endpoint = car.vehicle.endpoint("CAMERA");
+    const gone = car.becomes("CAMERA", "Disconnected");
+    endpoint.misbehaviour = { generalInactivityMs: 150 };
     await gone;
     endpoint.misbehaviour = {};
     await car.online("CAMERA");

@@ -2,9 +2,11 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { demoEntities } from "#sim/demo/vehicle.ts";
+import type { EcuMisbehaviour } from "#sim/misbehaviour.ts";
 import { type EntityOptions, type RunningVehicle, startVehicle } from "#sim/vehicle.ts";
 import { type Answer, type Harness, type HarnessOptions, startHarness } from "../e2e/harness.ts";
 
@@ -113,6 +115,93 @@ for (const centralSecurity of [true, false]) {
     });
     await car.online("CENTRAL", "CAMERA");
     ok(await car.http.get("/components/camera/data/vin"));
+  });
+}
+
+test("a gateway that stayed away longer than it was tried is found by its announcement", async (t) => {
+  const config = {
+    com_params: {
+      doip: {
+        connection_retry_delay: forced(20),
+        connection_retry_attempts: { precedence: "Config", value: 1 },
+      },
+    },
+    discovery: { max_tries: 1 },
+  };
+  const car = await start(t, { entities: only("CENTRAL"), config });
+  const first = await appear(t, car, "127.0.1.2", entityOf("ENGINE"));
+  await car.online("ENGINE");
+  const tries: unknown[] = [];
+  const gone = car.becomes("ENGINE", "Disconnected");
+  await first.close();
+  await gone;
+  // a listener that refuses: it counts the attempts and is heard of no more once they are used up
+  const counter = createServer((socket) => {
+    tries.push(socket.destroy());
+  });
+  await new Promise<void>((resolve) => counter.listen({ host: "127.0.1.2", port: car.vehicle.port }, resolve));
+  t.after(() => counter.close());
+  ok(await car.http.get("/components/engine/data/vin"), 504);
+  await new Promise<void>((resolve) => counter.close(() => resolve()));
+  const used = tries.length;
+  assert.ok(used <= 3, `${used} attempts`);
+  await appear(t, car, "127.0.1.2", entityOf("ENGINE"));
+  await car.online("ENGINE");
+  ok(await car.http.get("/components/engine/data/vin"));
+});
+
+for (const [name, misbehaviour, requests] of [
+  ["an answer that is lost: the same counter again", { only: "3602", frame: { kind: "lost", times: 1 } }, 5],
+  // what is sent again while the ECU is at it gets 0x21, as often as it is sent
+  [
+    "an answer that comes when the block was sent again",
+    { only: "3602", frame: { kind: "wrongSid", correctAfterMs: 350, times: 1 } },
+    undefined,
+  ],
+  ["0x78 before the answer", { only: "3602", pending: { count: 3, intervalMs: 100, times: 1 } }, 4],
+  ["busy for a while", { only: "3602", nrc: { code: 0x21, times: 2 } }, 4],
+  ["not available for a while", { only: "3602", nrc: { code: 0x94, times: 2 } }, 4],
+] as const) {
+  test(`a transfer, block 2 meets ${name}`, async (t) => {
+    const car = await start(t, {
+      config: {
+        com_params: {
+          uds: {
+            timeout_default: forced(300),
+            rc_21_repeat_request_time: forced(20),
+            rc_94_repeat_request_time: forced(20),
+          },
+        },
+      },
+    });
+    await car.online("ENGINE");
+    const image = randomBytes(40);
+    await writeFile(join(car.folder, "flash", "image.bin"), image);
+    ok(await car.http.get("/apps/sovd2uds/bulk-data/flashfiles"));
+    const ecu = car.vehicle.ecu("ENGINE");
+    Object.assign(ecu.state, { variant: "BOOT", sessionState: "PROGRAMMING", securityAccess: "LEVEL_05" });
+    ecu.receive(Uint8Array.of(0x34, 0, 0x44, 0, 0, 0x10, 0, 0, 0, 0, 40));
+    ecu.misbehaviour = structuredClone(misbehaviour) as EcuMisbehaviour;
+    const path = "/components/engine/x-sovd2uds-download/flashtransfer";
+    const transfer = { blocksequencecounter: 1, blocksize: 12, offset: 0, length: 40, id: "image_bin" };
+    await car.locked("engine", async () => {
+      car.traffic.clear();
+      ok(await car.http.post(path, transfer));
+      const ended = async () => {
+        for (;;) {
+          const [state] = ok(await car.http.get(path)).items;
+          if (state.status === "finished" || state.status === "aborted") return state;
+        }
+      };
+      const { status, acknowledgedBytes, error } = await ended();
+      assert.deepEqual([status, acknowledgedBytes], ["finished", 40], JSON.stringify(error));
+    });
+    const blocks = car.traffic.to("ENGINE").filter((uds) => uds.startsWith("36"));
+    // requests that the misbehaviour refuses are no traffic
+    if (requests !== undefined) assert.equal(blocks.length, requests);
+    assert.equal(ecu.misbehaviour.nrc?.times ?? 0, 0);
+    const written = new Set(blocks);
+    assert.equal([...written].map((uds) => uds.slice(4)).join(""), image.toString("hex").toUpperCase());
   });
 }
 

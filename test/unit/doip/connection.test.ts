@@ -263,6 +263,30 @@ test("connection: a NACK whose code allows no repeat fails the request at once",
   assert.equal(connection.stats.requests, 1);
 });
 
+for (const code of [0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08]) {
+  test(`connection: NACK 0x0${code}: repeated only by its own code's count`, async (t) => {
+    const entity = await Entity.start(t);
+    let sends = 0;
+    entity.script = (message, say) => {
+      if (message.kind !== "diagnosticMessage") return undefined;
+      sends++;
+      return done(say(nack(message.targetAddress, code)));
+    };
+    const { connection, clock } = await ready(t, entity);
+    const others = Object.fromEntries([2, 3, 4, 5, 6, 7, 8].filter((own) => own !== code).map((own) => [own, 9]));
+    const without = link(connection, 0x1001, { nackRetries: others });
+    without.channel.send(hex("22F190"), NEVER);
+    assert.equal(await without.happened.next(), `nack Received Nack, code=0x0${code}`);
+    assert.equal(sends, 1);
+    const { channel, happened } = link(connection, 0x1002, { nackRetries: { [code]: 1 }, retryPeriodMs: 77 });
+    channel.send(hex("22F190"), NEVER);
+    await clock.timer(77);
+    clock.advance(77);
+    assert.equal(await happened.next(), `nack Received Nack, code=0x0${code}`);
+    assert.equal(sends, 3);
+  });
+}
+
 test("connection: a generic NACK fails the only request that waits for its ACK", async (t) => {
   const entity = await Entity.start(t);
   entity.script = (message, say) => message.kind === "diagnosticMessage" && done(say({ kind: "genericNack", code: 2 }));
