@@ -1,4 +1,4 @@
-/** `sovd-edge store check|backup|restore|compact`: care of a store that no server has open. */
+/** `sovd-edge store check|backup|restore|compact`: care of the store; only `backup` may run beside a server. */
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -9,8 +9,7 @@ import { loadConfig } from "#config/load.ts";
 import type { Config } from "#config/types.ts";
 import { Fault } from "#core/errors.ts";
 import { checkInProcess } from "#store/check-process.ts";
-import { openStore } from "#store/environments.ts";
-import { backupStore, compactStore, restoreStore } from "#store/maintenance.ts";
+import { backupFolder, compactStore, restoreStore } from "#store/maintenance.ts";
 
 const MIB = 1 << 20;
 
@@ -33,17 +32,13 @@ const COMMANDS: readonly StoreCommand[] = [
   },
   {
     usage: "backup <folder>",
-    about: "Copy the store to a new folder",
+    about: "Copy the store to a new folder, also while a server has it open",
     run: async (config, target, say) => {
-      requireStore(optionsOf(config).folder);
-      const store = await openStore(optionsOf(config));
-      try {
-        const { files } = await backupStore(store, resolve(target));
-        const bytes = Object.values(files).reduce((sum, { size }) => sum + size, 0);
-        say(`${target}: ${mib(bytes)} MiB`);
-      } finally {
-        await store.close();
-      }
+      const { folder, maxBytes } = optionsOf(config);
+      requireStore(folder);
+      const { files } = await backupFolder(folder, resolve(target), maxBytes);
+      const bytes = Object.values(files).reduce((sum, { size }) => sum + size, 0);
+      say(`${target}: ${mib(bytes)} MiB`);
       return 0;
     },
   },
@@ -71,7 +66,7 @@ const COMMANDS: readonly StoreCommand[] = [
 ];
 
 export function register(program: Command): void {
-  const store = program.command("store").description("Care of the store while no server has it open");
+  const store = program.command("store").description("Care of the store; all but backup while no server has it open");
   for (const { usage, about, run } of COMMANDS) {
     addConfigOptions(store.command(usage).description(about)).action(async (...given: unknown[]) => {
       const target = usage.includes("<") ? String(given[0]) : "";

@@ -1,5 +1,6 @@
 import { existsSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { Fault } from "#core/errors.ts";
 import { storageFault } from "./faults.ts";
 import { makeFolder, syncFolder } from "./folders.ts";
 import { FORMAT_VERSION, MIGRATIONS, migrate } from "./format.ts";
@@ -67,6 +68,33 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   } catch (error) {
     await close();
     throw await storageFault(`Opening the store in ${folder}`, error);
+  }
+}
+
+/**
+ * Opens the environments of a store to copy them, also while a process of this pid namespace has it (in another one LMDB's own table of
+ * readers cannot be trusted: `conflict`). Nothing is migrated, swept or written then.
+ */
+export async function openForBackup(
+  options: StoreOptions,
+): Promise<Readonly<Record<EnvironmentName, Environment>> & { close(): Promise<void> }> {
+  const { folder, maxBytes } = options;
+  try {
+    return await openStore(options);
+  } catch (error) {
+    if (!(error instanceof Fault && error.kind === "conflict") || error.details?.elsewhere === true) throw error;
+  }
+  const opened: Partial<Record<EnvironmentName, Environment>> = {};
+  const close = async () => {
+    for (const env of Object.values(opened)) await env.close();
+  };
+  try {
+    for (const name of ENVIRONMENT_NAMES)
+      opened[name] = await openStoreEnvironment(folder, name, { maxBytes: maxBytes[name] });
+    return { ...(opened as Record<EnvironmentName, Environment>), close };
+  } catch (error) {
+    await close();
+    throw error;
   }
 }
 

@@ -4,20 +4,21 @@ import { copyFile, readFile, stat, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { Fault } from "#core/errors.ts";
 import { checkEnvironment, contentIds, countReferences, type Problem } from "./check.ts";
+import { type CopiedFile, holdTogether } from "./copy-environments.ts";
 import {
   ENVIRONMENT_NAMES,
   ENVIRONMENTS,
   type EnvironmentName,
   environmentFile,
   incomingFolder,
+  openForBackup,
   openStoreEnvironment,
-  type Store,
   type StoreLimits,
   swapEnvironments,
   withLockedFolder,
 } from "./environments.ts";
 import { storageFault } from "./faults.ts";
-import { syncFolder } from "./folders.ts";
+import { makeFolder, syncFolder } from "./folders.ts";
 import { FORMAT_VERSION } from "./format.ts";
 import { type BlobRecord, removeBlob } from "./lmdb-blobs.ts";
 import { type Environment, getRecord, openEnvironment } from "./lmdb-env.ts";
@@ -35,15 +36,29 @@ export interface BackupManifest {
 }
 
 /**
- * Copies an open store to the new folder `target` while it goes on working: each environment as it was at one instant. The folder
- * appears only when it is complete and on the disk.
+ * Copies the store in `folder` to the new folder `target`, also while a server has it open: all environments as they were at one and the
+ * same instant. Threads that are writing are waited for, so this is for a process of its own.
  */
-export async function backupStore(store: Store, target: string, now = Date.now()): Promise<BackupManifest> {
+export async function backupFolder(folder: string, target: string, maxBytes: StoreLimits): Promise<BackupManifest> {
+  const store = await openForBackup({ folder, maxBytes });
+  try {
+    return await backupStore(store, target);
+  } finally {
+    await store.close();
+  }
+}
+
+/** The same of a store that is open here. The folder appears only when it is complete and on the disk. */
+export async function backupStore(
+  store: Readonly<Record<EnvironmentName, Environment>>,
+  target: string,
+  now = Date.now(),
+): Promise<BackupManifest> {
   if (existsSync(target)) throw new Fault("conflict", `${target} exists already`);
   const partial = `${target}.partial`;
   try {
     rmSync(partial, { recursive: true, force: true });
-    const files = await copyEnvironments(store, partial, false);
+    const files = await copyTogether(store, partial);
     const manifest: BackupManifest = { format: FORMAT_VERSION, createdAt: now, files };
     await writeFile(join(partial, MANIFEST), `${JSON.stringify(manifest, null, 2)}\n`);
     syncFolder(join(partial, MANIFEST));
@@ -91,7 +106,7 @@ export async function compactStore(folder: string, maxBytes: StoreLimits): Promi
       for (const name of ENVIRONMENT_NAMES)
         environments[name] = await openStoreEnvironment(folder, name, { maxBytes: maxBytes[name] });
       rmSync(incoming, { recursive: true, force: true });
-      await copyEnvironments(environments, incoming, true);
+      await copyCompact(environments, incoming);
     } catch (error) {
       throw await storageFault(`Compacting ${folder}`, error);
     } finally {
@@ -125,21 +140,34 @@ export async function sweepOrphans(env: Environment): Promise<number> {
   });
 }
 
-async function copyEnvironments(
+async function copyTogether(
   environments: Readonly<Record<EnvironmentName, Environment>>,
   target: string,
-  compact: boolean,
 ): Promise<BackupManifest["files"]> {
-  mkdirSync(target, { recursive: true });
-  const files = {} as Record<EnvironmentName, { size: number; sha256: string }>;
+  makeFolder(target);
+  const held = holdTogether(ENVIRONMENT_NAMES.map((name) => environments[name]));
+  const files = {} as Record<EnvironmentName, CopiedFile>;
+  try {
+    for (const [index, name] of ENVIRONMENT_NAMES.entries())
+      files[name] = await held[index]!.copyTo(join(target, `${name}.mdb`));
+  } finally {
+    for (const each of held) each.release();
+  }
+  return files;
+}
+
+/** Copies without free pages; nobody may write meanwhile. */
+async function copyCompact(
+  environments: Readonly<Record<EnvironmentName, Environment>>,
+  target: string,
+): Promise<void> {
+  makeFolder(target);
   for (const name of ENVIRONMENT_NAMES) {
     const file = join(target, `${name}.mdb`);
-    await environments[name].root.backup(file, compact);
+    await environments[name].root.backup(file, true);
     syncFolder(file);
-    files[name] = await describe(file);
   }
   syncFolder(target);
-  return files;
 }
 
 async function readManifest(backup: string): Promise<BackupManifest> {

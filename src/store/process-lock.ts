@@ -56,7 +56,11 @@ function inUse(folder: string, pid: number): Fault {
 
 function inUseElsewhere(folder: string, pid: number): Fault {
   const where = "of another container or namespace";
-  return new Fault("conflict", `The store in ${folder} is in use by process ${pid} ${where}`, { folder, pid });
+  return new Fault("conflict", `The store in ${folder} is in use by process ${pid} ${where}`, {
+    folder,
+    pid,
+    elsewhere: true,
+  });
 }
 
 /** A pid alone is not enough: it is used again, in a container nearly always. */
