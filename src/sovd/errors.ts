@@ -108,19 +108,34 @@ function refusalText(fault: FaultData, nrc: unknown): string {
   return typeof nrc === "number" ? nrcText(nrc) : "";
 }
 
+/** What the CDA makes of an ECU's failure beside the results of others, by the status it would have alone. */
+const BESIDE: Readonly<Record<number, { readonly prefix: string; readonly code?: string; readonly vendor?: string }>> =
+  {
+    400: { prefix: "Bad Request: ", code: "invalid-response-content", vendor: "bad-request" },
+    403: { prefix: "Forbidden: " },
+    404: { prefix: "Not Found: " },
+    409: { prefix: "Conflict: ", code: "sovd-server-failure" },
+    500: { prefix: "Internal Server Error: ", code: "sovd-server-failure" },
+    504: { prefix: "Not Responding: " },
+  };
+
 /**
  * A failure beside the results of others (functional groups): of an ECU, with other codes than the same failure of a whole request,
  * or of a parameter of its answer.
  */
 export function toDataError(fault: FaultData): SovdError {
-  const json = toErrorObject(fault);
-  if (fault.kind === "ecuRefused" || fault.kind === "dataError") return json;
-  json["x-errorsource"] = "ecu";
-  if (FAULTS[fault.kind].status === 400 && fault.kind !== "invalidParameter") {
-    json.error_code = "invalid-response-content";
-    json.vendor_code = "bad-request";
-  }
-  return json;
+  const alone = toErrorObject(fault);
+  if (fault.kind === "ecuRefused" || fault.kind === "dataError") return alone;
+  const beside = fault.kind === "invalidParameter" ? undefined : BESIDE[FAULTS[fault.kind].status];
+  if (beside === undefined) return { ...alone, "x-errorsource": "ecu" };
+  const { prefix, code = alone.error_code, vendor } = beside;
+  const vendor_code = beside.code === undefined ? alone.vendor_code : vendor;
+  return {
+    message: prefix + alone.message,
+    error_code: code,
+    ...(vendor_code === undefined ? {} : { vendor_code }),
+    "x-errorsource": "ecu",
+  };
 }
 
 /** A `Fault` for an allowed-values failure, e.g. of a mode or scope. */

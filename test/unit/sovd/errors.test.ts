@@ -82,19 +82,28 @@ test("what is no fault is 500, tells the caller nothing and the log everything",
 });
 
 test("an ECU's failure among others: codes of their own", () => {
-  assert.deepEqual(toDataError({ kind: "badRequest", message: "m" }), {
-    message: "m",
-    error_code: "invalid-response-content",
-    vendor_code: "bad-request",
-    "x-errorsource": "ecu",
-  });
+  const BESIDE: readonly [FaultKind, string, string, string | undefined][] = [
+    ["badRequest", "Bad Request: m", "invalid-response-content", "bad-request"],
+    ["payloadTooShort", "Bad Request: m", "invalid-response-content", "bad-request"],
+    ["invalidParameter", "m", "vendor-specific", "invalid-parameter"],
+    ["forbidden", "Forbidden: m", "insufficient-access-rights", undefined],
+    ["notFound", "Not Found: m", "vendor-specific", "not-found"],
+    ["conflict", "Conflict: m", "sovd-server-failure", undefined],
+    ["invalidDatabase", "Internal Server Error: m", "sovd-server-failure", undefined],
+    ["severe", "Internal Server Error: m", "sovd-server-failure", undefined],
+    ["ecuOffline", "Not Responding: m", "not-responding", undefined],
+    ["overloaded", "m", "vendor-specific", "overloaded"],
+  ];
+  for (const [kind, message, error_code, vendor_code] of BESIDE) {
+    const expected = { message, error_code, ...(vendor_code && { vendor_code }), "x-errorsource": "ecu" };
+    assert.deepEqual(toDataError({ kind, message: "m" }), expected, kind);
+  }
   assert.deepEqual(toDataError({ kind: "dataError", message: "m", details: { value: "x" } }), {
     message: "m",
     error_code: "vendor-specific",
     vendor_code: "error-interpreting-message",
     parameters: { value: "x" },
   });
-  assert.equal(toDataError({ kind: "notResponding", message: "m" }).error_code, "not-responding");
   assert.equal(toDataError({ kind: "ecuRefused", message: "m" })["x-errorsource"], "ECU");
 });
 

@@ -470,7 +470,12 @@ test("a group's modes: an ECU whose state is not known is named as the source", 
   assert.deepEqual(json.errors, [
     {
       path: "/modes/flxc1000",
-      error: { message: "m", error_code: "vendor-specific", vendor_code: "not-found", "x-errorsource": "flxc1000" },
+      error: {
+        message: "Not Found: m",
+        error_code: "vendor-specific",
+        vendor_code: "not-found",
+        "x-errorsource": "flxc1000",
+      },
     },
   ]);
 });
