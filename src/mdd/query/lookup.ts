@@ -31,10 +31,12 @@ const SUB_FUNCTION_MASK = 0x7f;
 /**
  * Finds a service by name, in any case: the whole short name first, then a service whose id is the wanted one (a listed id must be
  * reachable even if its service has another affix than the action's), then one that begins with the name.
- * @throws Fault notFound when there is none; invalidParameter when several different ones begin with the name
+ * @throws Fault notFound when there is none; invalidParameter when several different ones begin with the name; badRequest for a name
+ * with a separator
  */
 export function findService(index: ServiceIndex, naming: NamingConvention, query: ServiceQuery): ServiceEntry {
   const { type, name, subFunction } = query;
+  if (name.includes("/")) throw new Fault("badRequest", "Invalid path");
   const wanted = wantedName(naming, query).toLowerCase();
   const fits = (service: ServiceEntry) =>
     subFunction === undefined ||

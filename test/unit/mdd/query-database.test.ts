@@ -123,6 +123,8 @@ test("an ambiguous beginning is refused, an exact name, id or resource is not", 
   assert.equal(find("memory"), "Memory_Dump");
   assert.equal(find("oil"), "Oil_Read_Func");
   assert.throws(() => find("Mem"), isFault("notFound"));
+  // Routing leaves an encoded separator in its segment.
+  assert.throws(() => find("memory/x"), { kind: "badRequest", message: "Invalid path" });
 });
 
 test("a raw request belongs to the longest prefix it begins with", () => {
