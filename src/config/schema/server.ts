@@ -44,7 +44,7 @@ export const LIMITS = section("Bounds of memory and work. Refusals show in `sovd
   ),
   client_requests_per_second: u32(0, "Requests of one client address per second, more get 429; 0: not counted."),
   counted_clients: atLeast(1, 1_024, "Client addresses whose requests are counted; the oldest goes first."),
-  ecu_queue_length: atLeast(1, 32, "Requests waiting for one ECU; more get 503 with Retry-After."),
+  ecu_queue_length: atLeast(1, 64, "Requests waiting for one ECU; more get 503 with Retry-After."),
   ecu_queue_length_overloaded: atLeast(
     1,
     1,
