@@ -34,7 +34,7 @@ const OTHERWISE: Readonly<Record<number, Otherwise>> = {
   },
   81: {
     difference:
-      /"DTCAndStatusRecord":\[\{"DTCRecord":\{"code":1\},[^{]*\}\]\} instead of an error \(Bad payload: No DTC with/,
+      /"DTCAndStatusRecord":\[\{"DTCRecord":\{"code":1\},[^{]*\} instead of an error \(Bad payload: No DTC with/,
     remarks: ["facts §6.3 disagree with the vector: an unknown DTC gives {code} alone"],
   },
   // The CDA loses a value: a constant of a structure stands under the structure's name.
