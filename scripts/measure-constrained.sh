@@ -6,7 +6,7 @@
 set -eu
 idle=${1:-120}
 root=$(cd "$(dirname "$0")/.." && pwd)
-cli="$root/dist/cli.js"
+cli="${CLI:-$root/dist/cli.js}"
 node=$(command -v node)
 work=$(mktemp -d)
 group=sovd-edge-$$

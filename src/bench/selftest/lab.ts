@@ -40,7 +40,8 @@ export interface Lab {
 const HOST = "127.0.0.1";
 /** The tester's own loopback address: tester and gateway must not share address and port. */
 const TESTER = "127.0.0.2";
-const ONLINE_TIMEOUT_MS = 60_000;
+/** Each ECU has a database to be imported first. */
+const ONLINE_TIMEOUT_MS = { base: 30_000, perEcu: 250 } as const;
 const POLL_MS = 50;
 
 /** Starts everything; ECUs are online when it resolves. @throws Error naming the part that did not start */
@@ -162,7 +163,8 @@ level = "info"
 
 /** The server once all its ECUs are online. */
 async function online(url: string, ecus: number): Promise<Target> {
-  const until = performance.now() + ONLINE_TIMEOUT_MS;
+  const timeoutMs = ONLINE_TIMEOUT_MS.base + ecus * ONLINE_TIMEOUT_MS.perEcu;
+  const until = performance.now() + timeoutMs;
   for (;;) {
     const target = await discover(url).catch(() => undefined);
     if (target?.components.length === ecus) {
@@ -170,7 +172,7 @@ async function online(url: string, ecus: number): Promise<Target> {
       const all = states.every(({ json }) => (json as { variant?: { state?: string } })?.variant?.state === "Online");
       if (all) return target;
     }
-    if (performance.now() > until) throw new Error(`${ecus} ECUs did not come online in ${ONLINE_TIMEOUT_MS} ms`);
+    if (performance.now() > until) throw new Error(`${ecus} ECUs did not come online in ${timeoutMs} ms`);
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
 }
