@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { Fault } from "#core/errors.ts";
 import { storageFault } from "./faults.ts";
 import { makeFolder, syncFolder } from "./folders.ts";
-import { FORMAT_VERSION, MIGRATIONS, migrate } from "./format.ts";
+import { FORMAT, type Format, migrate } from "./format.ts";
 import { sweepStaged } from "./lmdb-blobs.ts";
 import { type Environment, openEnvironment } from "./lmdb-env.ts";
 import { STORAGE_TABLES } from "./lmdb-storage.ts";
@@ -23,6 +23,9 @@ export const ENVIRONMENTS = {
 export type EnvironmentName = keyof typeof ENVIRONMENTS;
 export const ENVIRONMENT_NAMES = Object.keys(ENVIRONMENTS) as EnvironmentName[];
 
+/** What large content leaves of the disk: security keys, audit and the end of an update must still go in. */
+const KEPT_FOR_STATE_BYTES = 4 << 20;
+
 /** Upper bound of live data per environment, in bytes. */
 export type StoreLimits = Readonly<Record<EnvironmentName, number>>;
 
@@ -30,6 +33,8 @@ export interface StoreOptions {
   /** Folder that holds everything; made when absent. */
   readonly folder: string;
   readonly maxBytes: StoreLimits;
+  /** Default: the format of this program, and the ways to it. */
+  readonly format?: Format;
 }
 
 /** An open store: what the main thread holds while the process lives. */
@@ -46,7 +51,7 @@ export interface Store extends Readonly<Record<EnvironmentName, Environment>> {
  * opens an environment, and keeps it open: LMDB shares one handle per file and process, and it must be one that may write.
  */
 export async function openStore(options: StoreOptions): Promise<Store> {
-  const { folder } = options;
+  const { folder, format = FORMAT } = options;
   const lock = await lockedFolder(folder);
   const opened: Environment[] = [];
   const close = async () => {
@@ -55,12 +60,12 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   };
   try {
     finishSwap(folder);
-    if (!existsSync(environmentFolder(folder))) await createEnvironments(folder, options.maxBytes);
+    if (!existsSync(environmentFolder(folder))) await createEnvironments(folder, options.maxBytes, format);
     let swept = 0;
     for (const name of ENVIRONMENT_NAMES) {
       const env = await openStoreEnvironment(folder, name, { maxBytes: options.maxBytes[name] });
       opened.push(env);
-      await migrate(env, FORMAT_VERSION, MIGRATIONS);
+      await migrate(env, format);
       if (ENVIRONMENTS[name] === STORAGE_TABLES) swept += (await sweepStaged(env)).length;
     }
     const [databases, state, bulk] = opened as [Environment, Environment, Environment];
@@ -102,14 +107,14 @@ export async function openForBackup(
  * Makes a new store beside its place and moves it there whole: LMDB begins a data file with pages that are not on the disk yet, and a
  * power cut in between would leave one that it cannot open.
  */
-async function createEnvironments(folder: string, maxBytes: StoreLimits): Promise<void> {
+async function createEnvironments(folder: string, maxBytes: StoreLimits, format: Format): Promise<void> {
   const incoming = incomingFolder(folder);
   makeFolder(incoming);
   for (const name of ENVIRONMENT_NAMES) {
     const file = join(incoming, `${name}.mdb`);
     const env = await openEnvironment({ file, tables: ENVIRONMENTS[name], maxBytes: maxBytes[name] });
     try {
-      await migrate(env, FORMAT_VERSION, MIGRATIONS);
+      await migrate(env, format);
     } finally {
       await env.close();
     }
@@ -145,7 +150,13 @@ export function openStoreEnvironment(
   name: EnvironmentName,
   options: { readonly maxBytes: number; readonly readOnly?: boolean },
 ): Promise<Environment> {
-  return openEnvironment({ file: environmentFile(folder, name), tables: ENVIRONMENTS[name], ...options });
+  const keepFreeBytes = name === "state" ? 0 : KEPT_FOR_STATE_BYTES;
+  return openEnvironment({
+    file: environmentFile(folder, name),
+    tables: ENVIRONMENTS[name],
+    keepFreeBytes,
+    ...options,
+  });
 }
 
 /** Data file of an environment. */

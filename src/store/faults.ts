@@ -40,12 +40,15 @@ export async function storageFault(doing: string, error: unknown, file?: string)
   return new Fault(kind, `${doing}: ${message ?? String(cause)}`, undefined, cause);
 }
 
-function isFull(file: string): boolean {
+const isFull = (file: string): boolean => (freeBytes(file) ?? Number.POSITIVE_INFINITY) < NEARLY_FULL_BYTES;
+
+/** Room left on the disk of a file; undefined where the system does not tell. */
+export function freeBytes(file: string): number | undefined {
   try {
     const { bavail, bsize } = statfsSync(file);
-    return bavail * bsize < NEARLY_FULL_BYTES;
+    return bavail * bsize;
   } catch {
-    return false;
+    return undefined;
   }
 }
 

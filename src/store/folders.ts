@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, mkdirSync, openSync } from "node:fs";
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 
 /** Makes what was created, renamed or removed in a folder (or written to a file) survive a power cut. */
@@ -13,7 +13,7 @@ export function syncFolder(path: string): void {
 
 /** Makes a folder and those above it that are missing, such that a power cut does not take them away again. */
 export function makeFolder(path: string): void {
-  const first = mkdirSync(path, { recursive: true });
+  const first = makeAll(path);
   if (first === undefined) return;
   const topmost = resolve(first);
   for (let made = resolve(path); made.length >= topmost.length; made = dirname(made)) {
@@ -24,4 +24,20 @@ export function makeFolder(path: string): void {
       if ((error as NodeJS.ErrnoException).code !== "EACCES") throw error;
     }
   }
+}
+
+/** Returns the topmost folder that was made. */
+function makeAll(path: string): string | undefined {
+  try {
+    return mkdirSync(path, { recursive: true });
+  } catch (error) {
+    // Node says "no such file" where the file system is read-only; a plain call gives the reason
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") mkdirSync(topmostMissing(path));
+    throw error;
+  }
+}
+
+function topmostMissing(path: string): string {
+  const above = dirname(path);
+  return existsSync(above) || above === path ? path : topmostMissing(above);
 }

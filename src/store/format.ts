@@ -5,15 +5,21 @@ import { type Environment, getRecord, type Writes } from "./lmdb-env.ts";
 export const FORMAT_VERSION = 1;
 
 /** Entry n makes version n + 1 of version n, in one transaction that also notes the new version. */
-export type Migrations = Readonly<Record<number, (env: Environment, write: Writes) => void>>;
+type Migrations = Readonly<Record<number, (env: Environment, write: Writes) => void>>;
 
-export const MIGRATIONS: Migrations = {};
+export interface Format {
+  readonly version: number;
+  readonly migrations: Migrations;
+}
+
+/** What this program writes, and how it gets there from what older ones wrote. */
+export const FORMAT: Format = { version: FORMAT_VERSION, migrations: {} };
 
 /**
- * Brings an environment to `version` step by step, each whole or not at all; a new environment is of that version at once. Throws
+ * Brings an environment to a format step by step, each whole or not at all; a new environment is of that version at once. Throws
  * `storageIo` for a version from the future, or one that no step leads on from, with nothing changed.
  */
-export async function migrate(env: Environment, version: number, migrations: Migrations): Promise<void> {
+export async function migrate(env: Environment, { version, migrations }: Format): Promise<void> {
   const meta = env.table("meta");
   const found = getRecord<number>(meta, "format");
   if (found !== undefined && found > version)

@@ -116,9 +116,14 @@ export function createBlobs(env: Environment, { maxMappedBytes, crashPoint }: Bl
       pending = [];
       crashPoint?.("stage.chunks");
     };
-    await store(first);
-    for await (const piece of rest) await store(piece);
-    await Promise.all(pending);
+    try {
+      await store(first);
+      for await (const piece of rest) await store(piece);
+      await Promise.all(pending);
+    } finally {
+      // one that is written after the discard of a failed value would stay for ever
+      await Promise.allSettled(pending);
+    }
   }
 
   return {

@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { type Database, open, type RootDatabase, type RootDatabaseOptions } from "lmdb";
 import { Fault } from "#core/errors.ts";
-import { storageFault } from "./faults.ts";
+import { freeBytes, storageFault } from "./faults.ts";
 import { decodeRecord, encodeRecord, type Json } from "./record.ts";
 
 export type Key = string | [string] | [string, string] | [string, number];
@@ -14,6 +14,8 @@ export interface EnvironmentOptions {
   readonly tables: readonly string[];
   /** Live data allowed in the file. The map grows with it; the file itself may reach twice as much while old pages are pinned. */
   readonly maxBytes: number;
+  /** What growth of the file leaves free on its disk, for others that need little. Default 0. */
+  readonly keepFreeBytes?: number;
   /** Opens without ever writing; the tables must be there. */
   readonly readOnly?: boolean;
 }
@@ -69,7 +71,7 @@ const FILE_GROWTH = 2;
  * when it is complete.
  */
 export async function openEnvironment(options: EnvironmentOptions): Promise<Environment> {
-  const { file, maxBytes, readOnly = false } = options;
+  const { file, readOnly = false } = options;
   if (readOnly && !existsSync(file)) throw new Fault("storageIo", `No store at ${file}`);
   const common = { encoding: "binary" } as const;
   try {
@@ -90,17 +92,16 @@ export async function openEnvironment(options: EnvironmentOptions): Promise<Envi
       if (table === undefined) throw new Fault("corruption", `Table "${name}" is missing in ${file}`);
       tables.set(name, table);
     }
-    return environmentOf(file, root, tables, maxBytes);
+    return environmentOf(options, root, tables);
   } catch (error) {
     throw await storageFault(`Opening ${file}`, error);
   }
 }
 
 function environmentOf(
-  file: string,
+  { file, maxBytes, keepFreeBytes = 0 }: EnvironmentOptions,
   root: RootDatabase<Uint8Array, Key>,
   tables: ReadonlyMap<string, Table>,
-  maxBytes: number,
 ): Environment {
   function space(): Space {
     return { ...pagesOf(root, tables.values()), maxBytes };
@@ -163,12 +164,23 @@ function environmentOf(
             wantedBytes: bytes,
           },
         );
+      if (keepFreeBytes > 0 && bytes > free) requireDisk(file, bytes, keepFreeBytes);
     },
     space,
     async close() {
       await root.close();
     },
   };
+}
+
+/** A data file never becomes smaller: one that filled the disk would leave nothing to the others for good. */
+function requireDisk(file: string, bytes: number, keepFreeBytes: number): void {
+  const leftBytes = freeBytes(file);
+  if (leftBytes === undefined || bytes + keepFreeBytes <= leftBytes) return;
+  throw new Fault("noSpaceLeft", `The disk of ${file} is full: ${leftBytes} bytes left, ${bytes} more wanted`, {
+    leftBytes,
+    wantedBytes: bytes,
+  });
 }
 
 function collector(writes: (() => unknown)[]): Writes {

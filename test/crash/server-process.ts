@@ -10,7 +10,7 @@ import type { Tree } from "#config/tree.ts";
 
 const CLI = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
 /** A server that is not there by then never will be. */
-const START_TIMEOUT_MS = 30_000;
+const START_TIMEOUT_MS = 120_000;
 
 export interface ServerProcess {
   readonly base: string;
@@ -67,7 +67,10 @@ export async function startServerProcess({ folder, config = {}, env = {} }: Serv
 
 function listening(child: ChildProcess, ended: Promise<string>, log: LogRecord[]): Promise<number> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error("the server does not listen")), START_TIMEOUT_MS);
+    const timer = setTimeout(() => {
+      child.kill("SIGKILL");
+      reject(new Error("the server does not listen"));
+    }, START_TIMEOUT_MS);
     void ended.then((end) => reject(new Error(`the server ended with ${end}: ${JSON.stringify(log.slice(-3))}`)));
     createInterface({ input: child.stdout! }).on("line", (line) => {
       const record = recordOf(line);

@@ -3,8 +3,8 @@ import { mkdirSync, readdirSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { CURRENT } from "#store/databases.ts";
-import { environmentFolder, incomingFolder, openStore } from "#store/environments.ts";
-import { migrate } from "#store/format.ts";
+import { ENVIRONMENT_NAMES, environmentFolder, incomingFolder, openStore } from "#store/environments.ts";
+import { type Format, migrate } from "#store/format.ts";
 import type { BlobRecord } from "#store/lmdb-blobs.ts";
 import { getRecord } from "#store/lmdb-env.ts";
 import { createLmdbPersistence } from "#store/lmdb-persistence.ts";
@@ -44,21 +44,51 @@ test("locks of processes that are gone, or of another life of a pid, are recover
 test("formats: a new one is current, an old one goes step by step, a future or unknown one is refused whole", async (t) => {
   const env = await storageEnvironment(t);
   const records = env.table("records");
-  await migrate(env, 2, {});
+  await migrate(env, { version: 2, migrations: {} });
   assert.equal(getRecord(env.table("meta"), "format"), 2);
-  await migrate(env, 4, {
-    2: (_env, write) => write.record(records, "steps", "2"),
-    3: (_env, write) => write.record(records, "steps", `${getRecord(records, "steps")}3`),
+  await migrate(env, {
+    version: 4,
+    migrations: {
+      2: (_env, write) => write.record(records, "steps", "2"),
+      3: (_env, write) => write.record(records, "steps", `${getRecord(records, "steps")}3`),
+    },
   });
   assert.equal(getRecord(records, "steps"), "23");
   assert.equal(getRecord(env.table("meta"), "format"), 4);
-  await assert.rejects(migrate(env, 3, {}), /format 4; this version knows up to 3/);
+  await assert.rejects(migrate(env, { version: 3, migrations: {} }), /format 4; this version knows up to 3/);
   await assert.rejects(
-    migrate(env, 6, { 4: (_env, write) => write.record(records, "steps", "lost") }),
+    migrate(env, { version: 6, migrations: { 4: (_env, write) => write.record(records, "steps", "lost") } }),
     /no way from format 5 on/,
   );
   assert.equal(getRecord(records, "steps"), "23");
   assert.equal(getRecord(env.table("meta"), "format"), 4);
+});
+
+test("a store of an old format is migrated on opening, each environment once, also when that was interrupted", async (t) => {
+  const folder = temporaryFolder(t);
+  const opened = async (format?: Format) => {
+    const store = await openStore({ folder, maxBytes: LIMITS, ...(format === undefined ? {} : { format }) });
+    const found = ENVIRONMENT_NAMES.map((name) => getRecord(store[name].table("meta"), "migrated") ?? 0);
+    await store.close();
+    return found;
+  };
+  const to2 = (broken?: string): Format => ({
+    version: 2,
+    migrations: {
+      1: (env, write) => {
+        if (broken !== undefined && env.file.endsWith(broken)) throw new Error("interrupted");
+        const meta = env.table("meta");
+        write.record(meta, "migrated", (getRecord<number>(meta, "migrated") ?? 0) + 1);
+      },
+    },
+  });
+  assert.deepEqual(await opened(), [0, 0, 0]);
+  await assert.rejects(opened(to2("state.mdb")), /interrupted/);
+  assert.deepEqual(await opened(to2()), [1, 1, 1]);
+  assert.deepEqual(await opened(to2()), [1, 1, 1]);
+  await assert.rejects(opened(), /databases\.mdb has format 2; this version knows up to 1/);
+  await assert.rejects(opened({ version: 4, migrations: {} }), /databases\.mdb: no way from format 2 on/);
+  assert.deepEqual(await opened(to2()), [1, 1, 1]);
 });
 
 test("backup of a store at work, damage found, restore whole, compaction", async (t) => {
