@@ -1,7 +1,7 @@
 /** Routines (ISO 14229-1, 13.2) and resets (9.2). */
 import { Fault } from "#core/errors.ts";
 import type { EcuCalls, OperationFacts, Reply, ServiceFacts } from "#fleet/messages.ts";
-import { findOperation, listOperations, type OperationItem } from "#mdd/query/describe.ts";
+import { listOperations, type OperationItem, resolveOperation } from "#mdd/query/describe.ts";
 import type { ServiceEntry } from "#mdd/query/service-entry.ts";
 import { findResetService } from "#mdd/query/service-purposes.ts";
 import { answerReply, parametersReply } from "../answer.ts";
@@ -39,20 +39,20 @@ export function operationList(ecu: Ecu, args: EcuCalls["operationList"]): Reply 
 }
 
 export function operationInfo(ecu: Ecu, args: EcuCalls["operationInfo"]): Reply {
-  const operation = findOperation(ecu.index, args.service);
+  const operation = resolveOperation(ecu.index, ecu.loaded.database.naming, args.service);
   const answer = { items: [operationItem(operation)], ...(args.schema ? { schema: listSchema("operations") } : {}) };
   return jsonReply(answer, { operation: operationFacts(operation), services: [anyFacts(operation)] });
 }
 
 /** The service behind one action of an operation. @throws Fault notFound */
 export function operationService(ecu: Ecu, name: string, action: "start" | "stop" | "requestResults"): ServiceEntry {
-  const service = findOperation(ecu.index, name)[action];
+  const service = resolveOperation(ecu.index, ecu.loaded.database.naming, name)[action];
   if (service === undefined) throw new Fault("notFound", `Operation '${name}' has no service for ${action}`);
   return service;
 }
 
 export async function operationStart(ecu: Ecu, args: EcuCalls["operationStart"], context: CallContext): Promise<Reply> {
-  const operation = findOperation(ecu.index, args.service);
+  const operation = resolveOperation(ecu.index, ecu.loaded.database.naming, args.service);
   const facts = operationFacts(operation);
   const service = operationService(ecu, args.service, "start");
   const answer = await runService(ecu, service, args.body, context.send);

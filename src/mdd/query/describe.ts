@@ -3,6 +3,7 @@ import { Fault } from "#core/errors.ts";
 import type { Database } from "./database.ts";
 import { each } from "./database.ts";
 import { layersOf } from "./layers.ts";
+import { type NamingConvention, withAction } from "./naming.ts";
 import type { ServiceEntry } from "./service-entry.ts";
 import { type ServiceIndex, servicesOfClass, servicesWithSid } from "./service-index.ts";
 
@@ -129,6 +130,24 @@ export function findOperation(index: ServiceIndex, id: string): OperationItem {
   const found = listOperations(index).find((operation) => operation.id.toLowerCase() === wanted);
   if (found === undefined) throw new Fault("notFound", `Operation '${id}' not found`);
   return found;
+}
+
+/**
+ * The operation that a path means: the one of this id, else the one whose start service begins with id and affix.
+ * @throws Fault notFound; invalidParameter when several begin so; badRequest for a name with a separator
+ */
+export function resolveOperation(index: ServiceIndex, naming: NamingConvention, id: string): OperationItem {
+  if (id.includes("/")) throw new Fault("badRequest", "Invalid path");
+  const wanted = withAction(naming, id, "start").toLowerCase();
+  const begins = ({ start }: OperationItem) => start?.shortName.toLowerCase().startsWith(wanted) === true;
+  const all = listOperations(index);
+  const [only, ...others] = all.some((operation) => operation.id.toLowerCase() === id.toLowerCase())
+    ? []
+    : all.filter(begins);
+  if (only === undefined) return findOperation(index, id);
+  if (others.length === 0) return only;
+  const possibleValues = [only, ...others].map((operation) => operation.id);
+  throw new Fault("invalidParameter", `'${id}' is ambiguous: ${possibleValues.join(", ")}`, { possibleValues });
 }
 
 function firstById(services: readonly ServiceEntry[]): Map<string, ServiceEntry> {
