@@ -430,6 +430,87 @@ export const DEVIATIONS: readonly Deviation[] = [
     ours: "409 only in the switch, for what talks to an ECU or changes something",
     where: "sovd/guard.ts",
   },
+  // the vehicle's side
+  {
+    subject: "search for gateways",
+    cda: "asked once; gateways connected one after the other; one that failed is lost until it speaks",
+    ours: "asked again while one is missing; connected side by side; tried again",
+    where: "doip/discovery.ts",
+  },
+  {
+    subject: "subnet of gateways",
+    cda: "bits of the tester's net must be set: 11.x passes for 10.x",
+    ours: "the same net",
+    where: "doip/ipv4.ts",
+  },
+  {
+    subject: "gateway at a new address",
+    cda: "never found again",
+    ours: "the connection follows the newest announcement",
+    where: "doip/connection.ts",
+  },
+  {
+    subject: "IPv6 gateways",
+    cda: "ignored",
+    ours: "ignored, unless `discovery.ipv6` says otherwise",
+    where: "doip/families.ts",
+  },
+  {
+    subject: "further action and sync status of announcements",
+    cda: "ignored",
+    ours: "0x10 activates with type 0xE0, with 0x00 where that is refused; unsynchronised entities are asked again for 5 s",
+    where: "doip/sync-watch.ts",
+  },
+  { subject: "routing activation code 0x11", cda: "an error", ours: "success", where: "doip/tables.ts" },
+  {
+    subject: "alive check",
+    cda: "sends responses, answers no request, takes silence for life",
+    ours: "sends response and request, answers requests; silence of an entity that answered before is a lost connection",
+    where: "doip/alive.ts",
+  },
+  {
+    subject: "half-open and broken connections",
+    cda: "found out by the next failing write; undecodable bytes are skipped",
+    ours: "two silent requests or a broken stream end the connection",
+    where: "doip/connection.ts",
+  },
+  {
+    subject: "diagnostic messages of ECUs",
+    cda: "never acknowledged",
+    ours: "acknowledged, as `doip.send_diagnostic_message_ack` says",
+    where: "doip/connection.ts",
+  },
+  {
+    subject: "diagnostic NACK",
+    cda: "repeats by code are ignored",
+    ours: "repeated by code and period",
+    where: "doip/channel.ts",
+  },
+  {
+    subject: "0x21, 0x78, 0x94 that do not end",
+    cda: "Timeout; `Disabled` cannot be read",
+    ours: "the refusal itself; `Disabled` can be set",
+    where: "uds/client.ts",
+  },
+  {
+    subject: "what counts as an answer",
+    cda: "echo of four services; pending of any service; a foreign frame opens the window anew",
+    ours: "echo of every service; pending of this service; a foreign frame changes nothing",
+    where: "uds/match.ts",
+  },
+  {
+    subject: "functional answers",
+    cda: "the first frame of each ECU",
+    ours: "matched per ECU; 0x78 keeps its window open",
+    where: "uds/functional.ts",
+  },
+  {
+    subject: "tracked session and security",
+    cda: "kept over disconnect and reset",
+    ours: "cleared when the ECU comes back, was silent longer than S3, or was reset",
+    where: "ecu/ecu.ts",
+  },
+
   // configuration, logs, service
   {
     subject: "broken configuration file",
