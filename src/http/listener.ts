@@ -9,11 +9,13 @@ import type { AppOptions, TemplatedApp, UwsModule, us_listen_socket } from "./uw
 export interface Door {
   /** Another app accepts connections by now: these should end after their answer. */
   readonly retired: boolean;
+  /** Clients must show a certificate. uWebSockets.js verifies the one that is shown, and lets in who shows none. */
+  readonly demandsCertificate: boolean;
 }
 
 interface OpenDoor {
   readonly app: TemplatedApp;
-  readonly door: { retired: boolean };
+  readonly door: Door & { retired: boolean };
 }
 
 export interface ListenerOptions {
@@ -73,7 +75,7 @@ export class Listener {
 
   #make(tls: AppOptions | undefined): OpenDoor {
     const { uws, wire } = this.#options;
-    const door = { retired: false };
+    const door = { retired: false, demandsCertificate: tls?.ca_file_name !== undefined };
     const app = tls === undefined ? uws.App() : secureApp(uws, tls);
     wire(app, door);
     return { app, door };

@@ -234,6 +234,10 @@ class UwsServer implements HttpServer {
 
   /** The socket's own turn: `req` lives only here. */
   #accept(res: HttpResponse, req: HttpRequest, door: Door): void {
+    if (door.demandsCertificate && !showsCertificate(res)) {
+      res.close();
+      return;
+    }
     const path = req.getUrl();
     const sent = req.getMethod();
     const head = sent === "head";
@@ -450,3 +454,13 @@ class UwsServer implements HttpServer {
 const ignore = (): void => undefined;
 const CLOSING = new Fault("overloaded", "The server is going down");
 const addressOf = (res: HttpResponse): string => Buffer.from(res.getRemoteAddressAsText()).toString("latin1");
+
+/** What the handshake verified; missing in the package's types. */
+interface KnowsItsPeer {
+  /** PEM; empty when the client showed none. */
+  getX509Certificate(): string;
+}
+
+function showsCertificate(res: HttpResponse): boolean {
+  return (res as unknown as KnowsItsPeer).getX509Certificate() !== "";
+}

@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
+import { Agent, request } from "undici";
 import { readConfig } from "#config/load.ts";
 import { merge, type Tree } from "#config/tree.ts";
 import { createLogger } from "#telemetry/logger.ts";
@@ -16,6 +17,7 @@ export interface Node {
   /** Base path, `http://127.0.0.1:port/api/v1`. */
   readonly url: string;
   readonly folder: string;
+  readonly token: string;
   /** Body and status of a call; bodies other than bytes go as JSON. */
   send(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Reply>;
   /** Polls the status until it is `completed` or `failed` in this phase, or the state is the wanted one. */
@@ -42,8 +44,15 @@ export const QUICK: Tree = {
   retry_ms: 20,
 };
 
-/** Starts a node in a folder of its own; `config` is laid over. */
-export async function startNode(t: TestContext, update: Tree, config: Tree = {}): Promise<Node> {
+/** How to speak to a node that has TLS. */
+export interface TlsClient {
+  readonly ca: Buffer;
+  readonly cert: Buffer;
+  readonly key: Buffer;
+}
+
+/** Starts a node in a folder of its own; `config` is laid over. With `tls` only its token is asked for. */
+export async function startNode(t: TestContext, update: Tree, config: Tree = {}, tls?: TlsClient): Promise<Node> {
   const folder = await mkdtemp(join(tmpdir(), "sovd-update-"));
   const databases = join(folder, "none");
   const base: Tree = {
@@ -72,7 +81,7 @@ export async function startNode(t: TestContext, update: Tree, config: Tree = {})
     await server.close();
     await rm(folder, { recursive: true, force: true });
   });
-  const token = await tokenOf(server.port);
+  const token = await tokenOf(server.port, tls);
   const node: Node = {
     get server() {
       return server;
@@ -81,6 +90,7 @@ export async function startNode(t: TestContext, update: Tree, config: Tree = {})
       return `http://127.0.0.1:${server.port}/api/v1`;
     },
     folder,
+    token,
     send: (method, path, body, headers = {}) => sendTo(node.url, token, method, path, body, headers),
     until: (id, state) => untilState(node.url, token, id, state),
     async restart() {
@@ -91,13 +101,17 @@ export async function startNode(t: TestContext, update: Tree, config: Tree = {})
   return node;
 }
 
-export async function tokenOf(port: number): Promise<string> {
-  const response = await fetch(`http://127.0.0.1:${port}/vehicle/v15/authorize`, {
+export async function tokenOf(port: number, tls?: TlsClient): Promise<string> {
+  const dispatcher = new Agent(tls === undefined ? {} : { connect: { ...tls } });
+  const { body } = await request(`http${tls === undefined ? "" : "s"}://127.0.0.1:${port}/vehicle/v15/authorize`, {
     method: "POST",
     headers: { "content-type": "application/json" },
     body: JSON.stringify({ client_id: "tester", client_secret: "secret" }),
+    dispatcher,
   });
-  return ((await response.json()) as { access_token: string }).access_token;
+  const { access_token: token } = (await body.json()) as { access_token: string };
+  await dispatcher.close();
+  return token;
 }
 
 async function sendTo(
