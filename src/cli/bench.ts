@@ -78,7 +78,12 @@ export function register(program: Command): void {
     .option("--gateways <n>", "gateways of the self-test's vehicle", positive, 5)
     .option("--ecus-per-gateway <n>", "ECUs behind each of them, itself included", positive, 1)
     .option("--ecu-delay <ms>", "answer time of its ECUs, as `simulate --delay` takes it")
-    .option("--workers <n>", "shards of the self-test's server, as the bare exchange has one; 0: its default", Number, 1)
+    .option(
+      "--workers <n>",
+      "shards of the self-test's server, as the bare exchange has one; 0: its default",
+      Number,
+      1,
+    )
     .addOption(new Option("--server-node-args <args>", "options of Node for the self-test's server").hideHelp())
     .action((url: string | undefined, flags: Flags) => {
       if (flags.stages === true) return stages(flags);
