@@ -545,7 +545,7 @@ export const DEVIATIONS: readonly Deviation[] = [
   {
     subject: "service manager",
     cda: "`READY=1` only with a watchdog, and early; no `STOPPING=1`",
-    ours: "`READY=1` when the program serves, `WATCHDOG=1` in half the period, `STOPPING=1`",
+    ours: "`READY=1` when the program serves; `WATCHDOG=1` in half the period until all that was up has a part that failed; `STOPPING=1`",
     where: "telemetry/systemd.ts",
   },
 ];

@@ -23,10 +23,23 @@ export interface NotifierOptions {
   readonly onProblem?: (message: string) => void;
 }
 
-/** Notices for a change of the part `main`: it alone says whether the program serves; the other parts may fail and be mended. */
-export function noticesFor(before: HealthStatus | undefined, now: HealthStatus | undefined): readonly string[] {
-  if (before !== "Up" && now === "Up") return ["READY=1"];
-  return before === "Up" && now === "Failed" ? ["WATCHDOG=trigger"] : [];
+/** What systemd's view depends on. */
+export interface Standing {
+  /** The part `main`: it alone says whether the program serves. */
+  readonly main: HealthStatus | undefined;
+  /** All parts, folded. */
+  readonly whole: HealthStatus;
+}
+
+/**
+ * Notices for a change (seed 3.2.3). Ready follows `main`, so that a start without a database or with a deferred discovery is no
+ * start that never ends; the watchdog follows the whole, and only from Up: what was Failed from the start no restart mends.
+ */
+export function noticesFor(before: Standing, now: Standing): readonly string[] {
+  const notices: string[] = [];
+  if (before.main !== "Up" && now.main === "Up") notices.push("READY=1");
+  if (before.whole === "Up" && now.whole === "Failed") notices.push("WATCHDOG=trigger");
+  return notices;
 }
 
 /** Period of the watchdog's feeding, ms: half of what systemd allows. Undefined when this process is not watched. */
@@ -44,18 +57,21 @@ export async function startNotifier(health: Health, options: NotifierOptions = {
   const channel = options.channel ?? (await openSocket(path, options.onProblem ?? (() => {})));
   if (channel === undefined) return undefined;
 
-  let before: HealthStatus | undefined;
+  let before: Standing = { main: undefined, whole: "Starting" };
+  let isGivenUp = false;
   const look = () => {
     const { status, components } = health.snapshot();
-    const main = components.find(({ name }) => name === "main")?.status;
-    for (const notice of noticesFor(before, main)) channel.send(`${notice}\nSTATUS=${status}`);
-    before = main;
+    const now = { main: components.find(({ name }) => name === "main")?.status, whole: status };
+    for (const notice of noticesFor(before, now)) channel.send(`${notice}\nSTATUS=${status}`);
+    isGivenUp = status === "Failed" && (isGivenUp || before.whole === "Up");
+    before = now;
   };
   const leave = health.onChange(look);
   look();
   // a timer of the main thread's loop: when the loop hangs, so does the feeding
   const periodMs = watchdogPeriodMs(env, process.pid);
-  const timer = periodMs === undefined ? undefined : setInterval(() => channel.send("WATCHDOG=1"), periodMs);
+  const feed = () => isGivenUp || channel.send("WATCHDOG=1");
+  const timer = periodMs === undefined ? undefined : setInterval(feed, periodMs);
   timer?.unref();
   const rest = () => {
     leave();
@@ -63,10 +79,10 @@ export async function startNotifier(health: Health, options: NotifierOptions = {
   };
   return {
     reloading() {
-      if (before === "Up") channel.send(`RELOADING=1\nMONOTONIC_USEC=${monotonicUsec()}`);
+      if (before.main === "Up") channel.send(`RELOADING=1\nMONOTONIC_USEC=${monotonicUsec()}`);
     },
     reloaded() {
-      if (before === "Up") channel.send(`READY=1\nSTATUS=${health.snapshot().status}`);
+      if (before.main === "Up") channel.send(`READY=1\nSTATUS=${health.snapshot().status}`);
     },
     close() {
       rest();

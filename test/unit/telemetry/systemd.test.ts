@@ -5,19 +5,30 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { createHealth, type HealthStatus } from "#telemetry/health.ts";
-import { noticesFor, startNotifier, watchdogPeriodMs } from "#telemetry/systemd.ts";
+import { noticesFor, type Standing, startNotifier, watchdogPeriodMs } from "#telemetry/systemd.ts";
 
-const CHANGES: [before: HealthStatus | undefined, now: HealthStatus | undefined, notices: string[]][] = [
-  [undefined, "Starting", []],
-  ["Starting", "Up", ["READY=1"]],
-  [undefined, "Up", ["READY=1"]],
-  ["Up", "Up", []],
-  ["Up", "Failed", ["WATCHDOG=trigger"]],
-  ["Starting", "Failed", []],
-  ["Failed", "Up", ["READY=1"]],
+const CHANGES: [before: string, now: string, notices: string[]][] = [
+  ["- Starting", "Starting Starting", []],
+  ["Starting Starting", "Up Starting", ["READY=1"]],
+  ["Up Starting", "Up Up", []],
+  ["Starting Starting", "Up Up", ["READY=1"]],
+  ["Up Up", "Up Up", []],
+  ["Up Up", "Up Failed", ["WATCHDOG=trigger"]],
+  ["Up Up", "Failed Failed", ["WATCHDOG=trigger"]],
+  ["Up Up", "Up Starting", []],
+  ["Starting Starting", "Starting Failed", []],
+  ["Starting Failed", "Up Failed", ["READY=1"]],
+  ["Failed Failed", "Up Up", ["READY=1"]],
 ];
 for (const [before, now, notices] of CHANGES) {
-  test(`systemd: main ${before} to ${now}`, () => assert.deepEqual(noticesFor(before, now), notices));
+  test(`systemd: main and whole from ${before} to ${now}`, () => {
+    assert.deepEqual(noticesFor(standing(before), standing(now)), notices);
+  });
+}
+
+function standing(words: string): Standing {
+  const [main, whole] = words.split(" ") as [HealthStatus | "-", HealthStatus];
+  return { main: main === "-" ? undefined : main, whole };
 }
 
 const WATCHDOGS: [env: Record<string, string>, periodMs: number | undefined][] = [
@@ -52,6 +63,22 @@ test("ready with main, fed at half the watchdog's time, silent after stopping", 
   health.set("main", "Failed");
   t.mock.timers.tick(2_000);
   assert.deepEqual(sent, ["READY=1\nSTATUS=Failed", "WATCHDOG=1", "WATCHDOG=1", "STOPPING=1"]);
+});
+
+test("a part that fails after all were up ends the feeding; once all are up again it goes on", async (t) => {
+  t.mock.timers.enable({ apis: ["setInterval"] });
+  const sent: string[] = [];
+  const health = createHealth();
+  const env = { NOTIFY_SOCKET: "/x", WATCHDOG_USEC: "2000000" };
+  await startNotifier(health, { env, channel: { send: (text: string) => void sent.push(text), close: () => {} } });
+  health.set("main", "Up");
+  health.set("doip", "Failed");
+  t.mock.timers.tick(1_000);
+  health.set("main", "Up", { still: true });
+  t.mock.timers.tick(1_000);
+  health.set("doip", "Up");
+  t.mock.timers.tick(1_000);
+  assert.deepEqual(sent, ["READY=1\nSTATUS=Up", "WATCHDOG=trigger\nSTATUS=Failed", "WATCHDOG=1"]);
 });
 
 test("a reload is told with the time it began, and only of a program that is ready", async () => {
