@@ -8,7 +8,7 @@ import type { Journal } from "./journal.ts";
 import { type ManifestTarget, type Precondition, packageOf, type UpdatePackage } from "./package.ts";
 import type { SignedManifest, TargetFacts, UpdateJob, UpdateProvider } from "./provider.ts";
 import type { Staging } from "./staging.ts";
-import type { CampaignRecord, Member, PreparedFacts } from "./states.ts";
+import type { CampaignRecord, FaultRank, Member, PreparedFacts } from "./states.ts";
 import { checkCounter, checkImage, checkMoreHashes, checkVersion, judge, type TrustOptions } from "./trust.ts";
 
 export interface CallsOptions {
@@ -65,6 +65,7 @@ export function createCalls(options: CallsOptions): MemberCalls {
         provider: provider(member.component),
         job: job(record, member, run),
         baseline: member.baseline,
+        ...(member.baselineRanks === undefined ? {} : { baselineRanks: member.baselineRanks }),
         settings: options.gate,
         clock,
       }),
@@ -140,6 +141,7 @@ async function prepare(
   const prepared: PreparedFacts = {
     supportsTrial: facts.supportsTrial,
     baseline: baseline.map(({ code }) => code),
+    baselineRanks: Object.fromEntries(baseline.map(({ code, ...fault }) => [code, rankOf(fault)])),
     ...(fromVersion === undefined ? {} : { fromVersion }),
     ...(installed?.sha256 === undefined ? {} : { fromSha256: installed.sha256 }),
     ...(toVersion === undefined ? {} : { toVersion }),
@@ -148,6 +150,10 @@ async function prepare(
   await journal.writeNote("notes", noteKey(record, component, SIGNED_NOTE), JSON.stringify(signed));
   await provider.prepare(jobOf(options, record, { ...member, ...prepared }, run));
   return prepared;
+}
+
+function rankOf({ severity, confirmed }: FaultRank): FaultRank {
+  return { ...(severity === undefined ? {} : { severity }), ...(confirmed === undefined ? {} : { confirmed }) };
 }
 
 /** Before anything is written anywhere. */

@@ -6,6 +6,7 @@ import { Fault } from "#core/errors.ts";
 import type { Clock } from "#core/time.ts";
 import { type TargetFault, UNREACHABLE, type UpdateJob, type UpdateProvider } from "./provider.ts";
 import { sleep } from "./sleep.ts";
+import type { FaultRank } from "./states.ts";
 
 export interface GateSettings {
   /** A target that is silent for longer has failed. */
@@ -26,12 +27,21 @@ export interface GateRun {
   readonly job: UpdateJob;
   /** Codes of the faults the target had before. */
   readonly baseline: readonly string[];
+  /** How bad they were. */
+  readonly baselineRanks?: Readonly<Record<string, FaultRank>>;
   readonly settings: GateSettings;
   readonly clock: Clock;
 }
 
 /** Resolves when the target is healthy. @throws Fault conflict when it is not, notResponding when it stays silent */
-export async function runGate({ provider, job, baseline, settings, clock }: GateRun): Promise<void> {
+export async function runGate({
+  provider,
+  job,
+  baseline,
+  baselineRanks = {},
+  settings,
+  clock,
+}: GateRun): Promise<void> {
   let lastAnswerMs = clock.now();
   let wellSinceMs: number | undefined;
   for (let polls = 0; ; await sleep(clock, settings.intervalMs, job.signal)) {
@@ -39,6 +49,7 @@ export async function runGate({ provider, job, baseline, settings, clock }: Gate
       await provider.verify(job);
       const faults = (await provider.faults?.(job.component, job.signal)) ?? [];
       refuseNewFaults(faults, baseline, settings);
+      refuseWorseFaults(faults, baselineRanks, settings);
       lastAnswerMs = clock.now();
       wellSinceMs ??= lastAnswerMs;
       polls++;
@@ -56,13 +67,30 @@ export async function runGate({ provider, job, baseline, settings, clock }: Gate
   }
 }
 
-function refuseNewFaults(
+function weighs({ active, severity = 1 }: TargetFault, { maxSeverity }: GateSettings): boolean {
+  return active && (maxSeverity === 0 || severity <= maxSeverity);
+}
+
+/** What was there before is no excuse for what is worse now: more severe, or confirmed where it was only suspected. */
+function refuseWorseFaults(
   faults: readonly TargetFault[],
-  baseline: readonly string[],
-  { maxFaults, maxSeverity }: GateSettings,
+  ranks: Readonly<Record<string, FaultRank>>,
+  settings: GateSettings,
 ): void {
-  const weighs = ({ severity = 1 }: TargetFault) => maxSeverity === 0 || severity <= maxSeverity;
-  const fresh = faults.filter((fault) => fault.active && weighs(fault) && !baseline.includes(fault.code));
+  const worse = faults.filter((fault) => {
+    const before = Object.hasOwn(ranks, fault.code) ? ranks[fault.code] : undefined;
+    if (before === undefined || !weighs(fault, settings)) return false;
+    const severer = fault.severity !== undefined && before.severity !== undefined && fault.severity < before.severity;
+    return severer || (fault.confirmed === true && before.confirmed === false);
+  });
+  if (worse.length === 0) return;
+  const codes = worse.map(({ code }) => code);
+  throw new Fault("conflict", `Health check: faults became worse: ${codes.join(", ")}`, { faults: codes });
+}
+
+function refuseNewFaults(faults: readonly TargetFault[], baseline: readonly string[], settings: GateSettings): void {
+  const { maxFaults } = settings;
+  const fresh = faults.filter((fault) => weighs(fault, settings) && !baseline.includes(fault.code));
   if (fresh.length <= maxFaults) return;
   const codes = fresh.map(({ code }) => code);
   throw new Fault("conflict", `Health check: new faults ${codes.join(", ")}`, { faults: codes });

@@ -92,6 +92,8 @@ export interface TargetFault {
   readonly severity?: number;
   /** Active or confirmed now. */
   readonly active: boolean;
+  /** Confirmed, not only seen once; undefined where the target does not tell. */
+  readonly confirmed?: boolean;
 }
 
 /** Kinds that mean "cannot be reached now": the campaign tries again instead of judging. */

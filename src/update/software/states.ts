@@ -202,6 +202,12 @@ export const FINAL_STATES: ReadonlySet<CampaignState> = new Set(["completed", "p
 
 export type RollbackPolicy = "independent" | "coordinated";
 
+/** How bad a fault is. `severity`: 1 is worst. */
+export interface FaultRank {
+  readonly severity?: number;
+  readonly confirmed?: boolean;
+}
+
 export interface Member {
   /** Component id, lower case. */
   readonly component: string;
@@ -220,6 +226,8 @@ export interface Member {
   readonly restarts: number;
   /** Codes of the faults it had before, which the health gate does not count. */
   readonly baseline: readonly string[];
+  /** How bad they were, where the target says so, by code. */
+  readonly baselineRanks?: Readonly<Record<string, FaultRank>>;
   readonly error?: FaultData;
 }
 
@@ -253,6 +261,7 @@ export interface PreparedFacts {
   readonly sha256?: string;
   readonly sizeBytes?: number;
   readonly baseline: readonly string[];
+  readonly baselineRanks?: Readonly<Record<string, FaultRank>>;
 }
 
 export type CampaignEvent =
