@@ -18,6 +18,9 @@ import { StageTimes } from "#telemetry/stages.ts";
 /** Compiled services per database; the cache is bounded in bytes as well. */
 const MAX_PLANS_PER_DATABASE = 512;
 
+/** Smaller bodies are cloned, which costs less than a change of owner. */
+const MAX_CLONED_BYTES = 4_096;
+
 export interface ShardTask {
   readonly port: MessagePort;
   readonly config: Config;
@@ -63,7 +66,7 @@ export default async function run({ port, config, sent }: ShardTask): Promise<vo
     // in order: what is told of an ECU must not overtake the reply before it
     flush();
     const body = message.type === "reply" ? message.reply?.body : undefined;
-    if (body === undefined) port.postMessage(message);
+    if (body === undefined || body.byteLength <= MAX_CLONED_BYTES) port.postMessage(message);
     else port.postMessage(message, [body.buffer as ArrayBuffer]);
   };
   const tls = tlsSettingsOf(config);

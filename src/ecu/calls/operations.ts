@@ -46,7 +46,11 @@ export function operationInfo(ecu: Ecu, args: EcuCalls["operationInfo"]): Reply 
 
 /** The service behind one action of an operation. @throws Fault notFound */
 export function operationService(ecu: Ecu, name: string, action: "start" | "stop" | "requestResults"): ServiceEntry {
-  const service = resolveOperation(ecu.index, ecu.loaded.database.naming, name)[action];
+  return actionOf(resolveOperation(ecu.index, ecu.loaded.database.naming, name), name, action);
+}
+
+function actionOf(operation: OperationItem, name: string, action: "start" | "stop" | "requestResults"): ServiceEntry {
+  const service = operation[action];
   if (service === undefined) throw new Fault("notFound", `Operation '${name}' has no service for ${action}`);
   return service;
 }
@@ -54,7 +58,7 @@ export function operationService(ecu: Ecu, name: string, action: "start" | "stop
 export async function operationStart(ecu: Ecu, args: EcuCalls["operationStart"], context: CallContext): Promise<Reply> {
   const operation = resolveOperation(ecu.index, ecu.loaded.database.naming, args.service);
   const facts = operationFacts(operation);
-  const service = operationService(ecu, args.service, "start");
+  const service = actionOf(operation, args.service, "start");
   const answer = await runService(ecu, service, args.body, context.send);
   if (facts.asynchronous) {
     const meta = { operation: facts, ...schemaMeta(ecu, service, args, context) };

@@ -101,12 +101,26 @@ export interface OperationItem {
   readonly requestResults: ServiceEntry | undefined;
 }
 
-const operations = new WeakMap<ServiceIndex, readonly OperationItem[]>();
+interface Operations {
+  readonly all: readonly OperationItem[];
+  /** The first one of each id, in lower case. */
+  readonly byId: ReadonlyMap<string, OperationItem>;
+}
+
+const operations = new WeakMap<ServiceIndex, Operations>();
 
 /** Routines, grouped by name without affix, in database order. Worked out once per index. */
 export function listOperations(index: ServiceIndex): readonly OperationItem[] {
-  const known = operations.get(index) ?? readOperations(index);
-  operations.set(index, known);
+  return operationsOf(index).all;
+}
+
+function operationsOf(index: ServiceIndex): Operations {
+  let known = operations.get(index);
+  if (known === undefined) {
+    const all = readOperations(index);
+    known = { all, byId: new Map(all.map((operation) => [operation.id.toLowerCase(), operation] as const).reverse()) };
+    operations.set(index, known);
+  }
   return known;
 }
 
@@ -126,8 +140,7 @@ function readOperations(index: ServiceIndex): readonly OperationItem[] {
 
 /** The operation of this id, in any case. @throws Fault notFound */
 export function findOperation(index: ServiceIndex, id: string): OperationItem {
-  const wanted = id.toLowerCase();
-  const found = listOperations(index).find((operation) => operation.id.toLowerCase() === wanted);
+  const found = operationsOf(index).byId.get(id.toLowerCase());
   if (found === undefined) throw new Fault("notFound", `Operation '${id}' not found`);
   return found;
 }
@@ -138,12 +151,11 @@ export function findOperation(index: ServiceIndex, id: string): OperationItem {
  */
 export function resolveOperation(index: ServiceIndex, naming: NamingConvention, id: string): OperationItem {
   if (id.includes("/")) throw new Fault("badRequest", "Invalid path");
+  const named = operationsOf(index).byId.get(id.toLowerCase());
+  if (named !== undefined) return named;
   const wanted = withAction(naming, id, "start").toLowerCase();
   const begins = ({ start }: OperationItem) => start?.shortName.toLowerCase().startsWith(wanted) === true;
-  const all = listOperations(index);
-  const [only, ...others] = all.some((operation) => operation.id.toLowerCase() === id.toLowerCase())
-    ? []
-    : all.filter(begins);
+  const [only, ...others] = listOperations(index).filter(begins);
   if (only === undefined) return findOperation(index, id);
   if (others.length === 0) return only;
   const possibleValues = [only, ...others].map((operation) => operation.id);
