@@ -165,14 +165,16 @@ level = "info"
 async function online(url: string, ecus: number): Promise<Target> {
   const timeoutMs = ONLINE_TIMEOUT_MS.base + ecus * ONLINE_TIMEOUT_MS.perEcu;
   const until = performance.now() + timeoutMs;
-  for (;;) {
+  // each is asked for until it is there, and no more: a thousand questions at a time would be a load of their own
+  for (let found = 0; ; ) {
     const target = await discover(url).catch(() => undefined);
-    if (target?.components.length === ecus) {
-      const states = await Promise.all(target.components.map((id) => ask(target, "GET", `/components/${id}`)));
-      const all = states.every(({ json }) => (json as { variant?: { state?: string } })?.variant?.state === "Online");
-      if (all) return target;
+    while (target?.components.length === ecus) {
+      if (found === ecus) return target;
+      const { json } = await ask(target, "GET", `/components/${target.components[found]}`);
+      if ((json as { variant?: { state?: string } })?.variant?.state !== "Online") break;
+      found++;
     }
-    if (performance.now() > until) throw new Error(`${ecus} ECUs did not come online in ${timeoutMs} ms`);
+    if (performance.now() > until) throw new Error(`${found} of ${ecus} ECUs came online in ${timeoutMs} ms`);
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
 }
