@@ -8,7 +8,7 @@ import { type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { checkInProcess } from "#store/check-process.ts";
 import { BACKUP, CURRENT, writeDatabase } from "#store/databases.ts";
-import { environmentFile, openStore } from "#store/environments.ts";
+import { environmentFile, environmentFolder, openStore } from "#store/environments.ts";
 import { createLmdbStorage } from "#store/lmdb-storage.ts";
 import { randomFrom } from "../crash/model.ts";
 import { MIB, someBytes, temporaryFolder } from "../unit/store/support.ts";
@@ -67,7 +67,7 @@ test("flipped bytes are named by the check, and wrong data is never served", asy
 
   for (let trial = 0; trial < TRIALS; trial++) {
     const damaged = `${folder}-${trial}`;
-    cpSync(folder, damaged, { recursive: true });
+    cpSync(environmentFolder(folder), environmentFolder(damaged), { recursive: true });
     const bytes = Buffer.from(original);
     // Half of the trials hit anywhere, half the few pages that hold the trees and records, at the end of the file.
     const span = trial % 2 === 0 ? bytes.length : Math.min(bytes.length, 40 * 4096);
@@ -99,7 +99,7 @@ test("flipped bytes are named by the check, and wrong data is never served", asy
 /** A copy to read from, as only one process may have a store. */
 function copyAndServe(folder: string): Promise<string[]> {
   const copy = `${folder}-read`;
-  cpSync(folder, copy, { recursive: true });
+  cpSync(environmentFolder(folder), environmentFolder(copy), { recursive: true });
   return served(copy);
 }
 
