@@ -89,6 +89,23 @@ test("mutual TLS: a primary of the vehicle relays", async (t) => {
   assert.equal(await readFile(secondary.image, "utf8"), CONTENT);
 });
 
+test("mutual TLS: a secondary named by its URL is found and updated", async (t) => {
+  if (skip !== false) return t.skip(skip);
+  const { url, token, image } = await startSecondary(t);
+  const primary = await startNode(t, {
+    role: "primary",
+    secondaries: [url],
+    token,
+    tls_ca: pem("vehicle"),
+    tls_certificate: pem("primary"),
+    tls_key: key("primary"),
+  });
+  const uri = await upload(primary, "camera", CONTENT);
+  await run(primary, { id: "fw", affected_components: ["camera"], artifact_uri: uri, rollback_policy: "coordinated" });
+  await primary.until("fw", "completed");
+  assert.equal(await readFile(image, "utf8"), CONTENT);
+});
+
 const STRANGERS: readonly [what: string, who: string | undefined, ca: string][] = [
   ["a certificate of another CA", "stranger", "vehicle"],
   ["no certificate", undefined, "vehicle"],

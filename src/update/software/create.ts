@@ -79,6 +79,7 @@ export async function createSoftware(parts: SoftwareParts): Promise<Software> {
   const discovery = new Discovery({
     urls: update.secondaries,
     token: update.token,
+    tls: tlsOf(update),
     log: (message, fields) => log("warn", message, fields),
   });
   const providers = await createProviders(parts, bulk, discovery);
@@ -170,6 +171,7 @@ export async function createSoftware(parts: SoftwareParts): Promise<Software> {
     async close() {
       await campaigns.stop();
       for (const provider of providers.all) await provider.dispose?.();
+      await discovery.dispose();
     },
   };
 }

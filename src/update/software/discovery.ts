@@ -1,10 +1,12 @@
 /** Finds which node has which component: each configured server is asked for its components, and each component what it is to an update. */
-import type { SecondaryTarget } from "./providers/sovd-secondary.ts";
+import type { Dispatcher } from "undici";
+import { readTls, type SecondaryTarget, type TlsFiles } from "./providers/sovd-secondary.ts";
 
 export interface DiscoveryOptions {
   /** Base paths of the other servers. */
   readonly urls: readonly string[];
   readonly token: string | undefined;
+  readonly tls: TlsFiles | undefined;
   readonly log: (message: string, fields: Readonly<Record<string, unknown>>) => void;
 }
 
@@ -14,6 +16,8 @@ const MAX_COMPONENTS = 256;
 export class Discovery {
   readonly #options: DiscoveryOptions;
   readonly #found = new Map<string, SecondaryTarget>();
+  /** Made at first use. */
+  #agent: Dispatcher | undefined;
 
   constructor(options: DiscoveryOptions) {
     this.#options = options;
@@ -25,6 +29,10 @@ export class Discovery {
 
   get components(): readonly string[] {
     return [...this.#found.keys()];
+  }
+
+  async dispose(): Promise<void> {
+    await this.#agent?.close();
   }
 
   /** Asks all nodes at once; one that does not answer keeps what was known of it. */
@@ -51,8 +59,9 @@ export class Discovery {
   async #get(url: string, signal: AbortSignal): Promise<Record<string, unknown> | undefined> {
     const { token } = this.#options;
     const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
-    const { request } = await import("undici");
-    const { statusCode, body } = await request(url, { signal, headers });
+    const { Agent, request } = await import("undici");
+    this.#agent ??= new Agent({ connect: readTls(this.#options.tls), connections: 4 });
+    const { statusCode, body } = await request(url, { signal, headers, dispatcher: this.#agent });
     const text = await body.text();
     return statusCode === 200 ? (JSON.parse(text) as Record<string, unknown>) : undefined;
   }

@@ -20,12 +20,25 @@ export interface SecondaryTarget {
   readonly token?: string;
 }
 
+/** PEM files. */
+export interface TlsFiles {
+  readonly ca?: string;
+  readonly cert?: string;
+  readonly key?: string;
+}
+
+/** What an HTTP client needs to connect. */
+export function readTls(tls: TlsFiles | undefined): object {
+  const read = (file: string | undefined) => (file === undefined ? undefined : readFileSync(file));
+  return tls === undefined ? {} : { ca: read(tls.ca), cert: read(tls.cert), key: read(tls.key) };
+}
+
 export interface SecondaryOptions {
   readonly targetOf: (component: string) => SecondaryTarget | undefined;
   readonly clock: Clock;
   readonly token: string | undefined;
   /** PEM files of mutual TLS. */
-  readonly tls: { readonly ca?: string; readonly cert?: string; readonly key?: string } | undefined;
+  readonly tls: TlsFiles | undefined;
   readonly timeoutMs: number;
   readonly pollMs: number;
   /** The other node rolls back by itself when it hears no verdict for so long. */
@@ -63,9 +76,7 @@ export class SovdSecondaryProvider implements UpdateProvider {
 
   constructor(options: SecondaryOptions) {
     this.#options = options;
-    const { tls } = options;
-    const read = (file: string | undefined) => (file === undefined ? undefined : readFileSync(file));
-    this.#connect = tls === undefined ? {} : { ca: read(tls.ca), cert: read(tls.cert), key: read(tls.key) };
+    this.#connect = readTls(options.tls);
   }
 
   async describe(component: string, signal: AbortSignal): Promise<TargetFacts> {
