@@ -7,6 +7,7 @@ import { MAX_IN_FLIGHT, type Shard } from "#fleet/shard.ts";
 import { REFUSALS } from "#http/admission.ts";
 import type { HttpServer, RequestRecord } from "#http/server.ts";
 import type { SovdContext } from "#sovd/context.ts";
+import { METHODS } from "#sovd/route.ts";
 import { ENVIRONMENT_NAMES, type Store } from "#store/environments.ts";
 import { LOG_SINKS, type Log } from "#telemetry/logger.ts";
 import type { Metrics, Series } from "#telemetry/metrics.ts";
@@ -19,11 +20,16 @@ interface RouteSeries {
 
 type ByMethod = Map<string, RouteSeries>;
 
+/** A method that no route has is the client's own word: as a label of its own it would be without bound. */
+const UNKNOWN = "unknown";
+const KNOWN_METHODS: ReadonlySet<string> = new Set(METHODS);
+
 /** Takes each finished request. No allocation for a route and status seen before. */
 export function requestObserver(metrics: Metrics): (record: RequestRecord) => void {
   // by route and by method, whose hashes are known: a key made of both would be hashed at each request
   const known = new Map<string, ByMethod>();
-  return ({ method, route = "unknown", status, durationMs }) => {
+  return ({ method: sent, route = UNKNOWN, status, durationMs }) => {
+    const method = KNOWN_METHODS.has(sent) ? sent : UNKNOWN;
     let byMethod = known.get(route);
     if (byMethod === undefined) {
       byMethod = new Map();

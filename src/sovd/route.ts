@@ -7,7 +7,9 @@ import type { EcuView } from "#fleet/api.ts";
 import type { Accept, ServiceBody } from "#fleet/messages.ts";
 import type { SovdContext } from "./context.ts";
 
-export type Method = "get" | "put" | "post" | "delete" | "patch";
+/** Those of routes; HEAD is served wherever GET is. */
+export const METHODS = ["get", "put", "post", "delete", "patch"] as const;
+export type Method = (typeof METHODS)[number];
 
 /**
  * What a caller must hold. `dataWrite`, `download` and `comParam` are `ecu` or `none` as the options say; `vehicle` is the caller's

@@ -2,12 +2,11 @@
 import type { TObject, TSchema } from "typebox";
 import { Fault } from "#core/errors.ts";
 import { reasonOf } from "#core/module.ts";
-import { type Answer, type BodySpec, type Method, paramNames, type ResponseSpec, type Route, route } from "../route.ts";
+import { type Answer, type BodySpec, METHODS, paramNames, type ResponseSpec, type Route, route } from "../route.ts";
 import { problemsOf } from "../validate.ts";
 import { badPlugin, type LoadedPlugin } from "./load.ts";
 import type { PluginContext, PluginRequest, PluginRoute } from "./types.ts";
 
-const METHODS: readonly Method[] = ["get", "put", "post", "delete", "patch"];
 const LOCKS = ["none", "ecu", "group", "vehicle"] as const;
 const PATH = /^(\/([a-z0-9._~-]+|\{[a-z0-9]+\}))+$/i;
 const OK: PluginRoute["responses"] = { 200: { description: "Done." } };

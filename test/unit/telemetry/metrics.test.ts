@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createMetrics, METRICS } from "#telemetry/metrics.ts";
+import { requestObserver } from "../../../src/observe.ts";
 
 async function lines(metrics: ReturnType<typeof createMetrics>, name: string): Promise<string[]> {
   return (await metrics.text()).split("\n").filter((line) => line.startsWith(name));
@@ -74,4 +75,16 @@ test("the table: names tell what they hold, help is a sentence", async () => {
     assert(text.includes(`# TYPE ${name} ${spec.type}`), name);
   }
   assert.match(text, /process_resident_memory_bytes/);
+});
+
+test("a method that a client invents is no label of its own", async () => {
+  const metrics = createMetrics(10);
+  const observe = requestObserver(metrics);
+  const answered = { path: "/x", durationMs: 1, subject: "" };
+  observe({ ...answered, method: "get", route: "/components", status: 200 });
+  for (const method of ["foo", "bar", "head"]) observe({ ...answered, method, route: undefined, status: 404 });
+  assert.deepEqual(await lines(metrics, "sovd_http_requests_total"), [
+    'sovd_http_requests_total{method="get",route="/components",status="200"} 1',
+    'sovd_http_requests_total{method="unknown",route="unknown",status="404"} 3',
+  ]);
 });
