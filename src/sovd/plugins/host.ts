@@ -64,10 +64,9 @@ export async function createPluginHost(config: Config["plugins"], log: Log): Pro
     routes(builtIn) {
       const table = [...builtIn];
       for (const { plugin, context } of started) {
-        for (const row of routesOf(plugin, context, onFailure)) {
-          requireFree(plugin, [row], table);
-          table.push(row);
-        }
+        const rows = routesOf(plugin, context, onFailure);
+        requireFree(plugin, rows, table);
+        table.push(...rows);
       }
       return table.slice(builtIn.length);
     },

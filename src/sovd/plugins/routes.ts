@@ -99,25 +99,31 @@ function checked(answer: Answer): Answer {
 }
 
 /**
- * Refuses a route that a built-in one answers already, or another plugin: at no path that is served without plugins may another
- * handler stand. A plugin's parameter beside fixed names of ours is allowed, as fixed names win.
+ * Refuses a route that a built-in one answers already, or another plugin: at no path that is served without the plugin may another
+ * handler stand. A parameter beside fixed names of others is allowed, as fixed names win; so is any of that among a plugin's own routes.
  * @throws Fault invalidConfig
  */
 export function requireFree(plugin: LoadedPlugin, rows: readonly Route[], taken: readonly Route[]): void {
-  for (const row of rows) {
-    const rival = taken.find((other) => answers(other, row));
+  for (const [at, row] of rows.entries()) {
+    const rival =
+      taken.find((other) => answers(row, other)) ??
+      rows.slice(0, at).find((own) => answers(row, own) && answers(own, row));
     if (rival === undefined) continue;
     const [mine, theirs] = [row, rival].map(({ method, path }) => `${method.toUpperCase()} ${path}`);
     throw badPlugin(plugin.path, `route ${mine}: ${mine === theirs ? "it exists already" : `${theirs} answers there`}`);
   }
 }
 
-/** Whether `one` is asked for every path that `other` is meant for. */
-function answers(one: Route, other: Route): boolean {
-  if (one.method !== other.method || one.mount !== other.mount) return false;
-  const mine = one.path.toLowerCase().split("/");
+/** Whether `row` would be asked at a path that `other` fits: at the first segment in which they differ, a fixed name wins. */
+function answers(row: Route, other: Route): boolean {
+  if (row.method !== other.method || row.mount !== other.mount) return false;
+  const mine = row.path.toLowerCase().split("/");
   const theirs = other.path.toLowerCase().split("/");
-  return (
-    mine.length === theirs.length && mine.every((segment, at) => segment.startsWith("{") || segment === theirs[at])
-  );
+  if (mine.length !== theirs.length) return false;
+  const pairs = mine.map((segment, at) => [segment, theirs[at]!] as const);
+  if (pairs.some(([one, two]) => one !== two && !isParameter(one) && !isParameter(two))) return false;
+  const difference = pairs.find(([one, two]) => isParameter(one) !== isParameter(two));
+  return difference === undefined || !isParameter(difference[0]);
 }
+
+const isParameter = (segment: string): boolean => segment.startsWith("{");

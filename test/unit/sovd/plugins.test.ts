@@ -115,6 +115,9 @@ const CLASHES: [path: string, rival: string | undefined][] = [
   ["/components/{ecu}/data/special", "GET /components/{ecu}/data/{service} answers there"],
   ["/components/{ecu}/x-special", undefined],
   ["/components/{ecu}/{x}/y", undefined],
+  ["/components/flxc1000/{x}", "GET /components/{ecu}/locks answers there"],
+  ["/components/flxc1000/{x}/{y}", "GET /components/{ecu}/locks/{id} answers there"],
+  ["/{x}/flxc1000/data", undefined],
   ["/health", undefined],
 ];
 for (const [path, rival] of CLASHES) {
@@ -138,6 +141,14 @@ test("two plugins with one path", async (t) => {
   const host = await made;
   await host.start(parts);
   assert.throws(() => host.routes(BUILT_IN), /plugin1\.mjs: route GET \/x-a: it exists already/);
+});
+
+test("a plugin's own routes may stand beside each other, but not in each other's place", async (t) => {
+  const routes = (...paths: string[]) =>
+    `export default () => ({ routes: [${paths.map((path) => `{ method: "get", path: "${path}", summary: "s", handle: () => ({ status: 200 }) }`)}] })`;
+  const { routes: free } = await car(t, routes("/x-a/{ecu}", "/x-a/status"));
+  assert.equal(free.length, 2);
+  await assert.rejects(car(t, routes("/x-a/{ecu}", "/x-a/{part}")), /\/x-a\/\{ecu\} answers there/);
 });
 
 const DEMO = `export default () => ({
