@@ -35,6 +35,7 @@ function problemOf(one: PluginRoute): string | undefined {
   if ((lock === "ecu" || lock === "group") && !names.includes(lock)) return `lock ${lock} needs {${lock}} in the path`;
   if (one.public === true && lock !== "none") return "a lock has an owner, so it cannot be public";
   if (one.body !== undefined && one.method === "get") return "GET has no body";
+  if (one.headers !== undefined && !Array.isArray(one.headers)) return "headers is no list";
   return schemaProblem(one);
 }
 
@@ -92,10 +93,26 @@ function bodyOf(body: NonNullable<PluginRoute["body"]>): BodySpec {
   return { kind: "json", family: "plain", schema: body.schema as TSchema, optional: body.optional === true };
 }
 
+/** What cannot be sent is found here, where the plugin is known, and not on the socket. @throws Error */
 function checked(answer: Answer): Answer {
-  const status = answer?.status;
-  if (Number.isInteger(status) && status >= 200 && status <= 599) return answer;
-  throw new Error("the handler's answer has no status");
+  const problem = answerProblem(answer);
+  if (problem === undefined) return answer;
+  throw new Error(`the handler's answer has ${problem}`);
+}
+
+function answerProblem({ status, headers = {}, contentType, text, body }: Partial<Answer> = {}): string | undefined {
+  if (!Number.isInteger(status) || status! < 200 || status! > 599) return "no status";
+  if (text !== undefined && typeof text !== "string") return "a text that is none";
+  if (body !== undefined && !(body instanceof Uint8Array)) return "a body that is no bytes";
+  const unfit = Object.entries({ ...headers, "content-type": contentType ?? "" }).find(
+    ([, value]) => !isFieldValue(value),
+  );
+  return unfit === undefined ? undefined : `a header that cannot be sent: ${unfit[0]}`;
+}
+
+/** A line break in a value would begin a header, or the body, of the client's choice. */
+function isFieldValue(value: unknown): boolean {
+  return typeof value === "string" && !/[^\P{Cc}\t]/u.test(value);
 }
 
 /**

@@ -97,6 +97,7 @@ const BAD_ROUTES: [more: string, reason: RegExp][] = [
   ['lock: "vehicle", public: true', /cannot be public/],
   ['body: "bytes"', /GET has no body/],
   ['method: "put", body: {}', /body has no schema/],
+  ['headers: "x-why"', /headers is no list/],
   ['query: { type: "string" }', /query is no schema of an object/],
 ];
 for (const [more, reason] of BAD_ROUTES) {
@@ -171,6 +172,8 @@ const DEMO = `export default () => ({
     { method: "get", path: "/x-fault", summary: "Its own error", handle: (r, { fault }) => { throw fault("conflict", "not now"); } },
     { method: "get", path: "/x-throws", summary: "Throws", handle: async () => { throw new TypeError("inside"); } },
     { method: "get", path: "/x-silent", summary: "Says nothing", handle: () => undefined },
+    { method: "get", path: "/x-header/{value}", summary: "A header of the client's", handle: (r) => ({ status: 200, headers: { "X-Value": r.params.value } }) },
+    { method: "get", path: "/x-body", summary: "A body that is none", handle: () => ({ status: 200, body: 7 }) },
   ],
 })`;
 
@@ -234,6 +237,8 @@ const FAILURES: [path: string, status: number, message: string][] = [
   ["/x-fault", 409, "not now"],
   ["/x-throws", 500, "Plugin demo failed at GET /x-throws"],
   ["/x-silent", 500, "Plugin demo failed at GET /x-silent"],
+  ["/x-header/a%0D%0Aset-cookie:%20b", 500, "Plugin demo failed at GET /x-header/{value}"],
+  ["/x-body", 500, "Plugin demo failed at GET /x-body"],
 ];
 for (const [path, status, message] of FAILURES) {
   test(`GET ${path}: ${message}`, async (t) => {
