@@ -96,7 +96,9 @@ export class Ecu {
     this.tell();
   }
 
+  /** A retired one is silent: a call that still runs on it must not speak for the ECU that took its name. */
   tell(): void {
+    if (this.held.retired) return;
     const finding = this.#life.finding;
     const variant = finding.kind === "Detected" ? finding.variant : undefined;
     this.#environment.onState({

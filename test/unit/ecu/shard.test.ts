@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import type { Fault } from "#core/errors.ts";
+import type { CatalogEntry } from "#fleet/messages.ts";
 import { groupDatabase } from "../../e2e/databases.ts";
 import { description, FakeVehicle, healthy, text, VIN } from "./vehicle.ts";
 
@@ -312,6 +313,20 @@ test("an ECU that is back before the last call on the old one has ended takes ov
   await vehicle.quiet();
   assert.deepEqual([link.closed, gateway.closed], [false, false]);
   assert.equal(vehicle.state("BODY"), "Online");
+});
+
+test("an ECU behind another gateway now: what happens on its old way says nothing of it", async () => {
+  const { vehicle, gateway } = await online();
+  vehicle.script = (request, ecu) => (request === "22D001" ? undefined : healthy(request, ecu));
+  const running = fault(vehicle.call("BODY", "genericService", { request: Uint8Array.of(0x22, 0xd0, 0x01) }));
+  await vehicle.quiet();
+  const [central, body] = pair(vehicle) as [CatalogEntry, CatalogEntry];
+  vehicle.assign([central, { ...body, gatewayAddress: 0x2000 }]);
+  await vehicle.connect(0x2000);
+  assert.equal(vehicle.state("BODY"), "Online");
+  gateway.turn(false);
+  assert.equal((await running).kind, "ecuOffline");
+  assert.deepEqual([vehicle.state("CENTRAL"), vehicle.state("BODY")], ["Disconnected", "Online"]);
 });
 
 test("a gateway nobody is behind any more is closed; another tester address makes a new connection", async () => {
