@@ -22,7 +22,7 @@ import type { Route } from "#sovd/route.ts";
 import { sovdRoutes } from "#sovd/routes.ts";
 import { ownComponentRoutes } from "#sovd/updates.ts";
 import { createSovdContext } from "#sovd/wiring.ts";
-import { openStore, type Store } from "#store/environments.ts";
+import { openStore } from "#store/environments.ts";
 import { createLmdbPersistence } from "#store/lmdb-persistence.ts";
 import { createLmdbStorage } from "#store/lmdb-storage.ts";
 import type { Persistence } from "#store/persistence.ts";
@@ -67,30 +67,55 @@ export interface RunningServer {
 
 /** Opens the port first, then loads databases and starts shards; `ready` tells the rest. @throws Fault */
 export async function startServer(config: Config, log: Log = createLogger(config.logging)): Promise<RunningServer> {
-  const store = await openStore({ folder: storePath(config), maxBytes: config.store.max_bytes });
+  const endings: Ending[] = [];
   try {
-    return await assemble(config, log, store);
+    return await assemble(config, log, endings);
   } catch (error) {
-    // The folder's lock goes with it: the next start must not find a holder.
-    await store.close();
+    // the store's lock and every socket go with it: the next start must not find a holder
+    await endAll(endings).catch(() => {});
     throw error;
   }
 }
 
-async function assemble(config: Config, log: Log, store: Store): Promise<RunningServer> {
+/** Ends a part that has begun. */
+type Ending = () => unknown;
+
+/** The last one that has begun first; one that fails keeps none of the others. Rejects with what failed first. */
+async function endAll(endings: readonly Ending[]): Promise<void> {
+  const problems: unknown[] = [];
+  for (const end of endings.toReversed()) {
+    try {
+      await end();
+    } catch (error) {
+      problems.push(error);
+    }
+  }
+  if (problems.length > 0) throw problems[0];
+}
+
+async function assemble(config: Config, log: Log, endings: Ending[]): Promise<RunningServer> {
+  const store = await openStore({ folder: storePath(config), maxBytes: config.store.max_bytes });
+  endings.push(() => store.close());
   const health = createHealth();
   health.set("main", "Starting");
   const live = { config };
   const persistence = createLmdbPersistence(store.state);
+  endings.push(() => persistence.flush());
   const jobs = new Jobs<JobTable>({
     entry: workerEntry("jobs"),
     idleTimeoutMs: config.jobs.idle_timeout_ms,
     maxHeapMb: config.jobs.max_heap_mib,
   });
+  endings.push(() => jobs.stop());
   const metrics = createMetrics(config.limits.metric_series);
   observeProcess({ config, store, jobs, log }, metrics);
   const plugins = await createPluginHost(config.plugins, log);
   const { fleet, communication } = createFleet(live, health, log, metrics, plugins.safetyModules);
+  endings.push(
+    () => fleet.stop(),
+    () => communication.close(),
+    () => plugins.close(),
+  );
   const authenticator = await createAuthenticator(config, await tokenKey(persistence));
   const storage = createLmdbStorage(store.databases, { maxMappedBytes: config.store.max_mapped_bytes });
   const parts: UpdaterParts = {
@@ -106,15 +131,25 @@ async function assemble(config: Config, log: Log, store: Store): Promise<Running
     storage,
   };
   const updater = createDatabaseUpdater(parts);
+  endings.push(() => updater.idle());
   const bulk = createLmdbStorage(store.bulk, { maxMappedBytes: config.store.max_mapped_bytes });
   const devices = await createDevices({ config, persistence, storage: bulk, log });
+  endings.push(() => devices.close());
   const { providers: more } = devices;
   const software = config.update.enabled
     ? await startSoftware({ config, fleet, storage: bulk, persistence, log, context: () => context, more })
     : undefined;
+  let ready: Promise<void> | undefined;
+  endings.push(async () => {
+    // what loads is let finish
+    await ready?.catch(() => {});
+    await software?.close();
+  });
   const context: ReturnType<typeof createContext> = createContext(parts, updater, software);
+  endings.push(() => context.close());
   await plugins.start({ fleet, trigger: () => communication.trigger() });
   const server = await listen(config, context, log, metrics, devices.routes, plugins);
+  endings.push(() => server.close());
   const devicePorts = await devices.start(software?.updates);
   const notifier = await startNotifier(health, { onProblem: (problem) => log.scope("systemd").warn(problem) });
   const reloader = createReloader({
@@ -126,7 +161,7 @@ async function assemble(config: Config, log: Log, store: Store): Promise<Running
       live.config = taken;
     },
   });
-  const ready = bringUp(parts).then(async () => {
+  ready = bringUp(parts).then(async () => {
     await software?.resume();
     await metrics.followProcess();
   });
@@ -145,18 +180,7 @@ async function assemble(config: Config, log: Log, store: Store): Promise<Running
     ready,
     close: once(async () => {
       notifier?.stopping();
-      await server.close();
-      context.close();
-      await ready.catch(() => {});
-      await software?.close();
-      await devices.close();
-      await updater.idle();
-      await plugins.close();
-      await communication.close();
-      await fleet.stop();
-      await jobs.stop();
-      await persistence.flush();
-      await store.close();
+      await endAll(endings);
       notifier?.close();
       await log.close();
     }),

@@ -1,9 +1,11 @@
 /** A plugin in the whole program: its route over HTTP, its check in the shard, its log sink, its trigger of communication. */
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { createLogger } from "#telemetry/logger.ts";
+import { startServer } from "../../src/main.ts";
 import { type Harness, startHarness } from "./harness.ts";
 
 /** Refuses by ECU and identifier; what the main thread has seen is asked for over its routes. */
@@ -93,4 +95,24 @@ test("a check that throws is an internal error that names it; the shard lives on
   assert.equal((await h.http.get("/components/body/data/vin")).status, 200);
   const { seen } = (await h.http.get("/x-guard/log", { as: null })).json;
   assert.deepEqual(seen, ["plugins: Plugin guard: checkBeforeSend failed: cannot tell"]);
+});
+
+test("a start that fails ends what has begun: the plugin, and the hold on the store", async () => {
+  const [path, ended] = [join(folder, "ends.mjs"), join(folder, "ended")];
+  writeFileSync(
+    path,
+    `import { writeFileSync } from "node:fs"; export default () => ({ close: () => writeFileSync(${JSON.stringify(ended)}, "") });`,
+  );
+  const config = {
+    ...h.config,
+    doip: { ...h.config.doip, enabled: false },
+    store: { ...h.config.store, path: join(folder, "store") },
+    plugins: { ...h.config.plugins, modules: [path] },
+  };
+  const onPort = (port: number) =>
+    startServer({ ...config, server: { ...config.server, port } }, createLogger(config.logging));
+  await assert.rejects(onPort(h.server.port), { kind: "misconfigured", message: /in use/ });
+  assert(existsSync(ended));
+  const second = await onPort(0);
+  await second.close();
 });
