@@ -41,7 +41,7 @@ interface Pending {
   readonly reject: (fault: Fault) => void;
   readonly entity: string;
   readonly call: string;
-  readonly ended: (() => void) | undefined;
+  ended: (() => void) | undefined;
 }
 
 /**
@@ -149,7 +149,8 @@ export class Shard {
     const slot = this.#freeSlots.pop()!;
     const id = this.#uses * MAX_IN_FLIGHT + slot;
     return new Promise<Reply>((resolve, reject) => {
-      this.#pending[slot] = { id, resolve, reject, entity, call, ended };
+      const pending: Pending = { id, resolve, reject, entity, call, ended };
+      this.#pending[slot] = pending;
       if (this.#calls.isEmpty) setImmediate(this.#flush);
       this.#calls.add(id, entity, call, args, deadlineMs);
       const cancel = () => {
@@ -157,7 +158,7 @@ export class Shard {
       };
       // a signal is only looked at where there is no cheaper way: a request makes its own at first use
       if (options?.whenAborted !== undefined) options.whenAborted(cancel);
-      else options?.signal?.addEventListener("abort", cancel, { once: true });
+      else if (options?.signal !== undefined) pending.ended = follow(options.signal, cancel, ended);
     });
   }
 
@@ -271,4 +272,14 @@ export class Shard {
     const delayMs = this.#deaths.length === 1 ? 0 : Math.min(doubled, MAX_RESTART_DELAY_MS);
     this.#restart = this.#options.clock.setTimeout(() => this.start(), delayMs);
   }
+}
+
+/** Hears of an abort until the call has ended, as one signal may serve calls without end. Returns what the end of the call calls. */
+function follow(signal: AbortSignal, cancel: () => void, ended: (() => void) | undefined): () => void {
+  if (signal.aborted) cancel();
+  else signal.addEventListener("abort", cancel, { once: true });
+  return () => {
+    signal.removeEventListener("abort", cancel);
+    ended?.();
+  };
 }
