@@ -328,7 +328,7 @@ export class VehicleFleet implements Fleet {
         open: 0,
         busy: undefined,
         overloaded: false,
-        refused: 0,
+        refused: old?.refused ?? 0,
       });
     }
     this.#ecus = [...this.#records.values()];
@@ -402,7 +402,7 @@ export class VehicleFleet implements Fleet {
   #event(shard: Shard, message: FromShard): void {
     switch (message.type) {
       case "ecu":
-        this.#ecuEvent(message);
+        this.#ecuEvent(shard, message);
         return;
       case "gatewayState": {
         const gateway = this.#gateways.get(message.logicalAddress);
@@ -427,9 +427,10 @@ export class VehicleFleet implements Fleet {
     }
   }
 
-  #ecuEvent(message: EcuStateMessage): void {
+  /** Another set may have put the ECU behind a gateway of another shard: what its former one said before it knew counts no more. */
+  #ecuEvent(shard: Shard, message: EcuStateMessage): void {
     const record = this.#records.get(message.name.toLowerCase());
-    if (record === undefined) return;
+    if (record?.shard !== shard) return;
     this.#setState(record, message);
     this.#changed();
   }
