@@ -35,6 +35,7 @@ export class Listener {
   #current: OpenDoor;
   #former: OpenDoor | undefined;
   #socket: us_listen_socket | undefined;
+  #port = -1;
 
   /** Without `tls`: plain HTTP. @throws Fault misconfigured when certificate and key cannot be used */
   constructor(options: ListenerOptions, tls: AppOptions | undefined) {
@@ -43,7 +44,7 @@ export class Listener {
   }
 
   get port(): number {
-    return this.#socket === undefined ? -1 : this.#options.uws.us_socket_local_port(this.#socket);
+    return this.#port;
   }
 
   /** @throws Fault misconfigured when the port cannot be had */
@@ -58,13 +59,19 @@ export class Listener {
    * they cannot be used
    */
   prepare(tls: AppOptions): () => Promise<void> {
+    // such a port was opened without SO_REUSEADDR, and cannot be opened again while connections stand
+    if (this.#options.port === 0) throw new Fault("misconfigured", "A new certificate needs a port of its own, not 0");
     const next = this.#make(tls);
     return () => this.#replace(next);
   }
 
   /** Takes no new connection. */
   stop(): void {
-    if (this.#socket !== undefined) this.#options.uws.us_listen_socket_close(this.#socket);
+    if (this.#socket === undefined) return;
+    // forgotten at once: the memory behind a closed one is not ours any more
+    const socket = this.#socket;
+    this.#socket = undefined;
+    this.#options.uws.us_listen_socket_close(socket);
   }
 
   /** Ends every connection. */
@@ -82,9 +89,9 @@ export class Listener {
   }
 
   async #replace(next: OpenDoor): Promise<void> {
-    const { port } = this;
-    // a port that the system chose was opened without SO_REUSEADDR, and cannot be opened again while connections stand
-    if (this.#options.port === 0) throw new Fault("misconfigured", "A new certificate needs a port of its own, not 0");
+    const { port } = this.#options;
+    // stopped meanwhile: whoever goes down takes no new connection
+    if (this.#socket === undefined) return;
     this.stop();
     // in one turn of the event loop: a client that calls meanwhile waits in the kernel
     if (!(await this.#listen(next.app, port))) {
@@ -98,12 +105,14 @@ export class Listener {
   }
 
   async #listen(app: TemplatedApp, port: number): Promise<boolean> {
-    const { address } = this.#options;
+    const { address, uws } = this.#options;
     const socket = await new Promise<us_listen_socket | false>((resolve) => {
       (app as unknown as ListensAt).listen(address, port, EXCLUSIVE_PORT, resolve);
     });
-    if (socket !== false) this.#socket = socket;
-    return socket !== false;
+    if (socket === false) return false;
+    this.#socket = socket;
+    this.#port = uws.us_socket_local_port(socket);
+    return true;
   }
 }
 

@@ -9,7 +9,9 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import type { TLSSocket } from "node:tls";
 import { systemClock } from "#core/time.ts";
+import { Listener } from "#http/listener.ts";
 import { type HttpServer, startHttpServer } from "#http/server.ts";
+import type { TemplatedApp, UwsModule, us_listen_socket } from "#http/uws.ts";
 import { selfSignedCertificate } from "#sim/certificate.ts";
 import { SOVD_DEFAULTS } from "#sovd/context.ts";
 import { sovdRoutes } from "#sovd/routes.ts";
@@ -118,6 +120,58 @@ test("what cannot be used is named before anything changes", async (t) => {
 
 test("on a port that the system chose the old certificate stays", async (t) => {
   const { server, files } = await serve(t, 0);
-  await assert.rejects(server.prepareTls(files("second"))(), /port of its own/);
+  assert.throws(() => server.prepareTls(files("second")), /port of its own/);
   assert.equal((await get(server, agents(t)())).certificate, "first");
+});
+
+/** A stand-in for uWebSockets.js whose listening sockets may not be touched once they are closed. `opens`: whether each one opens. */
+function sockets(opens: readonly boolean[]) {
+  const open = new Set<us_listen_socket>();
+  let asked = 0;
+  const app = () => ({
+    listen: (_host: string, _port: number, _options: number, cb: (socket: us_listen_socket | false) => void) => {
+      const socket = { number: asked } as unknown as us_listen_socket;
+      if (opens[asked++] !== true) return cb(false);
+      open.add(socket);
+      cb(socket);
+    },
+    close: () => undefined,
+  });
+  const use = (socket: us_listen_socket): number => (open.has(socket) ? 443 : assert.fail("a closed socket is used"));
+  const uws = {
+    App: app,
+    SSLApp: app,
+    us_socket_local_port: use,
+    us_listen_socket_close: (socket: us_listen_socket) => {
+      use(socket);
+      open.delete(socket);
+    },
+  };
+  const wire = (_app: TemplatedApp) => undefined;
+  return { open, listener: new Listener({ uws: uws as unknown as UwsModule, address: "::", port: 443, wire }, {}) };
+}
+
+const LOSSES: [name: string, opens: readonly boolean[], left: number][] = [
+  ["falls back to the old certificate", [true, false, true], 1],
+  ["leaves nothing behind when that fails too", [true, false, false], 0],
+];
+for (const [name, opens, left] of LOSSES) {
+  test(`a port that is lost while the certificate changes ${name}`, async () => {
+    const { listener, open } = sockets(opens);
+    await listener.open();
+    await assert.rejects(listener.prepare({})(), /could not be taken over/);
+    assert.equal(open.size, left);
+    listener.stop();
+    listener.close();
+    assert.deepEqual([open.size, listener.port], [0, 443]);
+  });
+}
+
+test("who has stopped does not listen again for a new certificate", async () => {
+  const { listener, open } = sockets([true, true]);
+  await listener.open();
+  const commit = listener.prepare({});
+  listener.stop();
+  await commit();
+  assert.equal(open.size, 0);
 });
