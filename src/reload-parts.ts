@@ -18,7 +18,10 @@ export interface RunningParts {
 
 export function reloadableParts(config: Config, parts: RunningParts): readonly ReloadablePart[] {
   const { log, authenticator, software, server } = parts;
-  const all: ReloadablePart[] = [
+  const tls = tlsOptionsOf(config);
+  return [
+    // the one part that may fail once all are prepared, when the port is lost: first, so that nothing else has changed by then
+    ...(tls === undefined ? [] : [certificatePart(tls, server)]),
     // looked up in the configuration in force at each use, as are the keys of databases below
     { keys: reloadableKeys("shards"), prepare: async () => NOTHING },
     {
@@ -31,9 +34,6 @@ export function reloadableParts(config: Config, parts: RunningParts): readonly R
     { keys: reloadableKeys("security"), prepare: ({ security }) => authenticator.reload(security) },
     { keys: reloadableKeys("update"), prepare: async ({ update }) => software?.reload(update) ?? NOTHING },
   ];
-  const tls = tlsOptionsOf(config);
-  if (tls !== undefined) all.push(certificatePart(tls, server));
-  return all;
 }
 
 const NOTHING = (): void => undefined;

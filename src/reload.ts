@@ -36,6 +36,7 @@ export interface Reloader {
 
 export interface ReloaderOptions {
   readonly config: Config;
+  /** In the order in which they take over; one that fails there keeps those behind it from it. */
   readonly parts: readonly ReloadablePart[];
   readonly log: Log;
   readonly notifier: Pick<Notifier, "reloading" | "reloaded"> | undefined;
