@@ -78,7 +78,7 @@ const DEFAULTS = {
   uploadTimeoutMs: 300_000,
   maxHeaderBytes: 16 * 1024,
   maxInFlight: 1024,
-  maxTurnMs: 20,
+  maxTurnMs: 250,
   maxClientRatePerS: 0,
   maxClients: 1024,
   maxConnections: 1024,

@@ -39,8 +39,8 @@ export const LIMITS = section("Bounds of memory and work. Refusals show in `sovd
   in_flight_requests: atLeast(1, 1_024, "Requests being worked on; more get 503 with Retry-After."),
   turn_ms: atLeast(
     1,
-    20,
-    "Under load, requests behind so much work of one turn of the event loop get 503 with Retry-After.",
+    250,
+    "Under load, requests behind so much work of one turn of the event loop get 503 with Retry-After. A busy turn or a machine that stalls is far shorter.",
   ),
   client_requests_per_second: u32(0, "Requests of one client address per second, more get 429; 0: not counted."),
   counted_clients: atLeast(1, 1_024, "Client addresses whose requests are counted; the oldest goes first."),
