@@ -21,6 +21,7 @@ import type {
   TransferMessage,
 } from "./messages.ts";
 import { METADATA_CALLS } from "./messages.ts";
+import { type OpenCallLimits, OpenCalls } from "./open-calls.ts";
 import type { FleetOptions } from "./options.ts";
 import { place, placementKey } from "./placement.ts";
 import { assignmentOf, type EcuRecord } from "./record.ts";
@@ -51,14 +52,13 @@ export class VehicleFleet implements Fleet {
   #broken: readonly BrokenDatabase[] = [];
   #assigned = new Map<number, { generation: number; resolve: () => void }>();
   #failed = new Map<string, string>();
-  readonly #maxOpen: number;
-  readonly #maxOpenOverloaded: number;
+  readonly #openLimits: OpenCallLimits;
   ready = false;
 
   constructor(options: FleetOptions) {
     this.#options = options;
-    this.#maxOpen = options.maxOpenPerEcu ?? Number.POSITIVE_INFINITY;
-    this.#maxOpenOverloaded = Math.min(this.#maxOpen, options.maxOpenPerOverloadedEcu ?? this.#maxOpen);
+    const max = options.maxOpenPerEcu ?? Number.POSITIVE_INFINITY;
+    this.#openLimits = { max, maxOverloaded: Math.min(max, options.maxOpenPerOverloadedEcu ?? max) };
     this.#shards = Array.from(
       { length: options.shards },
       (_, index) =>
@@ -100,7 +100,7 @@ export class VehicleFleet implements Fleet {
 
   /** Calls to each ECU, by its id: under way, and refused so far. */
   *ecuLoads(): Iterable<{ readonly id: string; readonly open: number; readonly refused: number }> {
-    yield* this.#records.values();
+    for (const { id, calls } of this.#records.values()) yield { id, open: calls.open, refused: calls.refused };
   }
 
   /** Has the ECU's database opened by its shard, which does so at first use. @throws Fault when it does not open */
@@ -227,29 +227,16 @@ export class VehicleFleet implements Fleet {
     this.#standing.note(record.id, call, args);
     const deadlineMs = this.#deadline(options);
     if (METADATA_CALLS.has(call)) return record.shard.call(record.name, call, args, deadlineMs, options);
-    if (record.open >= (record.overloaded ? this.#maxOpenOverloaded : this.#maxOpen)) return this.#refuse(record);
+    const { calls } = record;
+    if (!calls.enter()) return refuse(record);
     const wait = this.#options.gate?.();
-    record.open++;
-    const ended = () => {
-      record.open--;
-      if (record.open === 0) record.overloaded = false;
-    };
+    const ended = () => calls.leave();
     const ask = () => record.shard.call(record.name, call, args, deadlineMs, options, ended);
     if (wait === undefined) return ask();
     return wait.then(ask, (error: unknown) => {
       ended();
       throw error;
     });
-  }
-
-  /** Before the port is crossed, with one fault for all: under overload refusals outnumber answers, and a stack costs more than both. */
-  #refuse(record: EcuRecord): Promise<never> {
-    record.refused++;
-    record.overloaded = true;
-    record.busy ??= new Fault("overloaded", `Too many requests are waiting for ${record.name}`, {
-      queued: record.open,
-    });
-    return Promise.reject(record.busy);
   }
 
   async callGroup<K extends GroupCallName>(
@@ -325,10 +312,8 @@ export class VehicleFleet implements Fleet {
         fields: entry.fields,
         shard: this.#shards[this.#placed.get(placementKey(entry))!]!,
         assignment: assignmentOf(entry),
-        open: 0,
+        calls: new OpenCalls(this.#openLimits, this.#options.clock, old?.calls.refused),
         busy: undefined,
-        overloaded: false,
-        refused: old?.refused ?? 0,
       });
     }
     this.#ecus = [...this.#records.values()];
@@ -445,4 +430,10 @@ export class VehicleFleet implements Fleet {
   #changed(): void {
     for (const listener of this.#listeners) listener();
   }
+}
+
+/** Before the port is crossed, with one fault for all: under overload refusals outnumber answers, and a stack costs more than both. */
+function refuse(record: EcuRecord): Promise<never> {
+  record.busy ??= new Fault("overloaded", `Too many requests are waiting for ${record.name}`);
+  return Promise.reject(record.busy);
 }

@@ -16,7 +16,7 @@ export interface FleetOptions {
   readonly maxInFlightPerShard?: number;
   /** Calls to one ECU, running and waiting; more are refused before they cross to its shard. */
   readonly maxOpenPerEcu?: number;
-  /** The same from a refusal until the ECU has nothing to do; default: as above. */
+  /** The same while the ECU gets more than it answers (`OpenCalls`); default: as above. */
   readonly maxOpenPerOverloadedEcu?: number;
   readonly restartDelayMs: number;
   /** Name in links of ECUs whose database names no protocol. */

@@ -2,6 +2,7 @@
 import type { Fault } from "#core/errors.ts";
 import type { EcuView } from "./api.ts";
 import type { CatalogEntry, EcuAssignment, EcuStateWord } from "./messages.ts";
+import type { OpenCalls } from "./open-calls.ts";
 import type { Shard } from "./shard.ts";
 
 export interface EcuRecord extends EcuView {
@@ -10,14 +11,10 @@ export interface EcuRecord extends EcuView {
   isBaseVariant: boolean;
   shard: Shard;
   assignment: EcuAssignment;
-  /** Calls under way that speak to the ECU. */
-  open: number;
+  /** Those that speak to the ECU. */
+  readonly calls: OpenCalls;
   /** What calls are refused with. */
   busy: Fault | undefined;
-  /** From a refusal until it has nothing to do: a queue that stays full makes everyone wait for its whole length, so it is kept short. */
-  overloaded: boolean;
-  /** Calls refused so far. */
-  refused: number;
 }
 
 /** What a shard must know of an ECU. */
