@@ -1,6 +1,6 @@
 /** The way of a request through its checks to the handler, and the way of the answer back to bytes. Knows no socket. */
 import type { TObject, TSchema } from "typebox";
-import { Fault } from "#core/errors.ts";
+import { Fault, type FaultKind } from "#core/errors.ts";
 import type { Clock } from "#core/time.ts";
 import type { SovdContext } from "#sovd/context.ts";
 import { toErrorAnswer } from "#sovd/errors.ts";
@@ -56,6 +56,7 @@ export interface DispatchOptions {
 export class Dispatcher {
   readonly #router: Router<Entry>;
   readonly #options: DispatchOptions;
+  readonly #refusals = new WeakMap<Fault, { readonly base: string; readonly answer: Outgoing }>();
 
   constructor(options: DispatchOptions) {
     this.#options = options;
@@ -106,16 +107,15 @@ export class Dispatcher {
   failure(error: unknown, base: string, withSchema = false): Outgoing {
     const { context } = this.#options;
     if (!(error instanceof Fault)) context.onProblem(error, "request");
-    else if (error.kind === "overloaded" && !withSchema) return this.#overload(error, base);
+    else if (SHARED_KINDS.has(error.kind) && !withSchema) return this.#refusal(error, base);
     return this.#failureOf(error, base, withSchema);
   }
 
-  /** Under overload one fault stands for many refusals: its answer is made once. */
-  #overload(fault: Fault, base: string): Outgoing {
-    const known = OVERLOADS.get(fault);
+  #refusal(fault: Fault, base: string): Outgoing {
+    const known = this.#refusals.get(fault);
     if (known?.base === base) return known.answer;
     const answer = this.#failureOf(fault, base, false);
-    OVERLOADS.set(fault, { base, answer });
+    this.#refusals.set(fault, { base, answer });
     return answer;
   }
 
@@ -215,7 +215,8 @@ function readsBodyFirst({ lock, body }: Route): boolean {
 }
 
 const NO_BYTES = new Uint8Array(0);
-const OVERLOADS = new WeakMap<Fault, { readonly base: string; readonly answer: Outgoing }>();
+/** One fault of these stands for many refusals, so its answer is made once. */
+const SHARED_KINDS: ReadonlySet<FaultKind> = new Set(["overloaded", "tooManyRequests"]);
 
 function entryOf(route: Route, context: SovdContext): Entry {
   const names = paramNames(route.path);

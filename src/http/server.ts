@@ -273,7 +273,7 @@ class UwsServer implements HttpServer {
     } catch (error) {
       const answer = this.#dispatcher.failure(error, this.#dispatcher.baseOf(path));
       res.onAborted(ignore);
-      writeAnswer(res, answer, head, this.#isLast(door));
+      writeAnswer(res, withCors(answer, cors), head, this.#isLast(door));
       this.#options.observe?.({
         method: sent,
         route: undefined,
@@ -408,18 +408,8 @@ class UwsServer implements HttpServer {
     const { route } = exchange.entry;
     const durationMs = this.#options.clock.now() - startedMs;
     this.#options.stages?.record("request", durationMs);
-    this.#observe(route.method, route.path, path, status, durationMs, exchange.owner);
-  }
-
-  #observe(
-    method: string,
-    route: string | undefined,
-    path: string,
-    status: number,
-    durationMs: number,
-    subject: string,
-  ): void {
-    this.#options.observe?.({ method, route, path, status, durationMs, subject });
+    const { method, path: template } = route;
+    this.#options.observe?.({ method, route: template, path, status, durationMs, subject: exchange.owner });
   }
 
   /** The client is gone: nothing may be written any more. */

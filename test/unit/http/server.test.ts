@@ -275,6 +275,8 @@ test("browsers from other origins only as configured", async (t) => {
   assert.equal(asked.statusCode, 204);
   assert.equal(asked.headers["access-control-allow-headers"], "authorization");
   assert.equal((await ask("https://app", "GET")).headers["access-control-allow-origin"], "https://app");
+  const unknown = await request(`${url}/nope`, { headers: { origin: "https://app" } });
+  assert.deepEqual([unknown.statusCode, unknown.headers["access-control-allow-origin"]], [404, "https://app"]);
   const foreign = await ask("https://evil", "OPTIONS");
   assert.equal(foreign.statusCode, 405);
   assert.equal(foreign.headers["access-control-allow-origin"], undefined);
