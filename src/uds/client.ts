@@ -219,12 +219,13 @@ export class UdsClient implements LinkHandler {
     if (next < this.#waits.dueMs) this.#waits.set(next - now, now);
   }
 
-  /** Takes back what is open for this caller. */
+  /** Takes back what is open for this caller: what is on its way ends in its own time, what waits to be sent (again) ends now. */
   cancel(caller: Caller): void {
     const job = this.#job?.caller === caller ? this.#job : this.#queue.find((waiting) => waiting.caller === caller);
     if (job === undefined) return;
-    if (job === this.#job) this.#settle(job, cancelled());
-    else this.#dequeue(job, cancelled());
+    if (job !== this.#job) this.#dequeue(job, cancelled());
+    else if (this.#phase === "pausing") this.#finish(cancelled());
+    else this.#settle(job, cancelled());
   }
 
   #dequeue(job: Job, fault: Fault): void {
