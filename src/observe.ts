@@ -5,7 +5,7 @@ import { formatAddress } from "#core/bytes.ts";
 import type { VehicleFleet } from "#fleet/fleet.ts";
 import { MAX_IN_FLIGHT, type Shard } from "#fleet/shard.ts";
 import { REFUSALS } from "#http/admission.ts";
-import type { HttpServer, RequestRecord } from "#http/server.ts";
+import type { HttpServer, RequestRecord } from "#http/server-options.ts";
 import type { SovdContext } from "#sovd/context.ts";
 import { METHODS } from "#sovd/route.ts";
 import { ENVIRONMENT_NAMES, type Store } from "#store/environments.ts";

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { reloadableKeys } from "#config/reloadable.ts";
 import type { Config } from "#config/types.ts";
-import type { HttpServer, HttpServerOptions } from "#http/server.ts";
+import type { HttpServer, HttpServerOptions } from "#http/server-options.ts";
 import type { Authenticator } from "#security/authenticator.ts";
 import type { Log } from "#telemetry/logger.ts";
 import type { Software } from "#update/software/create.ts";
