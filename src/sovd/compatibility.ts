@@ -50,8 +50,14 @@ export const DEVIATIONS: readonly Deviation[] = [
   {
     subject: "too many requests",
     cda: "no bound",
-    ours: "503 `overloaded` with `Retry-After`",
-    where: "http/server.ts",
+    ours: "503 `overloaded` with `Retry-After`; 429 for one client, where its requests are counted",
+    where: "http/admission.ts",
+  },
+  {
+    subject: "requests for an ECU that is busy",
+    cda: "all wait",
+    ours: "as many as `limits.ecu_queue_length` wait, further ones get 503 `overloaded` with `Retry-After`",
+    where: "fleet/open-calls.ts",
   },
   {
     subject: "requests before databases are loaded",
