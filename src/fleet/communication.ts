@@ -13,7 +13,7 @@ export type CommunicationState = "pending" | "starting" | "up" | "failed";
 /** Entities remembered while databases load; logical addresses of gateways are far fewer. */
 const MAX_EARLY = 1_024;
 
-/** How long a gateway that was met over one IP family is left to connect before its other one is tried. */
+/** How long a gateway that was met over one IP family is left to connect before its other one may be tried. */
 const FAMILY_PATIENCE_MS = 5_000;
 
 type NetworkOptions = Omit<DiscoveryOptions, "clock" | "onAnnouncement" | "onProblem">;
@@ -158,7 +158,7 @@ export class Communication {
     if (this.#isOtherFamily(announcement)) return;
     if (fleet.announce({ type: "gateway", logicalAddress, ip, version, furtherAction })) {
       this.#unknown.delete(logicalAddress);
-      this.#met.set(logicalAddress, { isIpv6: isIPv6(ip), atMs: this.#options.clock.now() });
+      this.#meet(announcement);
       return;
     }
     const isNew = !this.#unknown.has(logicalAddress);
@@ -167,6 +167,14 @@ export class Communication {
     if (!isNew) return;
     const address = formatAddress(logicalAddress);
     this.#log("warn", `DoIP entity ${address} at ${ip} is the gateway of no ECU that a database describes`);
+  }
+
+  /** One that has not connected over this family gets no more time for it by speaking again, or the other one would never be tried. */
+  #meet({ logicalAddress, ip }: Announcement): void {
+    const { clock, fleet } = this.#options;
+    const isIpv6 = isIPv6(ip);
+    const isAgain = this.#met.get(logicalAddress)?.isIpv6 === isIpv6 && fleet.missingGateways.includes(logicalAddress);
+    if (!isAgain) this.#met.set(logicalAddress, { isIpv6, atMs: clock.now() });
   }
 
   /** A gateway that speaks over IPv4 and IPv6 keeps to the one it was met on: two addresses are no move from one to the other. */

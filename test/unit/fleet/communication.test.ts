@@ -151,6 +151,16 @@ test("a gateway that speaks over IPv4 and IPv6 keeps to one of them while that s
   say("fe80::1%eth0");
   say("127.0.0.9");
   assert.deepEqual(ips(), ["127.0.0.1", "127.0.0.9", "fe80::1%eth0"], "lost: the other family is as good");
+  announced.length = 0;
+  for (nowMs = 130_000; nowMs < 160_000; nowMs += 10_000) {
+    say("127.0.0.9");
+    say("fe80::1%eth0");
+  }
+  assert.deepEqual(
+    ips(),
+    ["127.0.0.9", "127.0.0.9", "fe80::1%eth0", "127.0.0.9"],
+    "no connection over the one that speaks first: the other has its turn",
+  );
 });
 
 test("by a plugin: refused before the trigger", async (t) => {
