@@ -141,6 +141,7 @@ export class Discovery {
       try {
         return await this.#bind(ip, port);
       } catch (error) {
+        if (this.#closed) throw error;
         problem = error;
         this.#problem(`cannot bind UDP ${ip}:${port}`, error);
       }
@@ -159,6 +160,7 @@ export class Discovery {
       socket.once("error", refuse);
       socket.bind(port, address, () => {
         socket.off("error", refuse);
+        if (this.#closed) return refuse(new Error("discovery has ended"));
         socket.on("error", (error) => this.#problem("UDP socket", error));
         socket.on("message", (bytes, from) => this.#onDatagram(socket, bytes, from));
         trySetBroadcast(socket);

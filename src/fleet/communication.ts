@@ -105,17 +105,17 @@ export class Communication {
     this.#enter("starting");
     this.#settled = !enabled || this.#options.mode === "always";
     if (!enabled) return this.#enter("up");
-    const [ipv4, ipv6] = [this.#open(discovery), discoveryIpv6 && this.#open(discoveryIpv6)];
+    const networks = discoveryIpv6 === undefined ? [discovery] : [discovery, discoveryIpv6];
+    // Kept from the first moment, so that an end while sockets open reaches them.
+    this.#discoveries = networks.map((network) => this.#open(network));
     try {
-      await ipv4.start();
-      await ipv6?.start();
+      for (const opened of this.#discoveries) await opened.start();
     } catch (error) {
-      await Promise.all([ipv4.close(), ipv6?.close()]);
+      await this.close();
       const problem = toFaultData(error).message;
       this.#enter("failed", problem);
       throw new Fault("misconfigured", `DoIP cannot be started: ${problem}`);
     }
-    this.#discoveries = ipv6 === undefined ? [ipv4] : [ipv4, ipv6];
     this.#enter("up");
     for (const opened of this.#discoveries) void opened.run(() => this.#options.fleet.missingGateways.length > 0);
   }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { createSocket, type Socket } from "node:dgram";
+import { once } from "node:events";
 import { type TestContext, test } from "node:test";
 import { decodeDatagram, encode, type Message } from "#doip/codec.ts";
 import { type Announcement, Discovery, type DiscoveryOptions } from "#doip/discovery.ts";
@@ -271,6 +272,21 @@ test("discovery: a target that cannot be reached is a problem to report, no more
   assert.equal((await announcements.next()).logicalAddress, 0x1000);
   await settle();
   assert.ok(problems.every((problem) => /cannot ask nonsense address/.test(problem)));
+});
+
+test("discovery: close while sockets open leaves none", async (t) => {
+  const opened: Promise<unknown>[] = [];
+  const createSocketOf = () => {
+    const socket = createSocket("udp4");
+    opened.push(once(socket, "close"));
+    return socket;
+  };
+  const { discovery, problems } = tester(t, { gatewayPort: 0, createSocket: createSocketOf });
+  const start = discovery.start();
+  await discovery.close();
+  await assert.rejects(start, /ended/);
+  await Promise.all(opened);
+  assert.deepEqual([opened.length, problems], [1, []]);
 });
 
 test("discovery: close ends a round and a pause", async (t) => {
