@@ -1,5 +1,5 @@
 import type { MessagePort } from "node:worker_threads";
-import { Piscina } from "piscina";
+import { LazyPool } from "./pool.ts";
 
 export interface JobsOptions {
   /** URL of the worker entry. */
@@ -11,24 +11,20 @@ export interface JobsOptions {
 
 /** The thread for slow work: one job at a time, started on demand. What a job is, the caller's table of types says. */
 export class Jobs<Table extends Record<keyof Table, { readonly args: unknown; readonly result: unknown }>> {
-  readonly #pool: Piscina;
+  readonly #pool: LazyPool;
 
   constructor(options: JobsOptions) {
-    this.#pool = new Piscina({
+    this.#pool = new LazyPool({
       filename: options.entry,
       minThreads: 0,
-      maxThreads: 1,
       idleTimeout: options.idleTimeoutMs,
-      atomics: "disabled",
-      recordTiming: false,
       resourceLimits: { maxOldGenerationSizeMb: options.maxHeapMb },
     });
-    this.#pool.on("error", () => {});
   }
 
   /** Jobs that wait for the one that runs. */
   get waiting(): number {
-    return this.#pool.queueSize;
+    return this.#pool.waiting;
   }
 
   /** Rejects with what the job threw, as plain data in `FaultData` form when it was a Fault. */
@@ -37,7 +33,7 @@ export class Jobs<Table extends Record<keyof Table, { readonly args: unknown; re
     args: Table[K]["args"],
     transferList: readonly MessagePort[] = [],
   ): Promise<Table[K]["result"]> {
-    return this.#pool.run({ job, args }, { transferList: [...transferList] }) as Promise<Table[K]["result"]>;
+    return this.#pool.run({ job, args }, transferList) as Promise<Table[K]["result"]>;
   }
 
   async stop(): Promise<void> {

@@ -1,10 +1,10 @@
 import { MessageChannel, type MessagePort } from "node:worker_threads";
-import { Piscina } from "piscina";
 import { Fault, fromFaultData } from "#core/errors.ts";
 import type { Clock, TimerHandle } from "#core/time.ts";
 import type { CallOptions } from "./api.ts";
 import type { FromShard, Reply, ShardStats, ToShard } from "./messages.ts";
 import { CallPacker, type CallPacket, idOf, type ReplyPacket, splitCalls, unpackReplies } from "./packets.ts";
+import { LazyPool } from "./pool.ts";
 
 /** Calls in flight per shard; also the number of slots in the shared "frame was sent" table. */
 export const MAX_IN_FLIGHT = 4096;
@@ -51,7 +51,7 @@ interface Pending {
 export class Shard {
   readonly index: number;
   readonly #options: ShardOptions;
-  readonly #pool: Piscina;
+  readonly #pool: LazyPool;
   /** By slot. */
   readonly #pending = new Array<Pending | undefined>(MAX_IN_FLIGHT).fill(undefined);
   readonly #calls = new CallPacker();
@@ -77,17 +77,11 @@ export class Shard {
     this.index = options.index;
     this.#options = options;
     this.#maxInFlight = Math.min(options.maxInFlight ?? MAX_IN_FLIGHT, MAX_IN_FLIGHT);
-    this.#pool = new Piscina({
+    this.#pool = new LazyPool({
       filename: options.entry,
       minThreads: 1,
-      maxThreads: 1,
-      // With 'sync' an idle worker parks in Atomics.wait, and its sockets and timers starve.
-      atomics: "disabled",
-      recordTiming: false,
       ...(options.resourceLimits === undefined ? {} : { resourceLimits: options.resourceLimits }),
     });
-    // A thread that dies outside a task is reported here as well; the task's own rejection is what we act on.
-    this.#pool.on("error", () => {});
   }
 
   /** Calls in flight. */
@@ -110,17 +104,16 @@ export class Shard {
 
   /** Id of the running thread, for the fault tests and the metrics. */
   get threadId(): number | undefined {
-    return this.#pool.threads[0]?.threadId;
+    return this.#pool.thread?.threadId;
   }
 
   start(): void {
     const { port1, port2 } = new MessageChannel();
     this.#port = port1;
     port1.on("message", (message: FromShard | ReplyPacket) => this.#receive(message));
-    const task = this.#pool.run(
-      { port: port2, config: this.#options.config, index: this.index, sent: this.#sent },
-      { transferList: [port2] },
-    );
+    const task = this.#pool.run({ port: port2, config: this.#options.config, index: this.index, sent: this.#sent }, [
+      port2,
+    ]);
     this.#ended = task.then(
       () => this.#died(port1, new Error("the shard's task ended")),
       (error: Error) => this.#died(port1, error),
@@ -222,7 +215,7 @@ export class Shard {
 
   /** Ends the thread at once, as a crash would. For the fault tests. */
   async kill(): Promise<void> {
-    await this.#pool.threads[0]?.terminate();
+    await this.#pool.thread?.terminate();
   }
 
   #receive(message: FromShard | ReplyPacket): void {
