@@ -233,12 +233,14 @@ export class Endpoint implements ConnectionHost {
 
   async #listen(): Promise<void> {
     const { tls } = this.#options;
-    this.#tcp = createServer((socket) => this.#accept(socket, false));
-    this.port = await this.#listening(this.#tcp, this.port);
+    const tcp: Server = createServer((socket) => this.#accept(socket, tcp));
+    this.#tcp = tcp;
+    this.port = await this.#listening(tcp, this.port);
     if (tls !== undefined) {
-      this.#tls = createTlsServer(tls, (socket) => this.#accept(socket, true));
-      this.#tls.on("tlsClientError", (error: Error) => this.#failed(error));
-      this.tlsPort = await this.#listening(this.#tls, this.tlsPort ?? tls.port);
+      const secure: Server = createTlsServer(tls, (socket) => this.#accept(socket, secure));
+      this.#tls = secure;
+      secure.on("tlsClientError", (error: Error) => this.#failed(error));
+      this.tlsPort = await this.#listening(secure, this.tlsPort ?? tls.port);
     }
     this.events.emit({ kind: "listening", entity: this.name, port: this.port });
   }
@@ -258,10 +260,16 @@ export class Endpoint implements ConnectionHost {
     await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
   }
 
-  #accept(socket: Socket, secure: boolean): void {
+  #accept(socket: Socket, server: Server): void {
+    socket.on("error", (error) => this.#failed(error));
+    // A TLS handshake may end when its listener is closed already, which waits until its last socket is gone.
+    if (server !== this.#tcp && server !== this.#tls) {
+      socket.destroy();
+      return;
+    }
+    const secure = server === this.#tls;
     const connection = new Connection(socket, this, secure);
     this.connections.add(connection);
-    socket.on("error", (error) => this.#failed(error));
     socket.on("close", () => {
       this.connections.delete(connection);
       this.events.emit({ kind: "closed", entity: this.name, sourceAddress: connection.sourceAddress });

@@ -1,0 +1,27 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { connect } from "node:net";
+import { test } from "node:test";
+import { connect as connectTls } from "node:tls";
+import { demoEntities } from "#sim/demo/vehicle.ts";
+import { startVehicle } from "#sim/vehicle.ts";
+import { settle } from "../doip/support.ts";
+
+const MUST_END = { timeout: 10_000 };
+
+test("a TLS handshake that ends after the vehicle began to close does not keep it open", MUST_END, async (t) => {
+  const entities = demoEntities("127.0.0.1", 0).slice(0, 1);
+  const vehicle = await startVehicle({ entities, announce: false, tls: {} });
+  t.after(() => vehicle.close());
+  const socket = connect(vehicle.tlsPort!, "127.0.0.1");
+  t.after(() => socket.destroy());
+  await once(socket, "connect");
+  // the server has accepted it by then
+  await settle();
+  const closed = vehicle.close();
+  const secure = connectTls({ socket, rejectUnauthorized: false });
+  secure.on("error", () => {});
+  await once(secure, "close");
+  await closed;
+  assert.equal(vehicle.endpoints[0]!.connections.size, 0);
+});
