@@ -171,17 +171,21 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
       traffic.add({ ecu: event.ecu, uds: toHex(event.uds), atMs: performance.now() });
     }
   });
-  const config = await configOf(kind, folder, databases, vehicle, options.config ?? {});
-  const server = await startServer(config, createLogger(config.logging)).catch(async (error) => {
-    await vehicle.close();
-    throw error;
-  });
+  let started: RunningServer | undefined;
   const close = async () => {
-    await server.close();
+    await started?.close();
     await vehicle.close();
     await rm(folder, { recursive: true, force: true });
   };
-  if (options.awaitReady !== false) await server.ready;
+  // What was left open would keep the test file from ending, and nobody would see why it failed.
+  const orClose = async (error: unknown) => {
+    await close();
+    throw error;
+  };
+  const config = await configOf(kind, folder, databases, vehicle, options.config ?? {}).catch(orClose);
+  const server = await startServer(config, createLogger(config.logging)).catch(orClose);
+  started = server;
+  if (options.awaitReady !== false) await server.ready.catch(orClose);
   else server.ready.catch(() => {});
   const origin = `http://${HOST}:${server.port}`;
   const base = `${origin}/vehicle/v15`;
