@@ -38,8 +38,10 @@ export async function createPluginHost(config: Config["plugins"], log: Log): Pro
 
   const connectSink = ({ name, logSink }: LoadedPlugin) => {
     if (logSink === undefined) return;
+    const own = scopeOf(name);
     const queue = createLogQueue({
-      sink: logSink,
+      // a sink that logs would feed itself without end
+      sink: (record) => (record.scope === own ? undefined : logSink(record)),
       maxRecords: config.log_queue_records,
       onProblem: (error) => onFailure(name, `Plugin ${name}: logSink failed`, error),
     });
@@ -85,8 +87,10 @@ export async function createPluginHost(config: Config["plugins"], log: Log): Pro
   };
 }
 
+const scopeOf = (plugin: string): string => `plugin:${plugin}`;
+
 function contextOf({ name }: LoadedPlugin, { fleet, trigger }: PluginParts, log: Log): PluginContext {
-  const logger = log.scope(`plugin:${name}`);
+  const logger = log.scope(scopeOf(name));
   const at =
     (level: keyof PluginLog) =>
     (message: string, fields: Readonly<Record<string, unknown>> = {}) =>

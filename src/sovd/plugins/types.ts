@@ -16,8 +16,8 @@ export interface Plugin {
   /** Below each base path, through the route table: matched, checked, authorised and documented as the built-in ones. */
   readonly routes?: readonly PluginRoute[];
   /**
-   * Takes log records, one after the other; the next one comes when a returned promise has settled. What waits is bounded
-   * (`plugins.log_queue_records`).
+   * Takes log records but those of its own `context.log`, one after the other; the next one comes when a returned promise has
+   * settled. What waits is bounded (`plugins.log_queue_records`).
    */
   logSink?(record: PluginLogRecord): void | Promise<void>;
   /** Asked in the shard before each frame that leaves for an ECU, repeats included. A text refuses. */

@@ -402,6 +402,21 @@ test("a sink that rejects does not end the program, and is named in the log that
   assert.equal(lines.filter(({ msg }) => msg === "Plugin s: logSink failed").length, 1);
 });
 
+test("a sink that logs does not feed itself", async (t) => {
+  const { made, parts, log, lines } = hosting(
+    modules(
+      t,
+      `let log; export default () => ({ name: "s", init(c) { log = c.log; }, logSink: ({ message }) => log.info("seen: " + message) })`,
+    ),
+  );
+  const host = await made;
+  await host.start(parts);
+  log.scope("ecu").info("hello");
+  await host.close();
+  const seen = lines.filter(({ scope }) => scope === "plugin:s").map(({ msg }) => msg);
+  assert.deepEqual(seen, ["seen: plugin started", "seen: hello"]);
+});
+
 // ---- the example of the documentation ----------------------------------------------------------------------------------
 
 test("the example in docs/plugins.md does what it says", async (t) => {
