@@ -35,7 +35,7 @@ export async function run(argv: readonly string[]): Promise<void> {
     .version(VERSION, "-V, --version")
     .enablePositionalOptions()
     .exitOverride();
-  const wanted = argv.find((word) => word in COMMANDS);
+  const wanted = argv.find((word) => Object.hasOwn(COMMANDS, word));
   const modules = wanted === undefined ? Object.values(COMMANDS) : [COMMANDS[wanted]!];
   // one module may stand for two commands
   for (const module of new Set(await Promise.all(modules.map((load) => load())))) module.register(program);

@@ -61,7 +61,10 @@ export async function connect({ to, token = process.env.SOVD_TOKEN }: Connection
     async upload(path, file, sha256, told) {
       const id = idOf(basename(file), sha256);
       const { size } = await stat(file);
-      const head = { "content-type": BYTES, "content-disposition": `attachment; filename="${basename(file)}"` };
+      const head = {
+        "content-type": BYTES,
+        "content-disposition": `attachment; filename="${quotable(basename(file))}"`,
+      };
       const known = await send("GET", `${path}/${id}/x-upload`);
       if (known.status !== 200 || size === 0) {
         // a server that cannot go on with an upload, or nothing to go on with
@@ -140,6 +143,11 @@ async function developmentToken(base: string): Promise<string | undefined> {
   const headers = { "content-type": "application/json" };
   const { status, json } = await ask(`${base}/authorize`, { method: "POST", headers, body });
   return status === 200 ? (json.access_token as string | undefined) : undefined;
+}
+
+/** A header takes printable ASCII, and a quoted text neither quote nor backslash. */
+function quotable(name: string): string {
+  return name.replace(/[^ -~]|["\\]/g, "_");
 }
 
 /** The same for the same content, so that an upload is found again. */

@@ -10,6 +10,7 @@ const ROWS: readonly [argv: readonly string[], code: number, text: RegExp][] = [
   [["--version"], 0, /^\d+\.\d+\.\d+/],
   [["serve", "--help"], 0, /--databases-path/],
   [["nonsense"], 2, /unknown command 'nonsense'/],
+  [["toString"], 2, /unknown command 'toString'/],
   [["serve", "--bogus"], 2, /unknown option '--bogus'/],
   [["serve", "--listen-port"], 2, /argument missing/],
   [["serve", "--listen-port", "abc"], 2, /server\.port: expected an integer/],
