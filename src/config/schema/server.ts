@@ -17,7 +17,7 @@ export const HTTP = section("The HTTP server beyond address and port.", {
   request_timeout_ms: atLeast(
     1,
     30_000,
-    "Longest time for a request, then 408. Uploads are exempt while bytes arrive.",
+    "Longest time for a request, then 408. Uploads have `update.upload_timeout_ms` instead.",
   ),
   max_body_bytes: atLeast(1, 2 * MIB, "Largest body of a request outside uploads, then 413."),
   max_header_bytes: atLeast(1_024, 16_384, "Largest head of a request, then 431."),
