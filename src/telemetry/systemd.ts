@@ -32,7 +32,7 @@ export interface Standing {
 }
 
 /**
- * Notices for a change (seed 3.2.3). Ready follows `main`, so that a start without a database or with a deferred discovery is no
+ * Notices for a change. Ready follows `main`, so that a start without a database or with a deferred discovery is no
  * start that never ends; the watchdog follows the whole, and only from Up: what was Failed from the start no restart mends.
  */
 export function noticesFor(before: Standing, now: Standing): readonly string[] {
