@@ -168,7 +168,7 @@ async function readRecords(
   const plan = ecu.plan(own.table);
   const request = Uint8Array.of(READ, subFunction, ...bytes, memorySelection);
   const answer = throwRefusal(plan, await sendRaw(ecu, request, context.send, own));
-  const response = Uint8Array.of(...answer.subarray(0, 1), own.subFunction ?? 0, ...answer.subarray(3));
+  const response = Buffer.concat([Uint8Array.of(answer[0] ?? 0, own.subFunction ?? 0), answer.subarray(3)]);
   return { plan, request: Uint8Array.of(READ, own.subFunction ?? 0, ...bytes), response };
 }
 
