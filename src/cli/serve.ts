@@ -25,12 +25,17 @@ export function register(program: Command): void {
     logger.info({ source: source ?? "defaults" }, "configuration");
     told(loaded);
     let server: RunningServer | undefined;
+    let hungUp = false;
+    const reload = () => void server?.reload(() => told(read()));
     // from the start: without a handler the signal would end the process. It comes after logrotate as well
     const leaveHangup = onHangup(() => {
       log.reopen();
-      void server?.reload(() => told(read()));
+      hungUp = true;
+      reload();
     });
     server = await startServer(config, log);
+    // what was read before may be older than the signal
+    if (hungUp) reload();
     const running = server;
     const end = endOnSignals(() => running.close()).finally(leaveHangup);
     try {
