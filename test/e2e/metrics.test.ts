@@ -11,7 +11,7 @@ suite("/metrics of a running server", () => {
   before(async () => {
     car = await startHarness({
       config: {
-        limits: { ecu_queue_length: 1, client_requests_per_second: 200 },
+        limits: { ecu_queue_length: 1, client_requests_per_second: 100 },
         shards: { workers: 1 },
         process: { stage_timing: true },
       },
