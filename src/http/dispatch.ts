@@ -2,6 +2,7 @@
 import type { TObject, TSchema } from "typebox";
 import { Fault, type FaultKind } from "#core/errors.ts";
 import type { Clock } from "#core/time.ts";
+import type { Claims } from "#security/claims.ts";
 import type { SovdContext } from "#sovd/context.ts";
 import { toErrorAnswer } from "#sovd/errors.ts";
 import { checkLock, checkReady, checkSwitch, ecuOf, groupOf, isOpen, resourceNotFound } from "#sovd/guard.ts";
@@ -11,7 +12,6 @@ import {
   type AnswerEvents,
   type AnswerStream,
   type BodySpec,
-  type Claims,
   paramNames,
   type Route,
 } from "#sovd/route.ts";

@@ -2,7 +2,8 @@
 import { Fault } from "#core/errors.ts";
 import type { EcuView } from "#fleet/api.ts";
 import type { Accept } from "#fleet/messages.ts";
-import type { AnyRequest, Claims, Method, Route } from "#sovd/route.ts";
+import type { Claims } from "#security/claims.ts";
+import type { AnyRequest, Method, Route } from "#sovd/route.ts";
 import { JSON_TYPE } from "./negotiate.ts";
 import type { QuerySpec } from "./query.ts";
 import { linkPath, shownPath } from "./router.ts";

@@ -1,35 +1,17 @@
 /** What the resources need from the rest of the program. `main` makes one of these; tests make their own. */
 import type { Clock } from "#core/time.ts";
 import type { EcuView, Fleet } from "#fleet/api.ts";
-import type { ServiceFacts } from "#fleet/messages.ts";
-import type { ServiceTarget, UpdateFacts } from "#security/plugin.ts";
+import type { Authenticator as ReloadableAuthenticator } from "#security/authenticator.ts";
 import type { DatabaseUpdate } from "#update/api.ts";
 import type { Updates } from "#update/software/updates.ts";
 import type { ComParamRegistry } from "./comparam-registry.ts";
 import type { ExecutionRegistry } from "./executions.ts";
 import type { FlashFiles } from "./flash-files.ts";
 import type { LockRegistry } from "./locks.ts";
-import type { Claims } from "./route.ts";
 import type { TransferRegistry } from "./transfers.ts";
 
-/** Tokens, and the hook of a security plugin. Rejections are `Fault`s. */
-export interface Authenticator {
-  /** Claims of an `Authorization` header: `unauthorized` when absent, `forbidden` when it does not hold. */
-  verify(authorization: string | undefined): Claims | Promise<Claims>;
-  /** The answer to a body of `POST authorize`. */
-  authorize(body: unknown): object | Promise<object>;
-  /** Verified tokens that are remembered. */
-  readonly rememberedTokens?: number;
-  /** Asked before a service is sent, and for each entry of a list; a Fault refuses. `entity`: the ECU or the functional group. */
-  validateService?(
-    claims: Claims | undefined,
-    service: ServiceFacts,
-    entity: string,
-    target: ServiceTarget,
-  ): void | Promise<void>;
-  /** Asked before an update begins or is taken back; a Fault refuses. */
-  validateUpdate?(claims: Claims, update: UpdateFacts): Promise<void>;
-}
+/** Tokens, and the hooks of a security plugin. */
+export type Authenticator = Omit<ReloadableAuthenticator, "reload">;
 
 /** A file that a diagnostic database carries. */
 export interface EmbeddedFile {

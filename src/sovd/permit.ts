@@ -10,10 +10,11 @@ import type {
   ServiceCallName,
   ServiceFacts,
 } from "#fleet/messages.ts";
+import type { Claims } from "#security/claims.ts";
 import type { ServiceTarget } from "#security/plugin.ts";
 import type { SovdContext } from "./context.ts";
 import { textOf } from "./json-text.ts";
-import type { Answer, Claims } from "./route.ts";
+import type { Answer } from "./route.ts";
 
 /** Of a request: who asks, and until when. */
 type Asking = CallOptions & { readonly claims: Claims | undefined };

@@ -5,6 +5,7 @@
 import type { Static, TObject, TSchema } from "typebox";
 import type { EcuView } from "#fleet/api.ts";
 import type { Accept, ServiceBody } from "#fleet/messages.ts";
+import type { Claims } from "#security/claims.ts";
 import type { SovdContext } from "./context.ts";
 
 /** Those of routes; HEAD is served wherever GET is. */
@@ -92,12 +93,6 @@ type BodyOf<B> =
           : undefined;
 
 type ParamNames<P extends string> = P extends `${string}{${infer Name}}${infer Rest}` ? Name | ParamNames<Rest> : never;
-
-/** Who calls; `sub` owns locks. */
-export interface Claims {
-  readonly sub: string;
-  readonly [claim: string]: unknown;
-}
 
 /** A request after all checks. It also serves as `CallOptions` of a fleet call: deadline and signal are its own. */
 export interface SovdRequest<Params, Query, Body, Ecu, Group> {

@@ -5,8 +5,9 @@ import type { EcuView, Fleet, GatewayView } from "#fleet/api.ts";
 import type { GroupOutcome, Reply, ServiceFacts, TransferMessage } from "#fleet/messages.ts";
 import { Dispatcher, type Outgoing } from "#http/dispatch.ts";
 import { withDocumentation } from "#http/openapi.ts";
+import type { Claims } from "#security/claims.ts";
 import { type Authenticator, SOVD_DEFAULTS, type SovdContext, type SovdOptions } from "#sovd/context.ts";
-import type { Claims, Route } from "#sovd/route.ts";
+import type { Route } from "#sovd/route.ts";
 import { sovdRoutes } from "#sovd/routes.ts";
 import { createSovdContext } from "#sovd/wiring.ts";
 
@@ -126,7 +127,7 @@ export const tokens: Authenticator = {
     if (authorization === "Bearer bad") throw new Fault("forbidden", "Invalid token: Token could not be decoded");
     return { sub: authorization.slice("Bearer ".length) };
   },
-  authorize: (body) => ({
+  authorize: async (body) => ({
     access_token: (body as { client_id: string }).client_id,
     token_type: "Bearer",
     expires_in: 60,
