@@ -90,6 +90,11 @@ export class Channel {
     return this.#phase === "awaitingAck";
   }
 
+  /** Nothing of the open request is on its way: there was no room for it, or it was refused and is to go again. */
+  get waits(): boolean {
+    return this.#phase === "blocked" || this.#phase === "retryWait";
+  }
+
   /** Sends a request; `deadlineMs` bounds the wait for its acknowledgement. Exactly one of acknowledged and failed follows. */
   send(request: Uint8Array, deadlineMs: number): void {
     this.#open(request);

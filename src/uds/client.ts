@@ -224,7 +224,7 @@ export class UdsClient implements LinkHandler {
     const job = this.#job?.caller === caller ? this.#job : this.#queue.find((waiting) => waiting.caller === caller);
     if (job === undefined) return;
     if (job !== this.#job) this.#dequeue(job, cancelled());
-    else if (this.#phase === "pausing") this.#finish(cancelled());
+    else if (this.#phase === "pausing" || (this.#phase === "sending" && this.#link.waits)) this.#finish(cancelled());
     else this.#settle(job, cancelled());
   }
 

@@ -49,6 +49,9 @@ function openLink(connection: DoipConnection, target: LinkTarget, handler: LinkH
     get connected() {
       return channel.connected;
     },
+    get waits() {
+      return channel.waits;
+    },
     send: (request, deadlineMs) => channel.send(request, deadlineMs),
     listen: (request) => channel.listen(request),
     finish: () => channel.finish(),

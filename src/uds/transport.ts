@@ -29,6 +29,8 @@ export interface LinkHandler {
 
 export interface Link {
   readonly connected: boolean;
+  /** Nothing of the open request is on its way (yet, or since it was refused): finished now, it has not been and is not sent. */
+  readonly waits: boolean;
   /**
    * Opens a request: exactly one `onAcknowledged` or `onFailed` follows, at `deadlineMs` (absolute) at the latest.
    * The bytes must not change until the request is finished. One request at a time: the caller queues.

@@ -25,6 +25,7 @@ export class FakeLink implements Link {
   readonly handler: LinkHandler;
   readonly sent: Sent[] = [];
   connected = true;
+  waits = false;
   /** What a send does; default: acknowledged at once. */
   onSend: (request: string) => void = () => this.handler.onAcknowledged();
   /** The open request, as hex. */
