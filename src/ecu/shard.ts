@@ -54,7 +54,7 @@ const NO_GATEWAY = -1;
 const SESSION_END_MS = 1_000;
 
 /** Calls for which nothing is sent, or that run a detection of their own. */
-const QUIET: ReadonlySet<string> = new Set<EcuCallName>([...METADATA_CALLS, "detect", "modeRead", "transferAbort"]);
+const QUIET: ReadonlySet<string> = new Set<EcuCallName>([...METADATA_CALLS, "detect", "modeRead"]);
 
 /** A call on its way: what its frames are marked with, and how main takes it back. */
 class RunningCall implements Caller {

@@ -160,7 +160,7 @@ type ResolvedCall<Calls, Name extends keyof Calls> = {
   readonly [K in Name]: { readonly call: K; readonly args: Calls[K] };
 }[Name];
 
-/** Calls that only read the database: they neither need nor start communication. */
+/** Calls that wait for no answer of the ECU: they neither need nor start communication, and its full queue does not refuse them. */
 export const METADATA_CALLS: ReadonlySet<EcuCallName> = new Set<EcuCallName>([
   "layerSdgs",
   "serviceSdgs",
@@ -175,6 +175,7 @@ export const METADATA_CALLS: ReadonlySet<EcuCallName> = new Set<EcuCallName>([
   "comParamsOverride",
   "lockAcquired",
   "lockReleased",
+  "transferAbort",
 ]);
 
 /** Calls to a functional group. Each shard answers for the members whose gateways it holds. */

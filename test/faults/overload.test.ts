@@ -30,6 +30,8 @@ suite("more requests than an ECU answers", () => {
     // the first is answered, so there is room in a queue of four, but not in one of one
     assert.equal((await read()).status, 503);
     assert.equal((await read("brakes")).status, 200, "another ECU's queue is not meant");
+    const { status } = await car.server.fleet.call("ENGINE", "transferAbort", { id: "of a lock that ended" });
+    assert.equal(status, 204, "no transfer outlives its lock because others ask too much");
     await Promise.all(burst);
     assert.deepEqual(statuses.toSorted(), [...Array(QUEUE + 1).fill(200), 503, 503]);
     engine().misbehaviour = {};
