@@ -4,7 +4,6 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { Agent, request } from "node:https";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -15,21 +14,13 @@ import { SignJWT } from "jose";
 import { stringify } from "smol-toml";
 import type { Tree } from "#config/tree.ts";
 import { selfSignedCertificate } from "#sim/certificate.ts";
+import { freePort } from "../fixtures/free-port.ts";
 import { bounded } from "./harness.ts";
 
 const CLI = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
 const START_TIMEOUT_MS = 30_000;
 
 type Line = Readonly<Record<string, unknown>>;
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, "close");
-  return port;
-}
 
 async function serve(t: TestContext, initial: Tree) {
   const folder = mkdtempSync(join(tmpdir(), "reload-"));

@@ -13,6 +13,7 @@ import { Transform } from "node:stream";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { stringify } from "smol-toml";
+import { freePort } from "../fixtures/free-port.ts";
 
 const CLI = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
 const HOST = "127.0.0.1";
@@ -95,15 +96,6 @@ class Link {
     this.break();
     this.#server.close();
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, HOST);
-  await once(server, "listening");
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, "close");
-  return port;
 }
 
 class NodeProcess {
@@ -190,7 +182,7 @@ export async function runCampaigns(runs: number, seed: number, say: (line: strin
   const next = random(seed);
   const folder = await mkdtemp(join(tmpdir(), "sovd-campaign-"));
   const nodes = await Promise.all(
-    NODES.map(async (name) => new NodeProcess(name, await freePort(), join(folder, name))),
+    NODES.map(async (name) => new NodeProcess(name, await freePort(HOST), join(folder, name))),
   );
   const [primary, ...secondaries] = nodes as [NodeProcess, ...NodeProcess[]];
   const links = secondaries.map(({ port }) => new Link(port));

@@ -3,7 +3,6 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { Agent, request } from "node:https";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -16,16 +15,8 @@ import type { TemplatedApp, UwsModule, us_listen_socket } from "#http/uws.ts";
 import { selfSignedCertificate } from "#sim/certificate.ts";
 import { SOVD_DEFAULTS } from "#sovd/context.ts";
 import { sovdRoutes } from "#sovd/routes.ts";
+import { freePort } from "../../fixtures/free-port.ts";
 import { reply, V, vehicle } from "../sovd/harness.ts";
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, "close");
-  return port;
-}
 
 async function serve(t: TestContext, port: number) {
   const folder = mkdtempSync(join(tmpdir(), "listener-"));
