@@ -8,9 +8,11 @@ import { type CallPacket, ReplyPacker, unpackCalls } from "#fleet/packets.ts";
 export type Order =
   | { readonly type: "answer"; readonly token: number; readonly how: "packed" | "alone" | "fault" }
   | { readonly type: "sent"; readonly token: number }
+  | { readonly type: "tell"; readonly message: FromShard }
   | { readonly type: "die" };
 
 type Incoming =
+  | { readonly type: "assign"; readonly generation: number }
   | CallPacket
   | Order
   | { readonly type: "stats" }
@@ -51,6 +53,10 @@ export default async function run({ port, sent }: { port: MessagePort; sent: Int
         if (id !== undefined) Atomics.store(sent, id % sent.length, id);
         return;
       }
+      case "assign":
+        return post({ type: "assigned", generation: message.generation, failed: {} });
+      case "tell":
+        return post(message.message);
       case "stats":
         flush();
         return post({ type: "stats", stats: NO_STATS });
