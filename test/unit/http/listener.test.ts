@@ -1,6 +1,5 @@
 /** A new certificate on a port in use: what is under way ends as it began, new connections get the new one. */
 import assert from "node:assert/strict";
-import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { Agent, request } from "node:https";
 import { tmpdir } from "node:os";
