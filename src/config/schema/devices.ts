@@ -9,6 +9,9 @@ const OCI = optionalSection("An OCI registry: one layer of octets, the tag is th
     "IfNotPresent",
     "`Always` looks the tag up again after `refresh_secs`; `IfNotPresent` once.",
   ),
+  platform: optional(
+    text("", "`os/architecture[/variant]`: which image of an index that has several.", { example: "linux/arm/v7" }),
+  ),
 });
 
 const FIRMWARE = optionalSection("Firmware that is wanted, from one of these.", {

@@ -135,7 +135,7 @@ function specOf(firmware: FirmwareConfig, owner: string): FirmwareSpec | undefin
   const given = [firmware.oci, firmware.container, hawkbit, file].filter((each) => each !== undefined);
   if (given.length !== 1)
     throw new Fault("misconfigured", `The firmware of ${owner} is to come from exactly one place`);
-  if (oci !== undefined) return { kind: "oci", image: oci.image, pull: oci.pull };
+  if (oci !== undefined) return { kind: "oci", ...oci };
   if (hawkbit !== undefined) return { kind: "hawkbit", controller: hawkbit.controller };
   return { kind: "file", ...file! };
 }

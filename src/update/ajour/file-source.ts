@@ -33,7 +33,7 @@ export class FileSource implements FirmwareSource {
     if (sha256 !== image.sha256 || (size !== undefined && size !== image.size)) {
       throw new Fault("invalidData", `${name}.bin is not what ${name}.json describes`);
     }
-    const fetch = () => bulk.artifact(image).read();
+    const fetch = (_signal: AbortSignal, offset: number) => bulk.artifact(image).read(offset);
     return { name: image.name, version: Buffer.from(version), sha256, validMs: refreshMs, fetch };
   }
 

@@ -4,7 +4,7 @@
  */
 import { Fault } from "#core/errors.ts";
 import type { Report } from "./desk.ts";
-import { bodyOf, jsonOf, requireOk, send } from "./download.ts";
+import { jsonOf, requireOk, resumed, send } from "./download.ts";
 import { offsetOf } from "./next.ts";
 import type { FirmwareSource, Offer } from "./sources.ts";
 
@@ -151,17 +151,17 @@ export class HawkbitSource implements FirmwareSource {
       version: Buffer.from(chunk.version),
       sha256,
       validMs,
-      fetch: (signal) => this.#download(href, signal),
+      fetch: (signal, offset) => this.#download(href, signal, offset),
     };
   }
 
-  async *#download(href: string, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  #download(href: string, signal: AbortSignal, offset: number): AsyncGenerator<Uint8Array> {
     // artifacts may be elsewhere, and then the token is none of their business
     const own = new URL(href).origin === new URL(this.#base).origin;
     const headers = own ? this.#headers() : {};
-    const response = await send(href, { headers, signal, timeoutMs: this.#options.timeoutMs });
-    requireOk(response);
-    yield* bodyOf(response);
+    const { timeoutMs } = this.#options;
+    const open = (more: object) => send(href, { headers: { ...headers, ...more }, signal, timeoutMs });
+    return resumed(open, offset, signal);
   }
 
   async #get(url: string, signal: AbortSignal): Promise<Record<string, unknown>> {

@@ -12,7 +12,8 @@ const CHUNK_BYTES = 1 << 20;
 export interface ImageContent {
   readonly name: string;
   readonly sha256: string;
-  readonly chunks: AsyncIterable<Uint8Array>;
+  /** Bytes from `offset` on. */
+  read(offset: number): AsyncIterable<Uint8Array>;
 }
 
 export class Images {
@@ -33,7 +34,10 @@ export class Images {
     return info?.complete === true ? info.size : undefined;
   }
 
-  /** Stores an image unless it is there; returns its length. The same one twice at a time is written once. @throws Fault invalidData for another hash */
+  /**
+   * Stores an image unless it is there, from where an earlier try was cut; returns its length. The same one twice at a time is written
+   * once. @throws Fault invalidData for another hash
+   */
   put(content: ImageContent): Promise<number> {
     const size = this.sizeOf(content.sha256);
     if (size !== undefined) return Promise.resolve(size);
@@ -60,9 +64,10 @@ export class Images {
     }
   }
 
-  async #fill({ sha256, name, chunks }: ImageContent): Promise<number> {
+  async #fill({ sha256, name, read }: ImageContent): Promise<number> {
     const start = { ...keyOf(sha256), name, mimetype: "application/octet-stream" };
-    const info = await this.#bulk.write(start, 0, chunks, true);
+    const offset = this.#find(sha256)?.size ?? 0;
+    const info = await this.#bulk.write(start, offset, read(offset), true);
     if (info.sha256 === sha256) return info.size;
     await this.#bulk.remove(keyOf(sha256));
     throw new Fault("invalidData", `Image ${name} has the SHA-256 ${info.sha256}, expected is ${sha256}`);

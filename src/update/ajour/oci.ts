@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto";
 import type { Response } from "undici";
 import { Fault } from "#core/errors.ts";
-import { bodyOf, documentOf, jsonOf, parseObject, requireOk, send } from "./download.ts";
+import { documentOf, jsonOf, parseObject, requireOk, resumed, send } from "./download.ts";
 import type { FirmwareSource, Offer } from "./sources.ts";
 
 export interface Registry {
@@ -20,6 +20,8 @@ export interface OciOptions {
   readonly image: string;
   readonly pull: "Always" | "IfNotPresent";
   readonly defaultRegistry: string;
+  /** `os/architecture[/variant]`: which one of an index of several; undefined: there must be one. */
+  readonly platform?: string | undefined;
   /** By host and port. */
   readonly registries: Readonly<Record<string, Registry>>;
   readonly timeoutMs: number;
@@ -51,7 +53,11 @@ const MAX_INDEXES = 2;
 interface Descriptor {
   readonly mediaType?: string;
   readonly digest?: string;
+  readonly platform?: { readonly os?: string; readonly architecture?: string; readonly variant?: string };
 }
+
+/** `os` and `architecture` of what is in an index but runs nowhere, e.g. attestations. */
+const NO_PLATFORM = "unknown/unknown";
 
 /** Splits an image reference. @throws Fault misconfigured */
 export function parseReference(text: string, defaultRegistry: string): Reference {
@@ -96,7 +102,7 @@ export class OciSource implements FirmwareSource {
       version: Buffer.from(tag ?? version ?? layer.slice(DIGEST_PREFIX, DIGEST_PREFIX + 12)),
       sha256: layer.slice(DIGEST_PREFIX),
       validMs: fixed ? undefined : this.#options.refreshMs,
-      fetch: (stop) => this.#blob(layer, stop),
+      fetch: (stop, offset) => resumed((headers) => this.#ask(`blobs/${layer}`, headers, stop), offset, stop),
     };
   }
 
@@ -106,7 +112,8 @@ export class OciSource implements FirmwareSource {
     signal: AbortSignal,
     depth: number,
   ): Promise<{ layer: string; version: string | undefined }> {
-    const response = await this.#get(`manifests/${reference}`, { accept: MANIFEST_TYPES }, signal);
+    const response = await this.#ask(`manifests/${reference}`, { accept: MANIFEST_TYPES }, signal);
+    requireOk(response);
     const bytes = await documentOf(response);
     const expected = digest ?? response.headers.get("docker-content-digest") ?? undefined;
     if (expected !== undefined && expected !== digestOf(bytes)) {
@@ -114,13 +121,27 @@ export class OciSource implements FirmwareSource {
     }
     const manifest = parseObject(bytes, response.url);
     if (Array.isArray(manifest.manifests)) {
-      const [only, ...more] = manifest.manifests as Descriptor[];
-      if (depth === MAX_INDEXES || more.length > 0 || !DIGEST.test(only?.digest ?? "")) throw this.#noFirmware();
-      return this.#manifest(only!.digest!, only!.digest, signal, depth + 1);
+      if (depth === MAX_INDEXES) throw this.#noFirmware();
+      const chosen = this.#choose(manifest.manifests as Descriptor[]);
+      return this.#manifest(chosen, chosen, signal, depth + 1);
     }
     const annotations = manifest.annotations as Record<string, unknown> | undefined;
     const version = annotations?.[VERSION_ANNOTATION];
     return { layer: this.#layer(manifest), version: typeof version === "string" ? version : undefined };
+  }
+
+  /** The digest of the one manifest of an index that is for the platform, or that there is. */
+  #choose(all: readonly Descriptor[]): string {
+    const { image, platform } = this.#options;
+    const images = all.filter((each) => platformOf(each) !== NO_PLATFORM);
+    const [only, ...more] = platform === undefined ? images : images.filter((each) => isFor(each, platform));
+    if (only === undefined || more.length > 0) {
+      const offered = images.map((each) => platformOf(each) ?? "any").join(", ");
+      const wanted = platform === undefined ? "no platform is configured" : `platform ${platform} is not exactly one`;
+      throw new Fault("misconfigured", `${image} is an index of ${offered || "nothing"}: ${wanted}`);
+    }
+    if (!DIGEST.test(only.digest ?? "")) throw this.#noFirmware();
+    return only.digest!;
   }
 
   /** The one layer that is firmware: by its type, else because there is no other. */
@@ -132,12 +153,8 @@ export class OciSource implements FirmwareSource {
     return layer!.digest!;
   }
 
-  async *#blob(digest: string, signal: AbortSignal): AsyncGenerator<Uint8Array> {
-    yield* bodyOf(await this.#get(`blobs/${digest}`, {}, signal));
-  }
-
-  /** Asks once more with a token when the registry wants one. */
-  async #get(path: string, headers: Record<string, string>, signal: AbortSignal): Promise<Response> {
+  /** The answer, whatever its status; asks once more with a token when the registry wants one. */
+  async #ask(path: string, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<Response> {
     const { timeoutMs } = this.#options;
     const ask = () => {
       const authorization = this.#authorization;
@@ -150,7 +167,6 @@ export class OciSource implements FirmwareSource {
       await response.body?.cancel();
       response = await ask();
     }
-    requireOk(response);
     return response;
   }
 
@@ -182,6 +198,15 @@ export class OciSource implements FirmwareSource {
 }
 
 const DIGEST_PREFIX = "sha256:".length;
+
+function platformOf({ platform }: Descriptor): string | undefined {
+  return platform && [platform.os, platform.architecture, platform.variant].filter((part) => part).join("/");
+}
+
+/** `linux/arm` is any variant of it, and an image that names none is for all. */
+function isFor(descriptor: Descriptor, platform: string): boolean {
+  return `${platformOf(descriptor) ?? platform}/`.startsWith(`${platform}/`);
+}
 
 function digestOf(bytes: Uint8Array): string {
   return `sha256:${createHash("sha256").update(bytes).digest("hex")}`;

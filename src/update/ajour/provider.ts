@@ -144,7 +144,8 @@ export class AjourProvider implements UpdateProvider {
   ): Promise<Assignment> {
     const { images, assignments } = this.#options;
     const { name, sha256 } = artifact;
-    const sizeBytes = await images.put({ name, sha256, chunks: stoppable(artifact.read(), job.signal) });
+    const read = (offset: number) => stoppable(artifact.read(offset), job.signal);
+    const sizeBytes = await images.put({ name, sha256, read });
     const running = this.#running(device, this.#heard(device).status.version, before);
     const image = { version: Buffer.from(versionOf(job, sha256)), sizeBytes, sha256 };
     const assignment = { ...NEW, job: jobKey(job), gate: "download", image, previous: running } as const;

@@ -4,7 +4,13 @@ import { Fault } from "#core/errors.ts";
 
 /** Where firmware comes from. `container` of the configuration is another name for `oci`. */
 export type FirmwareSpec =
-  | { readonly kind: "oci"; readonly image: string; readonly pull: "Always" | "IfNotPresent" }
+  | {
+      readonly kind: "oci";
+      readonly image: string;
+      readonly pull: "Always" | "IfNotPresent";
+      /** `os/architecture[/variant]` of an index. */
+      readonly platform?: string | undefined;
+    }
   | { readonly kind: "hawkbit"; readonly controller: string }
   | { readonly kind: "file"; readonly component: string; readonly category: string; readonly name: string };
 

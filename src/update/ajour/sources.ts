@@ -16,7 +16,8 @@ export interface Offer {
   readonly sha256: string;
   /** Milliseconds until it is worth asking again; undefined: never. */
   readonly validMs: number | undefined;
-  fetch(signal: AbortSignal): AsyncIterable<Uint8Array>;
+  /** Its bytes from `offset` on. */
+  fetch(signal: AbortSignal, offset: number): AsyncIterable<Uint8Array>;
 }
 
 /** One place that firmware comes from. */
@@ -91,7 +92,8 @@ export class Sources {
   }
 
   async #store({ name, version, sha256, fetch }: Offer): Promise<Image> {
-    const sizeBytes = await this.#options.images.put({ name, sha256, chunks: fetch(this.#controller.signal) });
+    const read = (offset: number) => fetch(this.#controller.signal, offset);
+    const sizeBytes = await this.#options.images.put({ name, sha256, read });
     return { version, sizeBytes, sha256 };
   }
 
@@ -115,7 +117,7 @@ export class Sources {
 
 /** One text per firmware that is the same for the same thing. */
 export function labelOf(spec: FirmwareSpec): string {
-  if (spec.kind === "oci") return `oci ${spec.image} ${spec.pull}`;
+  if (spec.kind === "oci") return `oci ${spec.image} ${spec.pull} ${spec.platform ?? ""}`;
   if (spec.kind === "hawkbit") return `hawkbit ${spec.controller}`;
   return `file ${spec.component}/${spec.category}/${spec.name}`;
 }
