@@ -560,7 +560,7 @@ export const DEVIATIONS: readonly Deviation[] = [
 export function renderCompatibility(): string {
   const rows = DEVIATIONS.map(
     ({ subject, cda, ours, where, option }) =>
-      `| ${[subject, cda, ours, option === undefined ? "" : `\`${option}\``, `\`${where}\``].map(cell).join(" | ")} |`,
+      `| ${[subject, cda, ours, option === undefined ? "" : `\`${option}\``, `\`src/${where}\``].map(cell).join(" | ")} |`,
   );
   return [
     "# Where this program answers otherwise than the CDA",
