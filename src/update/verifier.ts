@@ -4,10 +4,9 @@
  */
 import { createPublicKey, type KeyObject } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import { resolve } from "node:path";
-import { pathToFileURL } from "node:url";
 import type { Config } from "#config/types.ts";
 import { Fault } from "#core/errors.ts";
+import { makeOfModule } from "#core/module.ts";
 import { ed25519Checker } from "#mdd/container/ed25519.ts";
 import { compareRevisions, type ParseDatabase, type ParsedDatabase } from "#store/databases.ts";
 import { inflateLzmaHere } from "#store/lzma.ts";
@@ -48,7 +47,7 @@ export interface Verification {
   checkVersion(database: DatabaseFacts, known: KnownVersions): void;
 }
 
-/** @throws Fault `misconfigured` when a key or the operator's module cannot be read */
+/** @throws Fault `misconfigured` when a key cannot be read, `invalidConfig` for an operator's module that is none */
 export async function createVerification(config: Pick<Config, "flat_buf" | "update">): Promise<Verification> {
   const { update } = config;
   const parse = await createParser(config);
@@ -112,15 +111,9 @@ async function readKey(path: string): Promise<KeyObject> {
 }
 
 async function loadVerifier(path: string): Promise<DatabaseVerifier> {
-  let verifier: unknown;
-  try {
-    const module: { default?: unknown } = await import(pathToFileURL(resolve(path)).href);
-    verifier = typeof module.default === "function" ? await module.default() : undefined;
-  } catch (error) {
-    throw new Fault("misconfigured", `update.database_verifier: ${path} does not load`, undefined, error);
-  }
+  const verifier = await makeOfModule("update.database_verifier", path);
   if (typeof (verifier as Partial<DatabaseVerifier> | undefined)?.verify === "function") {
     return verifier as DatabaseVerifier;
   }
-  throw new Fault("misconfigured", `update.database_verifier: the default export of ${path} makes no verifier`);
+  throw new Fault("invalidConfig", `update.database_verifier: the default export of ${path} makes no verifier`);
 }

@@ -1,9 +1,8 @@
 /** Puts the parts of the software update together, as the configuration says. */
 import { readFileSync } from "node:fs";
-import { resolve } from "node:path";
-import { pathToFileURL } from "node:url";
 import type { Config } from "#config/types.ts";
 import { Fault } from "#core/errors.ts";
+import { functionOfModule, makeOfModule } from "#core/module.ts";
 import type { Clock } from "#core/time.ts";
 import type { Fleet } from "#fleet/api.ts";
 import type { Persistence } from "#store/persistence.ts";
@@ -282,7 +281,7 @@ async function furtherProviders(
   if (file === undefined) return made;
   const taken = new Set([...known, ...Object.keys(more)]);
   const rest = Object.fromEntries(Object.entries(targets).filter(([, { provider }]) => !taken.has(provider)));
-  return [...made, await (await load<CreateProvider>("update.provider", file))(contextOf(rest))];
+  return [...made, (await makeOfModule("update.provider", file, contextOf(rest))) as UpdateProvider];
 }
 
 function secondaryTarget(target: TargetConfig, component: string): SecondaryTarget {
@@ -319,7 +318,7 @@ async function udsTarget(component: string, target: TargetConfig): Promise<UdsTa
     keyOfSeed:
       target.key_module === undefined
         ? undefined
-        : await load<KeyOfSeed>(`update.targets.${component}.key_module`, target.key_module),
+        : ((await functionOfModule(`update.targets.${component}.key_module`, target.key_module)) as KeyOfSeed),
     hardwareId: target.hardware_id,
     serial: target.serial,
   };
@@ -344,17 +343,6 @@ function tlsOf({ tls_ca: ca, tls_certificate: cert, tls_key: key }: UpdateConfig
 function required(value: string | undefined, component: string, key: string): string {
   if (value === undefined) throw new Fault("invalidConfig", `update.targets.${component}.${key} is missing`);
   return value;
-}
-
-async function load<T>(key: string, file: string): Promise<T> {
-  let made: unknown;
-  try {
-    made = ((await import(pathToFileURL(resolve(file)).href)) as { default?: unknown }).default;
-  } catch (error) {
-    throw new Fault("invalidConfig", `${key}: ${file} does not load: ${(error as Error).message}`, undefined, error);
-  }
-  if (typeof made !== "function") throw new Fault("invalidConfig", `${key}: ${file} has no function as default export`);
-  return made as T;
 }
 
 function mapValues<T, U>(of: Readonly<Record<string, T>>, make: (value: T, key: string) => U): Record<string, U> {
