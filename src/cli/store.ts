@@ -54,11 +54,12 @@ const COMMANDS: readonly StoreCommand[] = [
   },
   {
     usage: "compact",
-    about: "Rewrite the store without its free pages",
+    about: "Rewrite the store without its free pages and without content that nobody refers to",
     run: async (config, _target, say) => {
       const { folder, maxBytes } = optionsOf(config);
       requireStore(folder);
-      const { before, after } = await compactStore(folder, maxBytes);
+      const { before, after, orphans } = await compactStore(folder, maxBytes);
+      if (orphans > 0) say(`${orphans} values that nobody referred to are gone`);
       say(`${folder}: ${mib(before)} MiB, now ${mib(after)} MiB`);
       return 0;
     },

@@ -22,6 +22,7 @@ import { makeFolder, syncFolder } from "./folders.ts";
 import { FORMAT_VERSION } from "./format.ts";
 import { type BlobRecord, removeBlob } from "./lmdb-blobs.ts";
 import { type Environment, getRecord, openEnvironment } from "./lmdb-env.ts";
+import { STORAGE_TABLES } from "./lmdb-storage.ts";
 
 export { type CheckReport, checkEnvironment, checkStore, type Problem } from "./check.ts";
 
@@ -96,15 +97,25 @@ export async function restoreStore(backup: string, folder: string, maxBytes: Sto
   });
 }
 
-/** Rewrites the store in `folder`, which must not be in use, without its free pages. Returns bytes on disk before and after. */
-export async function compactStore(folder: string, maxBytes: StoreLimits): Promise<{ before: number; after: number }> {
+/**
+ * Rewrites the store in `folder`, which must not be in use, without its free pages and without content that nobody refers to. Returns
+ * bytes on disk before and after, and how many values went.
+ */
+export async function compactStore(
+  folder: string,
+  maxBytes: StoreLimits,
+): Promise<{ before: number; after: number; orphans: number }> {
   return withLockedFolder(folder, async () => {
     const incoming = incomingFolder(folder);
     const environments = {} as Record<EnvironmentName, Environment>;
     const before = await sizeOf((name) => environmentFile(folder, name));
+    let orphans = 0;
     try {
-      for (const name of ENVIRONMENT_NAMES)
-        environments[name] = await openStoreEnvironment(folder, name, { maxBytes: maxBytes[name] });
+      for (const name of ENVIRONMENT_NAMES) {
+        const env = await openStoreEnvironment(folder, name, { maxBytes: maxBytes[name] });
+        environments[name] = env;
+        if (ENVIRONMENTS[name] === STORAGE_TABLES) orphans += await sweepOrphans(env);
+      }
       rmSync(incoming, { recursive: true, force: true });
       await copyCompact(environments, incoming);
     } catch (error) {
@@ -114,7 +125,7 @@ export async function compactStore(folder: string, maxBytes: StoreLimits): Promi
     }
     const after = await sizeOf((name) => join(incoming, `${name}.mdb`));
     swapEnvironments(folder);
-    return { before, after };
+    return { before, after, orphans };
   });
 }
 
@@ -122,7 +133,7 @@ export async function compactStore(folder: string, maxBytes: StoreLimits): Promi
  * Puts right what can be derived: counts references anew from the entries and removes content nobody refers to. Returns how many
  * values went. For the thread that writes the environment, while no transaction is open.
  */
-export async function sweepOrphans(env: Environment): Promise<number> {
+async function sweepOrphans(env: Environment): Promise<number> {
   return env.commit("Sweeping orphans", (write) => {
     const references = countReferences(undefined, env);
     let removed = 0;
