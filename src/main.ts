@@ -151,6 +151,8 @@ async function assemble(config: Config, log: Log, endings: Ending[]): Promise<Ru
   await plugins.start({ fleet, trigger: () => communication.trigger() });
   const server = await listen(config, context, log, metrics, devices.routes, plugins);
   endings.push(() => server.close());
+  software?.announce(server.port);
+  endings.push(() => software?.withdraw());
   const devicePorts = await devices.start(software?.updates);
   const notifier = await startNotifier(health, { onProblem: (problem) => log.scope("systemd").warn(problem) });
   const reloader = createReloader({

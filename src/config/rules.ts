@@ -170,6 +170,34 @@ function* update({ update }: Config): Iterable<Finding> {
   for (const [index, url] of update.secondaries.entries()) {
     if (!URL.canParse(url)) yield finding(["update", "secondaries", index], "expected a URL");
   }
+  yield* mdns(update);
+}
+
+/** A name, or a name and where it lives. */
+const MDNS_NODE = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:@(?<address>.+))?$/iu;
+
+function* mdns({ mdns, role, tls_ca, tls_certificate }: Config["update"]): Iterable<Finding> {
+  const { browse, nodes, subnets, interface: own } = mdns;
+  for (const [index, node] of nodes.entries()) {
+    const match = MDNS_NODE.exec(node);
+    const { address } = match?.groups ?? {};
+    if (match === null || (address !== undefined && isIP(address) === 0))
+      yield finding(["update", "mdns", "nodes", index], "expected name or name@address");
+  }
+  for (const [index, subnet] of subnets.entries()) {
+    if (!isPrefix(subnet)) yield finding(["update", "mdns", "subnets", index], "expected a subnet such as 10.2.0.0/16");
+  }
+  if (own !== undefined && !isIPv4(own)) yield finding("update.mdns.interface", "expected an IPv4 address");
+  if (!browse) return;
+  if (role !== "primary") yield finding("update.mdns.browse", "is for role primary");
+  const mutualTls = tls_ca !== undefined && tls_certificate !== undefined;
+  if (!mutualTls && !nodes.some((node) => node.includes("@")))
+    yield finding("update.mdns.browse", "needs tls_ca and tls_certificate, or nodes of the form name@address");
+}
+
+function isPrefix(text: string): boolean {
+  const [net = "", bits = "", ...more] = text.split("/");
+  return more.length === 0 && isIPv4(net) ? /^\d{1,2}$/.test(bits) && Number(bits) <= 32 : isIpv6Prefix(text);
 }
 
 function* store({ store, logging }: Config): Iterable<Finding> {

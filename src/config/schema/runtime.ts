@@ -2,6 +2,7 @@
 import { atLeast, bool, choice, choiceList, optional, path, pattern, text, textList, u32, u64 } from "../leaf.ts";
 import { mapOf, section } from "../node.ts";
 import { AJOUR } from "./devices.ts";
+import { MDNS } from "./mdns.ts";
 
 const GIB = 1_073_741_824;
 const MIB = 1_048_576;
@@ -197,6 +198,7 @@ export const UPDATE = section("Software update (`/updates`) and retrieval of dat
   max_packages: atLeast(1, 1_000, "Packages that may be registered."),
   max_files: atLeast(1, 10_000, "Files of bulk data."),
   max_status_subscribers: atLeast(1, 64, "Clients that follow a status by server-sent events."),
+  mdns: MDNS,
   ajour: AJOUR,
   max_audit_records: atLeast(100, 10_000, "Records of the audit chain that are kept; older ones leave an anchor."),
 });

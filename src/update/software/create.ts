@@ -10,7 +10,9 @@ import type { Storage } from "#store/storage.ts";
 import { Bulk } from "./bulk.ts";
 import { createCalls } from "./calls.ts";
 import { Campaigns } from "./campaigns.ts";
-import { Discovery } from "./discovery.ts";
+import type { Discovery } from "./discovery.ts";
+import { createDiscovery } from "./discovery-create.ts";
+import type { OpenMdns } from "./discovery-mdns.ts";
 import type { GateSettings } from "./gate.ts";
 import { Journal } from "./journal.ts";
 import { holds } from "./preconditions.ts";
@@ -42,6 +44,8 @@ export interface SoftwareParts {
   readonly more?: Readonly<Record<string, CreateProvider>>;
   /** Holds an ECU for a flash. */
   readonly hold?: (component: string, campaign: string) => Promise<() => void>;
+  /** Multicast DNS, if a key asks for it. Default: the network's. */
+  readonly mdns?: OpenMdns;
 }
 
 export interface Software {
@@ -52,6 +56,10 @@ export interface Software {
   resume(): Promise<void>;
   /** Trusted keys, anew from their files, and thresholds, for what begins from then on. @throws Fault invalidConfig */
   reload(update: UpdateConfig): () => void;
+  /** Tells the network where this server listens, if the configuration wants that. */
+  announce(port: number): void;
+  /** Takes that back. */
+  withdraw(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -75,16 +83,16 @@ export async function createSoftware(parts: SoftwareParts): Promise<Software> {
     onHead: ({ seq, hash }) => log("info", "audit head", { seq, hash }),
   });
   await journal.open();
-  const discovery = new Discovery({
-    urls: update.secondaries,
-    token: update.token,
-    tls: tlsOf(update),
-    log: (message, fields) => log("warn", message, fields),
-  });
+  const own = ownComponents(update);
+  const nodes = await createDiscovery({ config, clock, tls: tlsOf(update), components: own, log, open: parts.mdns });
+  const { discovery } = nodes;
   const providers = await createProviders(parts, bulk, discovery);
   const providerOf = (component: string): UpdateProvider | undefined =>
     providers.byComponent.get(component) ??
     (discovery.targetOf(component) === undefined ? undefined : providers.secondary);
+  // an announced node that starts anew is away for a while, not gone: what runs on it waits as for any silent one
+  const mayReturn = (component: string): boolean =>
+    update.mdns.browse && !own.includes(component) && fleet.ecu(component) === undefined;
   const staging = new Staging({ bulk, repository: update.repository, timeoutMs: config.http.request_timeout_ms });
   const tuf = update.trusted_root === undefined ? undefined : trustedRoot(update.trusted_root, journal, nowMs);
   const rulesOf = (wanted: UpdateConfig) => ({
@@ -108,7 +116,7 @@ export async function createSoftware(parts: SoftwareParts): Promise<Software> {
     get allowDowngrade() {
       return rules.allowDowngrade;
     },
-    providerOf,
+    providerOf: (component) => providerOf(component) ?? (mayReturn(component) ? providers.secondary : undefined),
     holds: (condition, signal) => holds(fleet, condition, signal),
     log: (message, fields) => log("info", message, fields),
   });
@@ -135,7 +143,6 @@ export async function createSoftware(parts: SoftwareParts): Promise<Software> {
     },
     onProblem: (problem, where) => log("warn", "a step of an update failed", { error: problem, where }),
   });
-  const own = ownComponents(update);
   const updates: Updates = new Updates({
     journal,
     campaigns,
@@ -158,6 +165,7 @@ export async function createSoftware(parts: SoftwareParts): Promise<Software> {
     campaigns,
     async resume() {
       for (const provider of providers.all) await provider.boot?.();
+      nodes.start();
       if (update.secondaries.length > 0) await discovery.refresh(AbortSignal.timeout(DESCRIBE_TIMEOUT_MS));
       await campaigns.resume();
     },
@@ -167,7 +175,10 @@ export async function createSoftware(parts: SoftwareParts): Promise<Software> {
         rules = next;
       };
     },
+    announce: nodes.announce,
+    withdraw: nodes.withdraw,
     async close() {
+      await nodes.withdraw();
       await campaigns.stop();
       for (const provider of providers.all) await provider.dispose?.();
       await discovery.dispose();

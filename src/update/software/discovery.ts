@@ -1,5 +1,7 @@
-/** Finds which node has which component: each configured server is asked for its components, and each component what it is to an update. */
+/** Finds which node has which component: each server, configured or announced, is asked for its components, and each component what it is to an update. */
+import { isIP, type LookupFunction } from "node:net";
 import type { Dispatcher } from "undici";
+import type { AnnouncedNodes } from "./discovery-nodes.ts";
 import { readTls, type SecondaryTarget, type TlsFiles } from "./providers/sovd-secondary.ts";
 
 export interface DiscoveryOptions {
@@ -8,16 +10,22 @@ export interface DiscoveryOptions {
   readonly token: string | undefined;
   readonly tls: TlsFiles | undefined;
   readonly log: (message: string, fields: Readonly<Record<string, unknown>>) => void;
+  /** Servers that come and go; a configured one with the same component wins. */
+  readonly announced?: Pick<AnnouncedNodes, "urls" | "addressOf"> | undefined;
 }
 
 /** More components of one node are not looked at. */
 const MAX_COMPONENTS = 256;
+const MAX_ID_LENGTH = 256;
+
+type Server = Pick<SecondaryTarget, "url" | "dispatcher">;
 
 export class Discovery {
   readonly #options: DiscoveryOptions;
   readonly #found = new Map<string, SecondaryTarget>();
   /** Made at first use. */
   #agent: Dispatcher | undefined;
+  #announcedAgent: Dispatcher | undefined;
 
   constructor(options: DiscoveryOptions) {
     this.#options = options;
@@ -33,36 +41,87 @@ export class Discovery {
 
   async dispose(): Promise<void> {
     await this.#agent?.close();
+    await this.#announcedAgent?.close();
   }
 
   /** Asks all nodes at once; one that does not answer keeps what was known of it. */
   async refresh(signal: AbortSignal): Promise<void> {
-    await Promise.all(
-      this.#options.urls.map((url) =>
-        this.#ask(url.replace(/\/+$/, ""), signal).catch((error: unknown) =>
-          this.#options.log("secondary does not answer", { url, problem: (error as Error).message }),
-        ),
-      ),
+    const announced = this.#options.announced?.urls ?? [];
+    await Promise.all([
+      ...this.#options.urls.map((url) => this.#tryAsk({ url: url.replace(/\/+$/, "") }, signal)),
+      ...announced.map((url) => this.join(url, signal)),
+    ]);
+  }
+
+  /** Asks one announced node. Never rejects. */
+  join(url: string, signal: AbortSignal): Promise<void> {
+    return this.#tryAsk({ url, dispatcher: () => this.#ofAnnounced() }, signal);
+  }
+
+  /** Forgets an announced node. */
+  leave(url: string): void {
+    for (const [component, target] of this.#found)
+      if (target.url === url && target.dispatcher !== undefined) this.#found.delete(component);
+  }
+
+  async #tryAsk(server: Server, signal: AbortSignal): Promise<void> {
+    await this.#ask(server, signal).catch((error: unknown) =>
+      this.#options.log("secondary does not answer", { url: server.url, problem: (error as Error).message }),
     );
   }
 
-  async #ask(url: string, signal: AbortSignal): Promise<void> {
-    const { items = [] } = (await this.#get(`${url}/components`, signal)) as { items?: readonly { id?: unknown }[] };
+  async #ask(server: Server, signal: AbortSignal): Promise<void> {
+    const path = `${server.url}/components`;
+    const { items } = ((await this.#get(server, path, signal)) ?? {}) as { items?: readonly { id?: unknown }[] };
+    if (!Array.isArray(items)) return;
     for (const { id } of items.slice(0, MAX_COMPONENTS)) {
-      if (typeof id !== "string") continue;
-      const facts = await this.#get(`${url}/components/${encodeURIComponent(id)}/x-medkit-update`, signal);
-      if (facts?.role === "secondary") this.#found.set(id.toLowerCase(), { url, component: id });
+      if (typeof id !== "string" || id.length > MAX_ID_LENGTH) continue;
+      const facts = await this.#get(server, `${path}/${encodeURIComponent(id)}/x-medkit-update`, signal);
+      if (facts?.role === "secondary") this.#learn(server, id);
     }
   }
 
+  /** A configured node wins over an announced one, of two announced ones the first. */
+  #learn(server: Server, component: string): void {
+    const key = component.toLowerCase();
+    if (server.dispatcher !== undefined) {
+      if (this.#options.announced?.urls.includes(server.url) !== true) return;
+      if (this.#found.has(key) && this.#found.get(key)?.url !== server.url) return;
+    }
+    this.#found.set(key, { ...server, component });
+  }
+
+  /** For hosts that were announced, wherever the name service says that they are. A session taken up again has no check of the name. */
+  async #ofAnnounced(): Promise<Dispatcher> {
+    const { tls, announced } = this.#options;
+    const { Agent } = await import("undici");
+    const lookup: LookupFunction = (host, { all }, callback) => {
+      const address = announced?.addressOf(host);
+      if (address === undefined) callback(new Error(`${host} is not announced`), "");
+      else if (all === true) callback(null, [{ address, family: isIP(address) }]);
+      else callback(null, address, isIP(address));
+    };
+    this.#announcedAgent ??= new Agent({
+      connect: { ...readTls(tls), lookup, maxCachedSessions: 0, rejectUnauthorized: true },
+      connections: 4,
+    });
+    return this.#announcedAgent;
+  }
+
   /** Undefined for anything but 200. */
-  async #get(url: string, signal: AbortSignal): Promise<Record<string, unknown> | undefined> {
+  async #get(server: Server, url: string, signal: AbortSignal): Promise<Record<string, unknown> | undefined> {
     const { token } = this.#options;
     const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
-    const { Agent, request } = await import("undici");
-    this.#agent ??= new Agent({ connect: readTls(this.#options.tls), connections: 4 });
-    const { statusCode, body } = await request(url, { signal, headers, dispatcher: this.#agent });
+    const { request } = await import("undici");
+    const dispatcher = await (server.dispatcher?.() ?? this.#ofConfigured());
+    const { statusCode, body } = await request(url, { signal, headers, dispatcher });
     const text = await body.text();
     return statusCode === 200 ? (JSON.parse(text) as Record<string, unknown>) : undefined;
+  }
+
+  async #ofConfigured(): Promise<Dispatcher> {
+    const { Agent } = await import("undici");
+    this.#agent ??= new Agent({ connect: readTls(this.#options.tls), connections: 4 });
+    return this.#agent;
   }
 }

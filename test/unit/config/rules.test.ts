@@ -132,6 +132,21 @@ const CASES: { name: string; toml: string; keys: string[]; can?: boolean }[] = [
     keys: ["update.verify", "update.secondaries[0]"],
   },
   {
+    name: "announced nodes of a primary without any proof",
+    toml: "[update]\nrole = 'primary'\n[update.mdns]\nbrowse = true\nnodes = ['camera', 'a b', 'x@y']\nsubnets = ['10.0.0.0/33', 'fd00::/8']\ninterface = 'eth0'",
+    keys: ["update.mdns.nodes[1]", "update.mdns.nodes[2]", "update.mdns.subnets[0]", "update.mdns.interface"],
+  },
+  {
+    name: "a secondary that looks for secondaries",
+    toml: "[update]\nrole = 'secondary'\n[update.mdns]\nbrowse = true",
+    keys: ["update.mdns.browse", "update.mdns.browse"],
+  },
+  {
+    name: "announced nodes, one with its address",
+    toml: "[update]\nrole = 'primary'\n[update.mdns]\nbrowse = true\nnodes = ['camera@10.2.0.7']",
+    keys: [],
+  },
+  {
     name: "mapped larger than store",
     toml: "[store.max_bytes]\ndatabases = 16777216",
     keys: ["store.max_mapped_bytes"],

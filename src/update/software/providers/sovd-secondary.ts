@@ -18,6 +18,8 @@ export interface SecondaryTarget {
   readonly component: string;
   /** Default: that of all secondaries. */
   readonly token?: string;
+  /** Connects to a node that was announced. */
+  readonly dispatcher?: () => Promise<Dispatcher>;
 }
 
 /** PEM files. */
@@ -277,7 +279,7 @@ export class SovdSecondaryProvider implements UpdateProvider {
     path: string,
     options: { signal: AbortSignal; headers?: Record<string, string>; body?: Uint8Array | string },
   ): Promise<Answer> {
-    const { url, token = this.#options.token } = this.#target(component);
+    const { url, token = this.#options.token, dispatcher: own } = this.#target(component);
     const { timeoutMs } = this.#options;
     const headers = { ...options.headers, ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) };
     try {
@@ -287,7 +289,7 @@ export class SovdSecondaryProvider implements UpdateProvider {
         method,
         headers,
         signal: AbortSignal.any([options.signal, AbortSignal.timeout(timeoutMs)]),
-        dispatcher: this.#agent,
+        dispatcher: (await own?.()) ?? this.#agent,
         ...(options.body === undefined ? {} : { body: options.body }),
       });
       const text = await body.text();

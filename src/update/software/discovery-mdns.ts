@@ -1,0 +1,101 @@
+/** The network's side of multicast DNS: the optional package `bonjour-service`, loaded when a key asks for it. */
+import type { EventEmitter } from "node:events";
+import type { Browser, Service } from "bonjour-service";
+import { Fault } from "#core/errors.ts";
+import { hostOf, type OwnNode, type RawService, SERVICE_TYPE, txtOf } from "./discovery-announcement.ts";
+
+/** What announcements need of the network. */
+export interface MdnsPort {
+  announce(node: OwnNode): void;
+  /** Asks the network anew, and forgets what it heard. `up` may come again for what is known already. */
+  browse(listener: MdnsListener): void;
+  /** Says goodbye for what was announced. */
+  close(): Promise<void>;
+}
+
+export interface MdnsListener {
+  up(service: RawService): void;
+  /** The name under which it was announced. */
+  down(name: unknown): void;
+}
+
+export interface MdnsOptions {
+  /** IPv4 address of an interface. */
+  readonly interface: string | undefined;
+  /** Services of one question that are looked at; a network that says more is not listened to until the next. */
+  readonly maxServices: number;
+  readonly onProblem: (problem: string) => void;
+  /** UDP port. Default: 5353 (RFC 6762). */
+  readonly port?: number;
+}
+
+export type OpenMdns = (options: MdnsOptions) => Promise<MdnsPort>;
+
+/** Opens a socket at the first use, not before. @throws Fault misconfigured without the package */
+export const openMdns: OpenMdns = async (options) => {
+  const Bonjour = await load();
+  const { maxServices } = options;
+  let opened: InstanceType<typeof Bonjour> | undefined;
+  const bonjour = () => (opened ??= openBonjour(Bonjour, options));
+  let browser: Browser | undefined;
+  return {
+    announce(node) {
+      const { name, port } = node;
+      // no probing: for a name that is taken the package says goodbye in the other one's name
+      bonjour().publish({ name, type: SERVICE_TYPE, port, host: hostOf(name), txt: txtOf(node), probe: false });
+    },
+    browse({ up, down }) {
+      browser?.stop();
+      const asked = bonjour().find({ type: SERVICE_TYPE });
+      browser = asked;
+      const told = (service: Service) => {
+        if (asked.services.length > maxServices) asked.stop();
+        else up(rawOf(service));
+      };
+      asked.on("up", told);
+      asked.on("txt-update", told);
+      asked.on("srv-update", told);
+      asked.on("down", ({ name }) => down(name));
+    },
+    async close() {
+      browser?.stop();
+      const ending = opened;
+      if (ending === undefined) return;
+      await new Promise<void>((resolve) => ending.unpublishAll(() => resolve()));
+      await new Promise<void>((resolve) => ending.destroy(() => resolve()));
+    },
+  };
+};
+
+function openBonjour(
+  Bonjour: Awaited<ReturnType<typeof load>>,
+  { interface: own, port, onProblem }: MdnsOptions,
+): InstanceType<typeof Bonjour> {
+  const place = {
+    // a socket bound to the interface's address would hear no multicast
+    ...(own === undefined ? {} : { interface: own, bind: "0.0.0.0" }),
+    ...(port === undefined ? {} : { port }),
+  };
+  const bonjour = new Bonjour(place, (error: Error) => onProblem(error.message));
+  const { mdns } = (bonjour as unknown as { readonly server: { readonly mdns: EventEmitter } }).server;
+  // without a listener a port that is taken would end the process
+  mdns.on("error", (error: Error) => onProblem(error.message));
+  return bonjour;
+}
+
+function rawOf({ name, port, txt, addresses, referer }: Service): RawService {
+  return { name, port, txt: txt as unknown, addresses, sender: referer?.address };
+}
+
+async function load() {
+  try {
+    return (await import("bonjour-service")).default;
+  } catch (error) {
+    throw new Fault(
+      "misconfigured",
+      `update.mdns needs the package bonjour-service, which is not installed: ${(error as Error).message}`,
+      undefined,
+      error,
+    );
+  }
+}
