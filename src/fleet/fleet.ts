@@ -2,6 +2,7 @@ import { Fault, toFaultData } from "#core/errors.ts";
 import type { CallOptions, EcuView, Fleet, GatewayView } from "./api.ts";
 import { DESCRIPTION_CALLS } from "./call-kinds.ts";
 import { selectEcus, selectGroups } from "./catalog.ts";
+import { SeenGateways } from "./gateways.ts";
 import { mergeOutcomes, type ShardAnswer } from "./group.ts";
 import type {
   BrokenDatabase,
@@ -28,18 +29,13 @@ import { assignmentOf, type EcuRecord } from "./record.ts";
 import { Shard } from "./shard.ts";
 import { StandingCalls } from "./standing.ts";
 
-interface GatewayRecord {
-  message: GatewayMessage;
-  connected: boolean;
-}
-
 /** The ECUs of the vehicle and the worker threads that speak with them. Lives on the main thread. */
 export class VehicleFleet implements Fleet {
   readonly #options: FleetOptions;
   readonly #shards: Shard[];
   readonly #placed = new Map<string, number>();
   readonly #records = new Map<string, EcuRecord>();
-  readonly #gateways = new Map<number, GatewayRecord>();
+  readonly #gateways = new SeenGateways();
   readonly #transfers = new Map<string, TransferMessage>();
   readonly #standing = new StandingCalls();
   readonly #listeners = new Set<() => void>();
@@ -136,17 +132,7 @@ export class VehicleFleet implements Fleet {
   }
 
   get gateways(): readonly GatewayView[] {
-    const views = new Map<number, GatewayView>();
-    for (const record of this.#records.values()) {
-      const logicalAddress = record.assignment.gatewayAddress;
-      if (logicalAddress === undefined) continue;
-      const isGateway = record.assignment.ecuAddress === logicalAddress && record.state !== "Duplicate";
-      if (views.has(logicalAddress) && !isGateway) continue;
-      const seen = this.#gateways.get(logicalAddress);
-      const name = isGateway ? record.name : (views.get(logicalAddress)?.name ?? record.name);
-      views.set(logicalAddress, { name, logicalAddress, ip: seen?.message.ip, connected: seen?.connected ?? false });
-    }
-    return [...views.values()];
+    return this.#gateways.views(this.#records.values());
   }
 
   ecu(name: string): EcuView | undefined {
@@ -209,9 +195,7 @@ export class VehicleFleet implements Fleet {
   announce(message: GatewayMessage): boolean {
     const shard = this.#shardOfGateway(message.logicalAddress);
     if (shard === undefined) return false;
-    const known = this.#gateways.get(message.logicalAddress);
-    if (known === undefined) this.#gateways.set(message.logicalAddress, { message, connected: false });
-    else known.message = message;
+    this.#gateways.note(message);
     shard.send(message);
     return true;
   }
@@ -350,15 +334,15 @@ export class VehicleFleet implements Fleet {
 
   /** Where the gateways were last seen that the shard has no connection to. */
   #showGateways(shard: Shard): void {
-    for (const { message, connected } of this.#gateways.values()) {
-      if (!connected && this.#shardOfGateway(message.logicalAddress) === shard) shard.send(message);
+    for (const message of this.#gateways.unconnected()) {
+      if (this.#shardOfGateway(message.logicalAddress) === shard) shard.send(message);
     }
   }
 
   /** A gateway that no database names any more is not connected; where it was stays known. */
   #forgetGateways(): void {
     const named = new Set([...this.#records.values()].map((record) => record.gatewayAddress));
-    for (const [address, gateway] of this.#gateways) if (!named.has(address)) gateway.connected = false;
+    this.#gateways.disconnect((address) => !named.has(address));
   }
 
   #shardDied(shard: Shard, death: { error: Error; calls: readonly string[]; deathsInAMinute: number }): void {
@@ -366,9 +350,7 @@ export class VehicleFleet implements Fleet {
     for (const record of this.#records.values()) {
       if (record.shard === shard) this.#setState(record, { state: "Offline", isBaseVariant: false });
     }
-    for (const gateway of this.#gateways.values()) {
-      if (this.#shardOfGateway(gateway.message.logicalAddress) === shard) gateway.connected = false;
-    }
+    this.#gateways.disconnect((address) => this.#shardOfGateway(address) === shard);
     for (const [ecu, transfer] of this.#transfers) {
       if (this.#records.get(ecu)?.shard !== shard || transfer.status === "finished") continue;
       this.#transfers.set(ecu, { ...transfer, status: "aborted", error: "the worker was lost" });
@@ -389,12 +371,10 @@ export class VehicleFleet implements Fleet {
       case "ecu":
         this.#ecuEvent(shard, message);
         return;
-      case "gatewayState": {
-        const gateway = this.#gateways.get(message.logicalAddress);
-        if (gateway !== undefined) gateway.connected = message.connected;
+      case "gatewayState":
+        this.#gateways.setConnected(message.logicalAddress, message.connected);
         this.#changed();
         return;
-      }
       case "transfer":
         this.#transfers.set(message.ecu.toLowerCase(), message);
         return;
