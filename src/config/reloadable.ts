@@ -24,6 +24,7 @@ export const RELOADABLE = {
     "verify",
     "verify_databases",
     "allow_downgrade",
+    "allow_expired",
     "health_timeout_ms",
     "health_interval_ms",
     "soak_ms",

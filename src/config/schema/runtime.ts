@@ -145,6 +145,7 @@ export const UPDATE = section("Software update (`/updates`) and retrieval of dat
     }),
   ),
   allow_downgrade: bool(false, "Accept an older version than the installed one."),
+  allow_expired: bool(false, "Begin with a package whose metadata expired after it was prepared."),
   verify_databases: choice(["required", "optional", "none"], "none", "Signatures of uploaded databases, as `verify`."),
   database_verifier: optional(
     path("", "ES module that judges uploaded databases, beside `verify_databases`.", { example: "./verifier.mjs" }),

@@ -9,7 +9,15 @@ import { type ManifestTarget, type Precondition, packageOf, type UpdatePackage }
 import type { SignedManifest, TargetFacts, UpdateJob, UpdateProvider } from "./provider.ts";
 import type { Staging } from "./staging.ts";
 import type { CampaignRecord, FaultRank, Member, PreparedFacts } from "./states.ts";
-import { checkCounter, checkImage, checkMoreHashes, checkVersion, judge, type TrustOptions } from "./trust.ts";
+import {
+  checkCounter,
+  checkExpiry,
+  checkImage,
+  checkMoreHashes,
+  checkVersion,
+  judge,
+  type TrustOptions,
+} from "./trust.ts";
 
 export interface CallsOptions {
   readonly journal: Journal;
@@ -17,10 +25,12 @@ export interface CallsOptions {
   readonly staging: Staging;
   readonly clock: Clock;
   readonly nowMs: () => number;
-  /** These three may change between calls. */
+  /** These four may change between calls. */
   readonly gate: GateSettings;
   readonly trust: TrustOptions;
   readonly allowDowngrade: boolean;
+  /** What expired after it was prepared may be begun with. */
+  readonly allowExpired: boolean;
   /** Who installs on a component; undefined for a component that takes no updates. */
   readonly providerOf: (component: string) => UpdateProvider | undefined;
   /** Whether a condition holds now; a Fault of its own when it cannot be read. */
@@ -58,6 +68,7 @@ export function createCalls(options: CallsOptions): MemberCalls {
       await requireConditions(options, update, member.component, run.signal);
       if (!options.allowDowngrade)
         checkVersion(member.toVersion, undefined, installedOf(journal, member.component)?.floor);
+      await requireInTime(options, record, member.component);
       await provider(member.component).execute(job(record, member, run));
     },
     gate: (record, member, run) =>
@@ -194,6 +205,20 @@ async function requireConditions(
   }
 }
 
+/** An update that has begun in time goes on, over restarts and for members whose turn comes late: a half-written ECU must not be left. */
+async function requireInTime(
+  { journal, trust, allowExpired, nowMs }: CallsOptions,
+  record: CampaignRecord,
+  component: string,
+): Promise<void> {
+  const begun = `${record.id}/${record.attempt}/${BEGUN_NOTE}`;
+  if (journal.readNote("notes", begun) !== undefined) return;
+  const signed = signedOf(journal, record, component);
+  if (signed !== undefined && !allowExpired) await checkExpiry(signed, trust);
+  await journal.writeNote("notes", begun, new Date(nowMs()).toISOString());
+}
+
+const BEGUN_NOTE = "begun";
 const IMAGE_NOTE = "image";
 const SIGNED_NOTE = "signed";
 

@@ -99,6 +99,7 @@ export async function createSoftware(parts: SoftwareParts): Promise<Software> {
     gate: gateOf(wanted),
     trust: { mode: wanted.verify, keys: readTrustedKeys(wanted.trusted_keys), tuf, nowMs },
     allowDowngrade: wanted.allow_downgrade,
+    allowExpired: wanted.allow_expired,
   });
   let rules = rulesOf(update);
   const calls = createCalls({
@@ -115,6 +116,9 @@ export async function createSoftware(parts: SoftwareParts): Promise<Software> {
     },
     get allowDowngrade() {
       return rules.allowDowngrade;
+    },
+    get allowExpired() {
+      return rules.allowExpired;
     },
     providerOf: (component) => providerOf(component) ?? (mayReturn(component) ? providers.secondary : undefined),
     holds: (condition, signal) => holds(fleet, condition, signal),

@@ -55,10 +55,21 @@ export async function judge(
     checkManifest(claim, mode, keys, nowMs());
     return { manifest: claim.manifest, signatures: claim.signatures };
   }
-  if (verifier === undefined) throw new Fault("invalidSignature", "No root of TUF metadata is trusted here");
-  const targets = await verifier.verify(tuf);
+  const trusting = known(verifier);
+  const targets = await trusting.verify(tuf);
   const { manifestOf } = await import("./tuf-manifest.ts");
-  return { manifest: manifestOf(targets, id, locate), signatures: [], tuf: { ...tuf, root: verifier.roots } };
+  return { manifest: manifestOf(targets, id, locate), signatures: [], tuf: { ...tuf, root: trusting.roots } };
+}
+
+/** What was judged some time ago has not expired since. @throws Fault invalidData */
+export async function checkExpiry({ manifest, tuf }: SignedManifest, trust: TrustOptions): Promise<void> {
+  if (tuf !== undefined) await known(trust.tuf).requireFresh(tuf);
+  else if (manifest !== undefined) requireInTime(manifest, trust.nowMs());
+}
+
+function known(verifier: TufVerifier | undefined): TufVerifier {
+  if (verifier === undefined) throw new Fault("invalidSignature", "No root of TUF metadata is trusted here");
+  return verifier;
 }
 
 /**
@@ -75,10 +86,14 @@ export function checkManifest(
   if (manifest === undefined) return;
   if (keyOfId(manifest.id) !== keyOfId(id))
     throw new Fault("invalidData", `The manifest is that of update ${manifest.id}`);
-  if (manifest.expires === undefined) return;
-  const expiresMs = Date.parse(manifest.expires);
+  requireInTime(manifest, nowMs);
+}
+
+function requireInTime({ expires }: Manifest, nowMs: number): void {
+  if (expires === undefined) return;
+  const expiresMs = Date.parse(expires);
   if (Number.isNaN(expiresMs)) throw new Fault("invalidData", "The manifest's expires is no time");
-  if (expiresMs <= nowMs) throw new Fault("invalidData", `The manifest expired at ${manifest.expires}`);
+  if (expiresMs <= nowMs) throw new Fault("invalidData", `The manifest expired at ${expires}`);
 }
 
 function checkSignature(

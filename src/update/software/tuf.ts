@@ -77,6 +77,18 @@ export class TufVerifier {
     return turn;
   }
 
+  /** Metadata that was believed before is still in time. @throws Fault invalidData */
+  async requireFresh(files: TufFiles): Promise<void> {
+    const models = await import("@tufjs/models");
+    const state = this.#state(models);
+    const root = parse(models, "root", state.root);
+    const walk: Walk = { models, root, timeMs: Math.max(this.#options.nowMs(), state.timeMs) };
+    requireFresh(walk, "root", root.signed.expires);
+    for (const role of ["timestamp", "snapshot", "targets"] as const) {
+      requireFresh(walk, role, parse(models, role, files[role]).signed.expires);
+    }
+  }
+
   async #verify(files: TufFiles): Promise<Targets> {
     const { store, nowMs } = this.#options;
     const models = await import("@tufjs/models");
