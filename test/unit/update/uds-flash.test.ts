@@ -25,10 +25,13 @@ class Ecu {
   readonly requests: string[] = [];
   erased = 0;
   dieAt = Number.POSITIVE_INFINITY;
+  /** So many requests still find no room. */
+  full = 0;
   #address = 0;
 
   async flash(request: Uint8Array): Promise<Uint8Array> {
     const sid = request[0]!;
+    if (this.full-- > 0) throw new Fault("overloaded", "Too many requests are waiting for BCM");
     if (sid !== 0x36) this.requests.push(Buffer.from(request).toString("hex"));
     if (sid === 0x31) this.erased++;
     if (sid === 0x34) {
@@ -110,6 +113,14 @@ for (const resumable of [true, false]) {
     assert.deepEqual(ecu.requests, [], "what is flashed is not flashed again");
   });
 }
+
+test("requests that find no room beside those of clients go again", async () => {
+  const ecu = new Ecu();
+  ecu.full = 3;
+  await provider(ecu, true).execute(jobOf(new Map()));
+  assert.ok(ecu.memory.equals(IMAGE));
+  assert.equal(ecu.erased, 1);
+});
 
 test("a command target: a real script installs, says its version, and takes it back", async (t) => {
   const folder = await mkdtemp(join(tmpdir(), "command-"));

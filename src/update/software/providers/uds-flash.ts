@@ -46,6 +46,8 @@ const DEFAULT_BLOCK_BYTES = 4096;
 /** The erasing may take minutes of 0x78. */
 const DEFAULT_TIMEOUT_MS = 120_000;
 const DETECT_RETRY_MS = 250;
+/** Pause before a request goes again that found no room beside those of clients. */
+const OVERLOADED_RETRY_MS = 20;
 /** Acknowledged bytes are noted this often: what is lost by a restart is sent again. */
 const NOTE_BYTES = 256 * 1024;
 
@@ -255,17 +257,30 @@ export class UdsFlashProvider implements UpdateProvider {
     signal: AbortSignal,
     timeoutMs = DEFAULT_TIMEOUT_MS,
   ): Promise<Uint8Array> {
-    const { fleet, clock } = this.#options;
+    const { clock } = this.#options;
     // a signal of its own for each call: thousands of blocks must not leave as many listeners on that of the job
     const call = new AbortController();
     const onAbort = (): void => call.abort();
     signal.addEventListener("abort", onAbort, { once: true });
     try {
-      const options = { signal: call.signal, deadlineMs: clock.now() + timeoutMs };
-      const { body } = await fleet.call(this.#ecu(component), "flashService", { request }, options);
-      return body ?? new Uint8Array(0);
+      return await this.#ask(component, request, call.signal, clock.now() + timeoutMs);
     } finally {
       signal.removeEventListener("abort", onAbort);
+    }
+  }
+
+  /** Clients that ask an ECU more than it answers must not end its update: what finds no room was not sent, and goes again. */
+  async #ask(component: string, request: Uint8Array, signal: AbortSignal, deadlineMs: number): Promise<Uint8Array> {
+    const { fleet, clock } = this.#options;
+    for (;;) {
+      try {
+        const reply = await fleet.call(this.#ecu(component), "flashService", { request }, { signal, deadlineMs });
+        return reply.body ?? new Uint8Array(0);
+      } catch (error) {
+        const hasRoomLater = error instanceof Fault && error.kind === "overloaded" && clock.now() < deadlineMs;
+        if (!hasRoomLater) throw error;
+        await sleep(clock, OVERLOADED_RETRY_MS, signal);
+      }
     }
   }
 
