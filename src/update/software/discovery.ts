@@ -23,6 +23,8 @@ type Server = Pick<SecondaryTarget, "url" | "dispatcher">;
 export class Discovery {
   readonly #options: DiscoveryOptions;
   readonly #found = new Map<string, SecondaryTarget>();
+  /** Questions to announced nodes that are under way, by URL. */
+  readonly #joining = new Map<string, Promise<void>>();
   /** Made at first use. */
   #agent: Dispatcher | undefined;
   #announcedAgent: Dispatcher | undefined;
@@ -53,9 +55,14 @@ export class Discovery {
     ]);
   }
 
-  /** Asks one announced node. Never rejects. */
+  /** Asks one announced node, once at a time however often it is announced. Never rejects. */
   join(url: string, signal: AbortSignal): Promise<void> {
-    return this.#tryAsk({ url, dispatcher: () => this.#ofAnnounced() }, signal);
+    const running = this.#joining.get(url);
+    if (running !== undefined) return running;
+    const server = { url, dispatcher: () => this.#ofAnnounced() };
+    const asked = this.#tryAsk(server, signal).finally(() => this.#joining.delete(url));
+    this.#joining.set(url, asked);
+    return asked;
   }
 
   /** Forgets an announced node. */

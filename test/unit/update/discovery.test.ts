@@ -25,7 +25,7 @@ import {
 import { createDiscovery } from "#update/software/discovery-create.ts";
 import { type MdnsListener, type MdnsPort, type OpenMdns, openMdns } from "#update/software/discovery-mdns.ts";
 import { AnnouncedNodes, type NodesOptions } from "#update/software/discovery-nodes.ts";
-import type { TlsFiles } from "#update/software/providers/sovd-secondary.ts";
+import { SovdSecondaryProvider, type TlsFiles } from "#update/software/providers/sovd-secondary.ts";
 import { freePort } from "../../fixtures/free-port.ts";
 
 const CAMERA: RawService = {
@@ -276,6 +276,20 @@ test("a listed node joins with the token, and takes its components along when it
   assert.deepEqual(discovery.components, []);
 });
 
+test("a node that is announced again and again is asked once at a time", async (t) => {
+  const { service, tokens } = await secondary(t);
+  const mdns = network();
+  const { discovery, start } = await primary(t, async () => mdns, { mdns: { nodes: ["camera@127.0.0.1"] } });
+  start();
+  for (let i = 0; i < 50; i++) {
+    mdns.listener?.down("camera");
+    mdns.listener?.up(service);
+  }
+  await discovery.refresh(SECOND());
+  assert.equal(discovery.targetOf("camera")?.component, "camera");
+  assert.equal(tokens.length, 2);
+});
+
 test("a configured server keeps a component that an announced one has too", async (t) => {
   const [fixed, announced] = [await secondary(t), await secondary(t)];
   const mdns = network();
@@ -337,6 +351,19 @@ test("mutual TLS: only who has the CA's certificate for the announced name sees 
     await discovery.refresh(SECOND());
     assert.ok(node.connections() > 0, "it was tried");
     assert.equal(discovery.targetOf("camera")?.url, joins ? `https://camera.local:${node.port}` : undefined);
+    const provider = new SovdSecondaryProvider({
+      targetOf: (component) => discovery.targetOf(component),
+      clock: systemClock,
+      token: "of-the-node",
+      tls,
+      timeoutMs: 5_000,
+      pollMs: 10,
+      watchdogMs: 1_000,
+    });
+    t.after(() => provider.dispose());
+    const described = provider.describe("camera", SECOND());
+    if (joins) assert.equal((await described).supportsRollback, false);
+    else await assert.rejects(described, { kind: "notResponding" });
     assert.deepEqual([...new Set(node.tokens)], joins ? ["Bearer of-the-node"] : []);
   }
 });
