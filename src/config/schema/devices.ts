@@ -117,7 +117,8 @@ export const SKYBRUSH = section(
     max_blob_bytes: atLeast(1, 16_777_216, "Largest image of an upload."),
     max_clients: atLeast(1, 16, "Open connections; more are closed at once."),
     max_operations: atLeast(1, 256, "Uploads under way and results kept."),
-    max_pending: atLeast(1, 32, "Uploads of one connection that are being taken."),
+    max_pending: atLeast(1, 1_000, "Messages of one connection that are being taken."),
+    max_pending_bytes: atLeast(1, 67_108_864, "Blobs of all connections, as base64, that are being taken at once."),
     timeout_secs: atLeast(1, 90, "Time without progress after which a client is told that an operation timed out."),
     keep_results_secs: u32(300, "How long the result of an operation is kept."),
     targets: mapOf(

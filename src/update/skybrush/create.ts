@@ -41,6 +41,7 @@ export async function startSkybrush({ config, clock, updates, onProblem }: Skybr
     maxOperations: skybrush.max_operations,
     maxBlobBytes: skybrush.max_blob_bytes,
     maxPending: skybrush.max_pending,
+    maxPendingBytes: skybrush.max_pending_bytes,
     onProblem,
   });
   const common = {

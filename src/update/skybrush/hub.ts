@@ -5,8 +5,10 @@ import { type Client, messageOf, Operations, type OperationsOptions } from "./op
 
 export interface HubOptions extends OperationsOptions {
   readonly maxBlobBytes: number;
-  /** Uploads of one connection that are being taken. */
+  /** Messages of one connection that are being taken. */
   readonly maxPending: number;
+  /** Base64 of all connections that is being taken; one upload always is. */
+  readonly maxPendingBytes: number;
 }
 
 /** One connection's place at the hub. */
@@ -32,6 +34,7 @@ export class Hub {
   readonly #options: HubOptions;
   readonly #operations: Operations;
   readonly #handlers: Readonly<Record<string, Handler>>;
+  #pendingBytes = 0;
 
   constructor(options: HubOptions) {
     this.#options = options;
@@ -125,6 +128,8 @@ export class Hub {
     const receipts: string[] = [];
     const wanted = ids.filter((id) => this.#accepts(id, target, outcome));
     const blob = wanted.length === 0 ? undefined : this.#blob(request.blob, wanted, outcome);
+    const bytes = blob === undefined ? 0 : (request.blob as string).length;
+    this.#pendingBytes += bytes;
     for (const object of blob === undefined ? [] : wanted) {
       try {
         const more = { version: text, manifest, signature, actor: client.actor };
@@ -135,6 +140,7 @@ export class Hub {
         outcome.error(object, this.#shown(error, object));
       }
     }
+    this.#pendingBytes -= bytes;
     return {
       body: outcome.body(type),
       sent: () => {
@@ -172,13 +178,15 @@ export class Hub {
   }
 
   #blob(blob: unknown, objects: readonly string[], outcome: Outcome): Uint8Array | undefined {
-    const { maxBlobBytes } = this.#options;
+    const { maxBlobBytes, maxPendingBytes } = this.#options;
     const problem =
       typeof blob !== "string" || blob.length % 4 !== 0 || !BASE64.test(blob)
         ? "The blob is no base64"
         : Buffer.byteLength(blob, "base64") > maxBlobBytes
           ? `A blob has at most ${maxBlobBytes} bytes`
-          : undefined;
+          : this.#pendingBytes > 0 && this.#pendingBytes + blob.length > maxPendingBytes
+            ? "Too many uploads are being taken"
+            : undefined;
     if (problem === undefined) return Buffer.from(blob as string, "base64");
     for (const object of objects) outcome.error(object, problem);
     return undefined;
