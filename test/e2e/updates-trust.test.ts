@@ -58,9 +58,11 @@ test("with the package: installed when all is right, refused by name when not", 
   const attempt = async (files: Files, more: object = {}, meta: Partial<RepositoryState> = {}) => {
     await run(node, { id: "fw", ...about, "x-tuf": metadata(++version, files, meta), ...more });
   };
-  await attempt(fileFor({ version: "2.0", release_counter: 7, hardware_ids: ["r0", "r1"] }));
+  const rxswin = async () => (await node.send("GET", `/components/${COMPONENT}/x-medkit-update`)).json.rxswin;
+  await attempt(fileFor({ version: "2.0", release_counter: 7, hardware_ids: ["r0", "r1"], rxswin: "R13-H 4711 A" }));
   await node.until("fw", "completed");
   assert.equal(await running(node), CONTENT);
+  assert.equal(await rxswin(), "R13-H 4711 A");
 
   const other = await upload(node, COMPONENT, "x".repeat(CONTENT.length));
   const short = await upload(node, COMPONENT, "short");
@@ -92,8 +94,13 @@ test("with the package: installed when all is right, refused by name when not", 
   await node.restart();
   await run(node, { id: "old", ...about, "x-tuf": metadata(2, fileFor(good)) });
   assert.match((await node.until("old", "failed")).error, /Rollback/, "what was seen outlives a restart");
-  await attempt(fileFor({ version: "2.1", release_counter: 8 }));
+  assert.equal(await rxswin(), "R13-H 4711 A", "what was refused changes no identifier");
+  await attempt(fileFor({ version: "2.1", release_counter: 8, rxswin: "R13-H 4711 B" }));
   await node.until("fw", "completed");
+  assert.equal(await rxswin(), "R13-H 4711 B");
+  const audit = await node.send("GET", "/updates/fw/x-audit");
+  const closed = audit.json.items.findLast(({ event }: { event: string }) => event === "memberClosed");
+  assert.deepEqual([closed.rxswinBefore, closed.rxswinAfter], ["R13-H 4711 A", "R13-H 4711 B"]);
 });
 
 test("a node that trusts no root refuses what it cannot judge", async (t) => {

@@ -19,11 +19,13 @@ export interface AuditEntry {
   readonly to?: string;
   /** `ok`, or what went wrong. */
   readonly result: string;
-  /** Versions and image hash of the component before and after, as far as known. */
+  /** Versions, image hash and RXSWIN of the component before and after, as far as known. */
   readonly versionBefore?: string;
   readonly versionAfter?: string;
   readonly sha256Before?: string;
   readonly sha256After?: string;
+  readonly rxswinBefore?: string;
+  readonly rxswinAfter?: string;
   /** State after the event: the record is the write-ahead log of the campaign as well. */
   readonly state?: Omit<CampaignRecord, "package"> & Partial<Pick<CampaignRecord, "package">>;
 }

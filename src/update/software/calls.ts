@@ -47,6 +47,7 @@ export interface Installed {
   readonly floor?: string;
   /** Lowest release counter that may be installed. */
   readonly counter?: number;
+  readonly rxswin?: string;
   /** ISO 8601. */
   readonly at: string;
 }
@@ -102,6 +103,7 @@ export function installedOf(journal: Journal, component: string): Installed | un
 async function writeInstalled({ journal, nowMs }: CallsOptions, record: CampaignRecord, member: Member): Promise<void> {
   const before = installedOf(journal, member.component);
   const { toVersion, sha256 } = member;
+  const rxswin = member.toRxswin ?? before?.rxswin;
   const floor = toVersion ?? before?.floor;
   const signed = signedOf(journal, record, member.component);
   const counter = signed?.manifest?.targets[member.component]?.release_counter ?? before?.counter;
@@ -112,6 +114,7 @@ async function writeInstalled({ journal, nowMs }: CallsOptions, record: Campaign
     ...(sha256 === undefined ? {} : { sha256 }),
     ...(floor === undefined ? {} : { floor }),
     ...(counter === undefined ? {} : { counter }),
+    ...(rxswin === undefined ? {} : { rxswin }),
   };
   await journal.writeNote("floors", member.component, JSON.stringify(installed));
 }
@@ -148,6 +151,7 @@ async function prepare(
     await checkMoreHashes(target, image, bulk);
   }
   if (image !== undefined) await rememberImage(options, record, component, image);
+  const toRxswin = target?.rxswin ?? installed?.rxswin;
   const baseline = ((await provider.faults?.(component, run.signal)) ?? []).filter(({ active }) => active);
   const prepared: PreparedFacts = {
     supportsTrial: facts.supportsTrial,
@@ -155,6 +159,8 @@ async function prepare(
     baselineRanks: Object.fromEntries(baseline.map(({ code, ...fault }) => [code, rankOf(fault)])),
     ...(fromVersion === undefined ? {} : { fromVersion }),
     ...(installed?.sha256 === undefined ? {} : { fromSha256: installed.sha256 }),
+    ...(installed?.rxswin === undefined ? {} : { fromRxswin: installed.rxswin }),
+    ...(toRxswin === undefined ? {} : { toRxswin }),
     ...(toVersion === undefined ? {} : { toVersion }),
     ...(image === undefined ? {} : { sha256: image.sha256, sizeBytes: image.size }),
   };

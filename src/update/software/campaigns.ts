@@ -374,5 +374,7 @@ function entryOf(
     ...(member?.toVersion === undefined ? {} : { versionAfter: member.toVersion }),
     ...(member?.fromSha256 === undefined ? {} : { sha256Before: member.fromSha256 }),
     ...(member?.sha256 === undefined ? {} : { sha256After: member.sha256 }),
+    ...(member?.fromRxswin === undefined ? {} : { rxswinBefore: member.fromRxswin }),
+    ...(member?.toRxswin === undefined ? {} : { rxswinAfter: member.toRxswin }),
   };
 }

@@ -35,6 +35,8 @@ export const TargetSchema = Type.Object({
   sha512: Type.Optional(Type.String({ pattern: "^[0-9a-fA-F]{128}$" })),
   /** Uptane's release counter: does not fall. */
   release_counter: Type.Optional(Type.Integer({ minimum: 0 })),
+  /** Identifier of the type-approved software (UN R156 7.2.1.2) that the component has with this image. */
+  rxswin: Type.Optional(Type.String({ minLength: 1, maxLength: 128 })),
 });
 
 /** What is signed: which image each component gets. `expires`: RFC 3339. */

@@ -217,6 +217,9 @@ export interface Member {
   readonly toVersion?: string;
   /** Image that the last update left, as far as known. */
   readonly fromSha256?: string;
+  /** RXSWIN it had, and has with the new image. */
+  readonly fromRxswin?: string;
+  readonly toRxswin?: string;
   /** Of the image it gets, lower-case hex, and its length. */
   readonly sha256?: string;
   readonly sizeBytes?: number;
@@ -257,6 +260,8 @@ export interface PreparedFacts {
   readonly supportsTrial: boolean;
   readonly fromVersion?: string;
   readonly fromSha256?: string;
+  readonly fromRxswin?: string;
+  readonly toRxswin?: string;
   readonly toVersion?: string;
   readonly sha256?: string;
   readonly sizeBytes?: number;

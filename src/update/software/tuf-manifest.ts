@@ -12,6 +12,7 @@ const CustomSchema = Type.Object({
   update: Type.Optional(Type.String()),
   hardware_ids: Type.Optional(Type.Array(Type.String({ maxLength: 128 }), { maxItems: 64 })),
   release_counter: Type.Optional(Type.Integer({ minimum: 0 })),
+  rxswin: Type.Optional(Type.String({ minLength: 1, maxLength: 128 })),
   version: Type.Optional(Type.String({ minLength: 1, maxLength: 128 })),
   /** Where the file is, if not at its path; its hash is what is believed. */
   uri: Type.Optional(Type.String({ maxLength: 2048 })),
@@ -45,7 +46,7 @@ function targetOf({ path, length, hashes }: TargetFile, custom: Custom, uri: str
   if (unknown !== undefined) throw new Fault("invalidData", `Target ${path} has a hash ${unknown}, which is not known`);
   const { sha256, sha512 } = hashes;
   if (sha256 === undefined) throw new Fault("invalidData", `Target ${path} has no SHA-256`);
-  const { version, hardware_ids, release_counter } = custom;
+  const { version, hardware_ids, release_counter, rxswin } = custom;
   return {
     sha256,
     length,
@@ -54,5 +55,6 @@ function targetOf({ path, length, hashes }: TargetFile, custom: Custom, uri: str
     ...(version === undefined ? {} : { version }),
     ...(hardware_ids === undefined ? {} : { hardware_ids }),
     ...(release_counter === undefined ? {} : { release_counter }),
+    ...(rxswin === undefined ? {} : { rxswin }),
   };
 }

@@ -246,6 +246,7 @@ export class Updates {
       ...(version === undefined ? {} : { current_version: version }),
       ...(installed?.floor === undefined ? {} : { rollback_floor: installed.floor }),
       ...(installed?.sha256 === undefined ? {} : { current_sha256: installed.sha256 }),
+      ...(installed?.rxswin === undefined ? {} : { rxswin: installed.rxswin }),
     };
   }
 
