@@ -24,11 +24,15 @@ function overloaded() {
   return car;
 }
 
-test("after a refusal few may wait, until there is nothing to do", () => {
-  const { calls, enter, leave } = overloaded();
+test("after a refusal few may wait, until there is nothing to do and nobody was refused for a while", () => {
+  const { calls, enter, leave, wait } = overloaded();
   assert.deepEqual(enter(2), [true, false]);
   assert.deepEqual([calls.open, calls.refused], [2, 9]);
   leave(2);
+  wait(249);
+  assert.deepEqual(enter(3), [true, true, false], "a pause of the clients is no end");
+  leave(2);
+  wait(250);
   assert.deepEqual(enter(5), [true, true, true, true, false]);
 });
 
