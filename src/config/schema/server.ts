@@ -48,7 +48,7 @@ export const LIMITS = section("Bounds of memory and work. Refusals show in `sovd
   ecu_queue_length_overloaded: atLeast(
     1,
     1,
-    "The same from a refusal until the ECU has nothing to do, or hardly anyone was refused for a second: in a queue that stays full everyone waits for its whole length.",
+    "The same from a refusal until the ECU has nothing to do and nobody was refused for 250 ms, or hardly anyone for a second: in a queue that stays full everyone waits for its whole length.",
   ),
   ecu_queue_wait_ms: atLeast(1, 10_000, "Longest wait of a request for its turn at the ECU, then 504."),
   gateway_queue_bytes: atLeast(4_096, MIB, "Bytes waiting for one gateway's socket; more fail the request."),
