@@ -1,7 +1,8 @@
 /** A new configuration for a running server: what can change without a restart does, what cannot is named. */
+
 import { changedKeys, withKeys } from "#config/changes.ts";
 import type { Config } from "#config/types.ts";
-import { reasonOf } from "#core/module.ts";
+import { reasonOf } from "#core/errors.ts";
 import type { Log } from "#telemetry/logger.ts";
 import type { Notifier } from "#telemetry/systemd.ts";
 

@@ -2,6 +2,7 @@
  * `doctor`: says what is wrong with this machine or this configuration before a vehicle does. Each check tries the very thing that
  * the program will need, and leaves nothing behind. Nothing is sent to the vehicle.
  */
+
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { accessSync, constants, existsSync, readdirSync, statSync } from "node:fs";
@@ -9,6 +10,7 @@ import { createServer } from "node:net";
 import { dirname, resolve } from "node:path";
 import { risks, storePath } from "#config/derived.ts";
 import type { Config } from "#config/types.ts";
+import { reasonOf } from "#core/errors.ts";
 import { loadUws } from "#http/uws.ts";
 import { withLockedFolder } from "#store/environments.ts";
 
@@ -66,7 +68,7 @@ export async function diagnose(config: Config): Promise<Finding[]> {
     if (when?.(config) === false) continue;
     const said = await Promise.resolve()
       .then(() => run(config))
-      .catch((error: unknown) => fail(error instanceof Error ? error.message : String(error)));
+      .catch((error: unknown) => fail(reasonOf(error)));
     findings.push({ check: name, ...said });
   }
   return findings;

@@ -100,7 +100,12 @@ export function toFaultData(error: unknown): FaultData {
     const { kind, message, details } = error;
     return details === undefined ? { kind, message } : { kind, message, details };
   }
-  return { kind: "internal", message: error instanceof Error ? error.message : String(error) };
+  return { kind: "internal", message: reasonOf(error) };
+}
+
+/** What was thrown, in words. */
+export function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** The `Fault` of plain data, on the other side of a thread boundary. */

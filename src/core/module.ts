@@ -1,7 +1,7 @@
 /** ES modules of the operator's: loaded by path, their default export, and what it makes. */
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import { Fault } from "./errors.ts";
+import { Fault, reasonOf } from "./errors.ts";
 
 /**
  * What the default export of the module at `path` (relative to the working directory) makes, called with `args`.
@@ -30,9 +30,4 @@ export async function functionOfModule(key: string, path: string): Promise<(...a
 
 function doesNotLoad(key: string, path: string, error: unknown): Fault {
   return new Fault("invalidConfig", `${key}: ${path} does not load: ${reasonOf(error)}`, undefined, error);
-}
-
-/** What was thrown, in words. */
-export function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,6 +1,8 @@
 /** The TCP connection to one DoIP gateway: comes up, stays up, comes back, and carries the requests of all ECUs behind it. */
+
 import { isIPv6 } from "node:net";
 import { formatAddress, hexByte } from "#core/bytes.ts";
+import { reasonOf } from "#core/errors.ts";
 import type { Clock, TimerHandle } from "#core/time.ts";
 import { AliveCheck } from "./alive.ts";
 import type { Channel, ChannelHandler, ChannelHost, ChannelOptions } from "./channel.ts";
@@ -274,7 +276,7 @@ export class DoipConnection implements ChannelHost {
     try {
       this.#wire = new Wire(this.#options.open ?? openSocket, target, this.#options, this.#wireHandler);
     } catch (error) {
-      this.#apply("failed", error instanceof Error ? error.message : String(error));
+      this.#apply("failed", reasonOf(error));
     }
   }
 

@@ -1,6 +1,6 @@
 import { type FileHandle, open } from "node:fs/promises";
 import { hexByte } from "#core/bytes.ts";
-import { Fault } from "#core/errors.ts";
+import { Fault, reasonOf } from "#core/errors.ts";
 import type { TransferMessage, TransferStart, TransferStatus } from "#fleet/messages.ts";
 import { nrcText } from "#uds/nrc.ts";
 
@@ -73,7 +73,7 @@ export class FlashTransfer {
       await this.#sendFile();
       this.#tell("finished");
     } catch (error) {
-      this.#error ??= error instanceof Error ? error.message : String(error);
+      this.#error ??= reasonOf(error);
       this.#tell("aborted");
     }
   }

@@ -1,6 +1,6 @@
 /** The safety checks of plugins: asked in this thread, right before a frame leaves for an ECU. Without one nothing is in the way. */
-import { Fault } from "#core/errors.ts";
-import { makeOfModule, reasonOf } from "#core/module.ts";
+import { Fault, reasonOf } from "#core/errors.ts";
+import { makeOfModule } from "#core/module.ts";
 import type { CheckBeforeSend, SendFacts } from "#fleet/messages.ts";
 
 const TESTER_PRESENT = 0x3e;

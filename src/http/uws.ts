@@ -2,7 +2,7 @@
 
 import type * as Uws from "uWebSockets.js";
 import { createRequire } from "node:module";
-import { Fault } from "#core/errors.ts";
+import { Fault, reasonOf } from "#core/errors.ts";
 
 export type { AppOptions, HttpRequest, HttpResponse, TemplatedApp, us_listen_socket } from "uWebSockets.js";
 export type UwsModule = typeof Uws;
@@ -46,5 +46,5 @@ function libc(): string {
 }
 
 function firstLine(error: unknown): string {
-  return (error instanceof Error ? error.message : String(error)).split("\n", 1)[0] ?? "";
+  return reasonOf(error).split("\n", 1)[0] ?? "";
 }

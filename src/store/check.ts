@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { reasonOf } from "#core/errors.ts";
 import type { Entry } from "./backend.ts";
 import { decodeChunk, verifyBytes } from "./content.ts";
 import { ENVIRONMENT_NAMES, ENVIRONMENTS, type EnvironmentName, type Store } from "./environments.ts";
@@ -146,7 +147,7 @@ function attempt<T>(finding: Finding | undefined, where: string, look: () => T):
     return look();
   } catch (error) {
     if (finding === undefined) throw error;
-    report(finding, where, error instanceof Error ? error.message : String(error));
+    report(finding, where, reasonOf(error));
     return undefined;
   }
 }

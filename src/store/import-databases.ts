@@ -1,6 +1,6 @@
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { Fault } from "#core/errors.ts";
+import { Fault, reasonOf } from "#core/errors.ts";
 import { CURRENT, noteSetChange, type ParseDatabase, readSet, writeDatabase } from "./databases.ts";
 import { storageFault } from "./faults.ts";
 import { storedName } from "./names.ts";
@@ -134,7 +134,7 @@ async function takeFile(importing: Importing, found: FolderFile): Promise<void> 
 async function importFile(importing: Importing, { file, key }: FolderFile, container: Uint8Array, now: SeenFile) {
   const { storage, options, result, fromUpdate } = importing;
   const broken = async (error: unknown, remember: boolean) => {
-    const problem = error instanceof Error ? error.message : String(error);
+    const problem = reasonOf(error);
     result.broken.push({ file, problem });
     if (remember) await change(importing, (tx) => tx.setRecord(SEEN + key, { ...now, problem }));
   };

@@ -1,5 +1,6 @@
 import { createReadStream } from "node:fs";
 import { readFile } from "node:fs/promises";
+import { reasonOf } from "#core/errors.ts";
 import { BACKUP, CURRENT, NEXT, noteSetChange, type ParseDatabase, writeDatabase } from "./databases.ts";
 import { storageFault } from "./faults.ts";
 import { type FolderCollection, readFolderStore } from "./folder-store.ts";
@@ -66,7 +67,7 @@ async function takeCollection(
     try {
       await writeDatabase(tx, name, key, container, await parse(container, key));
     } catch (error) {
-      broken.push({ file: `${name}/${key}`, problem: error instanceof Error ? error.message : String(error) });
+      broken.push({ file: `${name}/${key}`, problem: reasonOf(error) });
       await tx.write(name, key, container);
     }
   }

@@ -1,5 +1,5 @@
 /** UDS over the DoIP connection to one gateway: addresses and timings of a link come from its communication parameters. */
-import type { ChannelTiming } from "#doip/channel.ts";
+import type { Channel, ChannelTiming } from "#doip/channel.ts";
 import { DoipConnection } from "#doip/connection.ts";
 import type { ConnectionOptions, ConnectionTiming } from "#doip/connection-options.ts";
 import type { ComParams, DoipParams } from "./com-params.ts";
@@ -45,6 +45,11 @@ function openLink(connection: DoipConnection, target: LinkTarget, handler: LinkH
     targetAddress: functional ? doip.logicalFunctionalAddress : doip.logicalEcuAddress,
     timing: channelTiming(doip),
   });
+  return linkOver(channel);
+}
+
+/** What a client of UDS sees of a channel. */
+export function linkOver(channel: Channel): Link {
   return {
     get connected() {
       return channel.connected;

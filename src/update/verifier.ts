@@ -5,7 +5,7 @@
 import { createPublicKey, type KeyObject } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import type { Config } from "#config/types.ts";
-import { Fault } from "#core/errors.ts";
+import { Fault, reasonOf } from "#core/errors.ts";
 import { makeOfModule } from "#core/module.ts";
 import { ed25519Checker } from "#mdd/container/ed25519.ts";
 import { compareRevisions, type ParseDatabase, type ParsedDatabase } from "#store/databases.ts";
@@ -83,7 +83,7 @@ async function parsing(parse: ParseDatabase, file: string, container: Uint8Array
   try {
     return await parse(container, file);
   } catch (error) {
-    throw refused(file, error instanceof Error ? error.message : String(error));
+    throw refused(file, reasonOf(error));
   }
 }
 

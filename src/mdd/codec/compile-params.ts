@@ -1,4 +1,5 @@
 /** From PARAMs in the FlatBuffer to steps (ISO 22901-1 §7.4.8). */
+import { reasonOf } from "#core/errors.ts";
 import {
   CodedConst,
   type DOP,
@@ -186,7 +187,7 @@ function physConst(c: Compiler, constant: PhysConst | null): Content {
     const value = physicalValue(scalar, constant?.physConstantValue() ?? "");
     return { ...content, constants: [internalOf(scalar, value, "hex", THROWING)] };
   } catch (error) {
-    return brokenStep(`PHYS-CONST: ${error instanceof Error ? error.message : String(error)}`);
+    return brokenStep(`PHYS-CONST: ${reasonOf(error)}`);
   }
 }
 

@@ -1,5 +1,5 @@
 import { createHash, timingSafeEqual } from "node:crypto";
-import { Fault } from "#core/errors.ts";
+import { Fault, reasonOf } from "#core/errors.ts";
 import type { ContainerLimits } from "./limits.ts";
 import { DEFAULT_LIMITS } from "./limits.ts";
 import { readLzmaHeader, withDeclaredSize } from "./lzma.ts";
@@ -92,7 +92,7 @@ async function runInflate(chunk: Chunk, stream: Uint8Array, bytes: number, infla
   try {
     content = await inflate(stream, bytes);
   } catch (error) {
-    throw broken(chunk, `does not decompress: ${error instanceof Error ? error.message : String(error)}`, error);
+    throw broken(chunk, `does not decompress: ${reasonOf(error)}`, error);
   }
   if (content.length !== bytes) throw broken(chunk, `decompresses to ${content.length} bytes instead of ${bytes}`);
   return content;

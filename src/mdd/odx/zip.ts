@@ -1,6 +1,6 @@
 /** ZIP archives (PDX, and code files that are JARs): looked through first, inflated file by file. */
 import { type UnzipFileInfo, unzipSync } from "fflate";
-import { Fault } from "#core/errors.ts";
+import { Fault, reasonOf } from "#core/errors.ts";
 import type { OdxLimits } from "./limits.ts";
 
 /** A file whose content is made when asked for. */
@@ -46,7 +46,7 @@ function scan(
     return unzipSync(bytes, { filter });
   } catch (error) {
     if (error instanceof Fault) throw error;
-    throw refused(archive, `no readable ZIP: ${error instanceof Error ? error.message : String(error)}`);
+    throw refused(archive, `no readable ZIP: ${reasonOf(error)}`);
   }
 }
 

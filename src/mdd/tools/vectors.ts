@@ -1,5 +1,5 @@
 /** Runs vector files of the shape of the golden file: what a reference made of databases, operation by operation. */
-import { Fault } from "#core/errors.ts";
+import { Fault, reasonOf } from "#core/errors.ts";
 import type { Database } from "../query/database.ts";
 import { CODEC_OPERATIONS } from "./vectors-codec.ts";
 import { QUERY_OPERATIONS } from "./vectors-query.ts";
@@ -51,7 +51,7 @@ function runVector(run: Run, vector: Vector): VectorResult {
     if (operation === undefined) result.differences.push(`operation '${vector.op}' is not known`);
     else operation(run, vector, result);
   } catch (error) {
-    result.differences.push(`failed: ${error instanceof Error ? error.message : String(error)}`);
+    result.differences.push(`failed: ${reasonOf(error)}`);
   }
   follow(run, vector);
   return result;

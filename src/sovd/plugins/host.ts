@@ -1,7 +1,6 @@
 /** The plugins of this process: loaded, started, asked, ended. What one of them throws is named and stays its own. */
 import type { Config } from "#config/types.ts";
-import { Fault } from "#core/errors.ts";
-import { reasonOf } from "#core/module.ts";
+import { Fault, reasonOf } from "#core/errors.ts";
 import type { Fleet } from "#fleet/api.ts";
 import type { Log } from "#telemetry/logger.ts";
 import type { Route } from "../route.ts";

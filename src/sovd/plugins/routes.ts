@@ -1,7 +1,6 @@
 /** Routes of plugins as rows of the one route table. */
 import type { TObject, TSchema } from "typebox";
-import { Fault } from "#core/errors.ts";
-import { reasonOf } from "#core/module.ts";
+import { Fault, reasonOf } from "#core/errors.ts";
 import { type Answer, type BodySpec, METHODS, paramNames, type ResponseSpec, type Route, route } from "../route.ts";
 import { problemsOf } from "../validate.ts";
 import { badPlugin, type LoadedPlugin } from "./load.ts";

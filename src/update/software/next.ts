@@ -6,6 +6,7 @@ import {
   type CampaignLimits,
   type CampaignRecord,
   type CampaignState,
+  freshMember,
   MEMBER_TRANSITIONS,
   type Member,
   type MemberCall,
@@ -98,9 +99,7 @@ function apply(record: CampaignRecord, event: CampaignEvent, { limits }: NextCon
 
 function begin(record: CampaignRecord, thenExecute: boolean): CampaignRecord {
   const { error: _, verdict: __, deadlineMs: ___, ...rest } = record;
-  const members = record.members.map(
-    ({ component }): Member => ({ component, state: "preparing", supportsTrial: true, restarts: 0, baseline: [] }),
-  );
+  const members = record.members.map(({ component }) => freshMember(component, "preparing"));
   return { ...rest, state: "preparing", attempt: record.attempt + 1, thenExecute, members };
 }
 

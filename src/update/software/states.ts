@@ -307,3 +307,8 @@ export interface CampaignLimits {
   /** Members that prepare, or execute, at the same time. */
   readonly maxParallel: number;
 }
+
+/** A member before its target has said what it is and can. */
+export function freshMember(component: string, state: "idle" | "preparing"): Member {
+  return { component, state, supportsTrial: true, restarts: 0, baseline: [] };
+}

@@ -9,7 +9,7 @@ import type { Journal } from "./journal.ts";
 import { checkId, keyOfId, PackageSchema, readPackage, type UpdatePackage } from "./package.ts";
 import type { UpdateProvider } from "./provider.ts";
 import type { Staging } from "./staging.ts";
-import { type CampaignRecord, FINAL_STATES, IDLE_STATES } from "./states.ts";
+import { type CampaignRecord, FINAL_STATES, freshMember, IDLE_STATES } from "./states.ts";
 import { overallProgress, type StatusBody, statusOf, wordsOf } from "./status.ts";
 import { type Watcher, Watchers } from "./watchers.ts";
 
@@ -296,13 +296,7 @@ function recordOf(update: UpdatePackage, body: Readonly<Record<string, unknown>>
     state: "registered",
     attempt: 0,
     thenExecute: false,
-    members: update.components.map((component) => ({
-      component,
-      state: "idle",
-      supportsTrial: true,
-      restarts: 0,
-      baseline: [],
-    })),
+    members: update.components.map((component) => freshMember(component, "idle")),
     auditSeq: 0,
     changedAtMs: 0,
     package: body,

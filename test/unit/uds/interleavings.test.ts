@@ -1,4 +1,5 @@
 /** A client on a real channel: whatever order answers, acknowledgements, timeouts, losses and cancellations come in. */
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
@@ -9,6 +10,7 @@ import { Channels } from "#doip/channels.ts";
 import { type Reservation, UdsClient } from "#uds/client.ts";
 import type { Caller } from "#uds/job.ts";
 import { answersService } from "#uds/match.ts";
+import { linkOver } from "#uds/over-doip.ts";
 import type { Transport } from "#uds/transport.ts";
 import { hex, ManualClock, settle, uds } from "./support.ts";
 
@@ -87,19 +89,7 @@ class Vehicle {
         const options = { name: target.name, targetAddress: ECU, functional: false, timing: TIMING };
         const channel = this.#channels.open(this.#host, handler, options);
         this.#channel = channel;
-        return {
-          get connected() {
-            return channel.connected;
-          },
-          get waits() {
-            return channel.waits;
-          },
-          send: (request, deadlineMs) => channel.send(request, deadlineMs),
-          listen: (request) => channel.listen(request),
-          finish: () => channel.finish(),
-          configure: () => {},
-          close: () => channel.close(),
-        };
+        return linkOver(channel);
       },
       close: async () => {},
     };

@@ -5,7 +5,13 @@ import { createMemoryPersistence } from "#store/memory-persistence.ts";
 import type { Persistence } from "#store/persistence.ts";
 import { Campaigns, type MemberCalls } from "#update/software/campaigns.ts";
 import { Journal } from "#update/software/journal.ts";
-import { type CampaignLimits, type CampaignRecord, IDLE_STATES, type MemberCall } from "#update/software/states.ts";
+import {
+  type CampaignLimits,
+  type CampaignRecord,
+  freshMember,
+  IDLE_STATES,
+  type MemberCall,
+} from "#update/software/states.ts";
 
 export const ID = "fw";
 export const LIMITS: CampaignLimits = {
@@ -228,13 +234,7 @@ export function registered(
     state: "registered",
     attempt: 0,
     thenExecute: false,
-    members: components.map((component) => ({
-      component,
-      state: "idle",
-      supportsTrial: true,
-      restarts: 0,
-      baseline: [],
-    })),
+    members: components.map((component) => freshMember(component, "idle")),
     auditSeq: 0,
     changedAtMs: 0,
     package: { id: ID },
