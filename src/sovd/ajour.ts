@@ -5,13 +5,23 @@ import { CHANNEL, MAX_REPORT_BYTES, type TransportParts } from "#update/ajour/tr
 import { type Route, route, type Upload } from "./route.ts";
 
 const QuerySchema = Type.Object({
-  ct: Type.Optional(Type.Integer({ minimum: 0, description: "Seconds the device waits for a command; absent: none." })),
+  ct: Type.Optional(
+    Type.Integer({ minimum: 0, description: "Seconds the device waits for a command; 0 or absent: none." }),
+  ),
   application: Type.Optional(Type.String()),
   device: Type.Optional(Type.String()),
   as: Type.Optional(Type.String({ description: "Device that the sender speaks for." })),
 });
 /** Reports say themselves what they are; devices name many types, or none. */
-const TYPES = ["", "application/cbor", "application/octet-stream", "application/json", "text/plain"];
+const TYPES = [
+  "",
+  "application/cbor",
+  "application/octet-stream",
+  "application/json",
+  "text/plain",
+  // what curl says of any body
+  "application/x-www-form-urlencoded",
+];
 const CBOR_TYPE = "application/cbor";
 
 export function ajourRoutes({ desk, registry }: TransportParts): readonly Route[] {
@@ -35,9 +45,13 @@ export function ajourRoutes({ desk, registry }: TransportParts): readonly Route[
       async handle(request) {
         const { ct, ...names } = request.query;
         const identity = registry.identify({ authorization: request.header("authorization"), ...names });
-        const command = desk.answer(identity, await collect(request.body));
-        if (ct === undefined) return { status: 202 };
-        return { status: 200, headers: { command: CHANNEL }, contentType: CBOR_TYPE, body: command };
+        const report = await collect(request.body);
+        if (!ct) {
+          desk.hear(identity, report);
+          return { status: 202 };
+        }
+        const body = desk.answer(identity, report);
+        return { status: 200, headers: { command: CHANNEL }, contentType: CBOR_TYPE, body };
       },
     }),
   ];

@@ -139,7 +139,8 @@ export function readStatus(bytes: Uint8Array): Status {
 }
 
 function decodeJsonStatus(bytes: Uint8Array): Status {
-  const { version, mtu, correlation_id, update } = parse(bytes);
+  // the protocol's description calls the member `status`; devices that are built by it would begin anew without end
+  const { version, mtu, correlation_id, status, update = status } = parse(bytes);
   return {
     version: textBytes(version),
     mtu: jsonU32(mtu),

@@ -8,10 +8,10 @@ import type { Images } from "./images.ts";
 import { type AnswerLimits, type Desired, type Image, nextStep, type Step } from "./next.ts";
 import { type Identity, keyOf } from "./registry.ts";
 
-/** What a device said last, and what it was told. */
+/** What a device said last, and what it was told: `none` when it does not wait for an answer. */
 export interface Report {
   readonly status: Status;
-  readonly answer: Step["type"];
+  readonly answer: Step["type"] | "none";
   /** The image the answer was about. */
   readonly image: Image | undefined;
   /** `Clock.now()`. */
@@ -45,7 +45,7 @@ export class Desk {
    * @throws Fault invalidData for a message that is none, notFound or corruption for an image that is gone
    */
   answer(identity: Identity, message: Uint8Array, maxBlockBytes = Number.POSITIVE_INFINITY): Uint8Array {
-    const { desired, images, clock, limits, onReport } = this.#options;
+    const { desired, images, limits } = this.#options;
     const status = readStatus(message);
     const found = desired(identity);
     const wanted = found === "later" ? undefined : found;
@@ -56,10 +56,15 @@ export class Desk {
     };
     const step = nextStep(status, wanted, capped);
     const command = commandOf(step, status, wanted, images);
-    const report = { status, answer: step.type, image: wanted?.image, atMs: clock.now() };
-    this.#keep(keyOf(identity), report);
-    onReport(identity, report);
+    this.#heard(identity, status, step.type, wanted?.image);
     return encodeCommand(command, "packed");
+  }
+
+  /** Takes the report of a device that does not wait for a command. @throws Fault invalidData */
+  hear(identity: Identity, message: Uint8Array): void {
+    const status = readStatus(message);
+    const found = this.#options.desired(identity);
+    this.#heard(identity, status, "none", found === "later" ? undefined : found?.image);
   }
 
   /** The last report of a device, by its key. */
@@ -96,6 +101,12 @@ export class Desk {
       if (signal.aborted) onAbort();
       else signal.addEventListener("abort", onAbort, { once: true });
     });
+  }
+
+  #heard(identity: Identity, status: Status, answer: Report["answer"], image: Image | undefined): void {
+    const report = { status, answer, image, atMs: this.#options.clock.now() };
+    this.#keep(keyOf(identity), report);
+    this.#options.onReport(identity, report);
   }
 
   #keep(device: string, report: Report): void {

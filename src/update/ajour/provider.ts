@@ -84,6 +84,7 @@ export class AjourProvider implements UpdateProvider {
     let told = false;
     await this.#options.desk.until(device, job.signal, ({ status, answer }) => {
       if (sameVersion(status.version, assignment.image.version)) return true;
+      if (answer === "none") return false;
       if (told && answer === "write" && ++refusals >= this.#options.maxRefusals) {
         throw new Fault("conflict", `The device did not take version ${versionText(assignment.image.version)}`);
       }
@@ -108,7 +109,7 @@ export class AjourProvider implements UpdateProvider {
     await this.#options.assignments.set(device, { ...assignment, gate: "open" });
     await this.#options.desk.until(device, job.signal, ({ status, answer }) => {
       if (answer === "sync") return true;
-      if (answer === "wait") return false;
+      if (answer === "wait" || answer === "none") return false;
       throw new Fault("conflict", `The device fell back to version ${versionText(status.version)}`);
     });
   }

@@ -67,6 +67,10 @@ export class Registry {
     const authenticated = this.#options.authentication === "password";
     if (authenticated && user === undefined) throw new Fault("unauthorized", "The device gives no name and password");
     const sender = this.named(user ?? credentials.device ?? "", credentials.application);
+    const { application = sender.application, device = sender.device } = credentials;
+    if (application !== sender.application || (device !== sender.device && device !== keyOf(sender))) {
+      throw new Fault("badRequest", `The request names ${device} of ${application}, its sender is ${keyOf(sender)}`);
+    }
     if (authenticated) this.#authenticate(sender, password);
     if (credentials.as === undefined || credentials.as === sender.device) return sender;
     return this.#spokenFor(sender, credentials.as);
@@ -102,8 +106,11 @@ export class Registry {
 
   #spokenFor(gateway: Identity, name: string): Identity {
     const identity = this.named(name, gateway.application);
-    const allowed = this.#options.authentication === "none" || this.#entry(identity)?.gateways.includes(gateway.device);
-    if (!allowed) throw new Fault("forbidden", `${gateway.device} is no gateway of ${name}`);
+    const listed = this.#entry(identity)?.gateways.includes(gateway.device) === true;
+    // a gateway is listed by name, and another application may have one of that name
+    const allowed = listed && identity.application === gateway.application;
+    if (!allowed && this.#options.authentication !== "none")
+      throw new Fault("forbidden", `${gateway.device} is no gateway of ${name}`);
     return identity;
   }
 

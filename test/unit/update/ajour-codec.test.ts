@@ -86,12 +86,14 @@ test("odd messages are taken and refused as by the crate", { skip }, async (t) =
 });
 
 test("JSON statuses", { skip }, async (t) => {
-  // the crate borrows text from its input and so cannot undo an escape; we can
+  // the crate borrows text from its input and so cannot undo an escape; and it starts over where the description's name is used
   const escaped = "JSON version with escape";
+  const described = "JSON status with README key 'status'";
   for (const { case: name, text, result } of vectors!.json_status_acceptance_serde_json) {
     await t.test(name, () => {
       const bytes = Buffer.from(text);
       if (name === escaped) assert.equal(Buffer.from(readStatus(bytes).version).toString(), "0.1.0");
+      else if (name === described) assert.equal(updateDebug(readStatus(bytes).update), 'Some(("302e312e31", 512))');
       else if (!result.ok) assert.throws(() => readStatus(bytes), Fault);
       else {
         const { version, update } = readStatus(bytes);

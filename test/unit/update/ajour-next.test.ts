@@ -75,9 +75,10 @@ const OPTIONS = {
   defaultApplication: "default",
   applications: { default: { password: "shared", firmware: oci }, other: {} },
   devices: {
-    own: { application: "default", password: "mine", gateways: ["gate"], firmware: file },
+    own: { application: "default", password: "mine", gateways: ["gate", "twin"], firmware: file },
     plain: { application: "default", gateways: [] },
     far: { application: "other", password: "far", gateways: [] },
+    twin: { application: "other", password: "twin", gateways: [] },
   },
 } as const;
 const registry = new Registry(OPTIONS);
@@ -103,11 +104,26 @@ test("devices prove who they are", () => {
     ["", undefined, "unauthorized"],
     [basic("plain:shared"), "own", "forbidden"],
     [basic("gate:shared"), "plain", "forbidden"],
+    [basic("gate@other:far"), "own@default", "unauthorized"],
+    [basic("far@other:far"), "own@default", "forbidden"],
+    [basic("twin@other:twin"), "own@default", "forbidden"],
   ] as const) {
     assert.equal(
       nameOf(() => registry.identify({ authorization, as })),
       expected,
       `${authorization} as ${as}`,
+    );
+  }
+  const known = { authorization: basic("own:mine") };
+  for (const [device, application, expected] of [
+    ["own", undefined, "own@default"],
+    ["own@default", "default", "own@default"],
+    ["plain", undefined, "badRequest"],
+    ["own", "other", "unauthorized"],
+  ] as const) {
+    assert.equal(
+      nameOf(() => registry.identify({ ...known, device, application })),
+      expected,
     );
   }
   const open = new Registry({ ...OPTIONS, authentication: "none" });

@@ -8,6 +8,7 @@ import { AjourDevice, type AjourFlash, createFlash } from "#sim/ajour-device.ts"
 import { createMemoryPersistence } from "#store/memory-persistence.ts";
 import { createMemoryStorage } from "#store/memory-storage.ts";
 import { Assignments } from "#update/ajour/assignments.ts";
+import { encodeStatus } from "#update/ajour/codec.ts";
 import { Desk } from "#update/ajour/desk.ts";
 import { Images } from "#update/ajour/images.ts";
 import { AjourProvider } from "#update/ajour/provider.ts";
@@ -220,6 +221,45 @@ test("a device that drops the image again fails, and is not sent it without end"
   await node.call((provider, signal) => provider.rollback(jobOf(bytes, "1.1", signal)));
   assert.equal(device.version, "1.0");
 });
+
+test("a device that does not wait for an answer was told nothing", async () => {
+  const node = new Node();
+  const { desk, provider } = node.process;
+  const bytes = randomBytes(IMAGE_BYTES);
+  const job = jobOf(bytes, "1.1", new AbortController().signal);
+  const report = (version: string, offset?: number) =>
+    encodeStatus(
+      {
+        version: Buffer.from(version),
+        update: offset === undefined ? undefined : { version: Buffer.from("1.1"), offset },
+      },
+      "packed",
+    );
+  desk.hear(IDENTITY, report("1.0"));
+  const prepared = provider.prepare(job);
+  await until(() => node.process.assignments.get("bms-1@default") !== undefined);
+  desk.hear(IDENTITY, report("1.0", IMAGE_BYTES));
+  await prepared;
+  await Promise.all([
+    provider.execute(job),
+    until(() => isReleased(node)).then(() => desk.hear(IDENTITY, report("1.1"))),
+  ]);
+  let good = false;
+  const committed = provider.commit(job).then(() => {
+    good = true;
+  });
+  await until(() => node.process.assignments.get("bms-1@default")?.gate === "open");
+  desk.hear(IDENTITY, report("1.1"));
+  await new Promise(setImmediate);
+  assert.equal(good, false, "sync was not sent");
+  node.answer(report("1.1"));
+  await committed;
+});
+
+const isReleased = (node: Node): boolean => node.process.assignments.get("bms-1@default")?.released === true;
+async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await new Promise(setImmediate);
+}
 
 test("images that the protocol cannot carry are refused before anything is stored", async (t) => {
   const node = new Node();
