@@ -4,6 +4,7 @@ import type { Clock } from "#core/time.ts";
 import type { Bulk, BulkKey } from "./bulk.ts";
 import type { CallRun, MemberCalls } from "./campaigns.ts";
 import { type GateSettings, runGate } from "./gate.ts";
+import type { Installed } from "./installed.ts";
 import type { Journal } from "./journal.ts";
 import { type ManifestTarget, type Precondition, packageOf, type UpdatePackage } from "./package.ts";
 import type { SignedManifest, TargetFacts, UpdateJob, UpdateProvider } from "./provider.ts";
@@ -38,20 +39,6 @@ export interface CallsOptions {
   readonly log: (message: string, fields: Readonly<Record<string, unknown>>) => void;
 }
 
-/** What is installed on a component, as the last update left it. */
-export interface Installed {
-  readonly version?: string;
-  readonly sha256?: string;
-  readonly update: string;
-  /** Oldest version that may be installed. */
-  readonly floor?: string;
-  /** Lowest release counter that may be installed. */
-  readonly counter?: number;
-  readonly rxswin?: string;
-  /** ISO 8601. */
-  readonly at: string;
-}
-
 /** The calls of members over their providers. */
 export function createCalls(options: CallsOptions): MemberCalls {
   const { journal, clock } = options;
@@ -68,7 +55,7 @@ export function createCalls(options: CallsOptions): MemberCalls {
       const update = packageOf(record);
       await requireConditions(options, update, member.component, run.signal);
       if (!options.allowDowngrade)
-        checkVersion(member.toVersion, undefined, installedOf(journal, member.component)?.floor);
+        checkVersion(member.toVersion, undefined, journal.installed(member.component)?.floor);
       await requireInTime(options, record, member.component);
       await provider(member.component).execute(job(record, member, run));
     },
@@ -84,39 +71,12 @@ export function createCalls(options: CallsOptions): MemberCalls {
     commit: (record, member, run) => provider(member.component).commit(job(record, member, run)),
     async close(record, member, run) {
       await provider(member.component).close?.(job(record, member, run));
-      await writeInstalled(options, record, member);
     },
     rollback: (record, member, run) => provider(member.component).rollback(job(record, member, run)),
     async cancel(record, member, run) {
       await provider(member.component).cancel?.(job(record, member, run));
     },
   };
-}
-
-/** What the journal knows of a component's software. */
-export function installedOf(journal: Journal, component: string): Installed | undefined {
-  const text = journal.readNote("floors", component);
-  return text === undefined ? undefined : (JSON.parse(text) as Installed);
-}
-
-/** The floor rises only here: all members are new and stay so. */
-async function writeInstalled({ journal, nowMs }: CallsOptions, record: CampaignRecord, member: Member): Promise<void> {
-  const before = installedOf(journal, member.component);
-  const { toVersion, sha256 } = member;
-  const rxswin = member.toRxswin ?? before?.rxswin;
-  const floor = toVersion ?? before?.floor;
-  const signed = signedOf(journal, record, member.component);
-  const counter = signed?.manifest?.targets[member.component]?.release_counter ?? before?.counter;
-  const installed: Installed = {
-    update: record.id,
-    at: new Date(nowMs()).toISOString(),
-    ...(toVersion === undefined ? {} : { version: toVersion }),
-    ...(sha256 === undefined ? {} : { sha256 }),
-    ...(floor === undefined ? {} : { floor }),
-    ...(counter === undefined ? {} : { counter }),
-    ...(rxswin === undefined ? {} : { rxswin }),
-  };
-  await journal.writeNote("floors", member.component, JSON.stringify(installed));
 }
 
 async function prepare(
@@ -137,7 +97,7 @@ async function prepare(
   }
   const facts = await provider.describe(component, run.signal);
   checkTarget(facts, update, component, record.members.length, target);
-  const installed = installedOf(journal, component);
+  const installed = journal.installed(component);
   const toVersion = target?.version ?? signed.manifest?.version ?? update.targetVersion;
   const fromVersion = facts.version ?? installed?.version;
   if (!options.allowDowngrade) {
@@ -151,7 +111,6 @@ async function prepare(
     await checkMoreHashes(target, image, bulk);
   }
   if (image !== undefined) await rememberImage(options, record, component, image);
-  const toRxswin = target?.rxswin ?? installed?.rxswin;
   const baseline = ((await provider.faults?.(component, run.signal)) ?? []).filter(({ active }) => active);
   const prepared: PreparedFacts = {
     supportsTrial: facts.supportsTrial,
@@ -160,13 +119,30 @@ async function prepare(
     ...(fromVersion === undefined ? {} : { fromVersion }),
     ...(installed?.sha256 === undefined ? {} : { fromSha256: installed.sha256 }),
     ...(installed?.rxswin === undefined ? {} : { fromRxswin: installed.rxswin }),
-    ...(toRxswin === undefined ? {} : { toRxswin }),
+    ...approvalOf(target, installed),
+    ...(target?.release_counter === undefined ? {} : { toCounter: target.release_counter }),
     ...(toVersion === undefined ? {} : { toVersion }),
     ...(image === undefined ? {} : { sha256: image.sha256, sizeBytes: image.size }),
   };
   await journal.writeNote("notes", noteKey(record, component, SIGNED_NOTE), JSON.stringify(signed));
   await provider.prepare(jobOf(options, record, { ...member, ...prepared }, run));
   return prepared;
+}
+
+/** An image that says nothing of a type approval keeps the one there is. */
+function approvalOf(
+  target: ManifestTarget | undefined,
+  installed: Installed | undefined,
+): Pick<PreparedFacts, "toRxswin" | "toApproval"> {
+  if (target?.rxswin === undefined) {
+    const { rxswin, approval } = installed ?? {};
+    return rxswin === undefined
+      ? {}
+      : { toRxswin: rxswin, ...(approval === undefined ? {} : { toApproval: approval }) };
+  }
+  const { rxswin, rxswin_authority: authority, rxswin_approval: ref } = target;
+  const toApproval = { ...(authority === undefined ? {} : { authority }), ...(ref === undefined ? {} : { ref }) };
+  return { toRxswin: rxswin, toApproval };
 }
 
 function rankOf({ severity, confirmed }: FaultRank): FaultRank {

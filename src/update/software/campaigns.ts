@@ -101,14 +101,16 @@ export class Campaigns {
   /** Puts a new campaign on record, or a new description in the place of one that is idle. */
   register(record: CampaignRecord, actor: string): Promise<CampaignRecord> {
     return this.#inTurn(async () => {
-      const { journal } = this.#options;
+      const { journal, nowMs } = this.#options;
       const known = journal.campaign(record.id);
       const about = known?.state === "prepared" && known.thenExecute;
       if (known !== undefined && (!IDLE_STATES.has(known.state) || about)) {
         throw new Fault("updateInProgress", `Update ${record.id} is ${known.state}`);
       }
       const entry = { actor, campaign: record.id, event: REGISTERED, to: record.state, result: "ok" };
-      const written = await journal.transition(entry, { ...record, attempt: known?.attempt ?? 0 });
+      const now = nowMs();
+      const fresh = { ...record, attempt: known?.attempt ?? 0, createdAtMs: now, changedAtMs: now };
+      const written = await journal.transition(entry, fresh);
       this.#options.onChange(record.id);
       return written;
     });

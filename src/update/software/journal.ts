@@ -13,16 +13,17 @@ import {
   NO_ANCHOR,
   verifyChain,
 } from "./audit.ts";
-import type { CampaignRecord } from "./states.ts";
+import { type Installed, installedBy, newlyClosed } from "./installed.ts";
+import type { CampaignRecord, Member } from "./states.ts";
 
 export const BUCKETS = {
   campaigns: "update-campaigns",
   audit: "update-audit",
   notes: "update-notes",
-  floors: "update-floors",
+  installed: "update-floors",
   trust: "update-trust",
 } as const;
-type NoteBucket = "notes" | "floors" | "trust";
+type NoteBucket = "notes" | "trust";
 /** The event whose record carries the package. */
 export const REGISTERED = "registered";
 const ANCHOR_KEY = "anchor";
@@ -47,7 +48,7 @@ export class Journal {
   #anchor: Anchor = NO_ANCHOR;
   #turn: Promise<unknown> = Promise.resolve();
   /** A state whose record is written but whose own key is not, e.g. on a full disk. */
-  #behind: CampaignRecord | undefined;
+  #behind: { readonly record: CampaignRecord; readonly before: CampaignRecord | undefined } | undefined;
 
   constructor(options: JournalOptions) {
     this.#options = options;
@@ -112,6 +113,18 @@ export class Journal {
     return verifyChain(this.records(), this.#anchor, expected);
   }
 
+  /** Components that an update has ended on for good. */
+  installedComponents(): readonly string[] {
+    return keysOf(this.#options.persistence, BUCKETS.installed);
+  }
+
+  /** What the last update left on a component. */
+  installed(component: string): Installed | undefined {
+    const { persistence } = this.#options;
+    if (!persistence.contains(BUCKETS.installed, component)) return undefined;
+    return JSON.parse(persistence.get(BUCKETS.installed, component)) as Installed;
+  }
+
   /** Small durable notes beside the chain, by name. */
   readNote(bucket: NoteBucket, name: string): string | undefined {
     const { persistence } = this.#options;
@@ -123,7 +136,7 @@ export class Journal {
   }
 
   async #append(entry: AuditEntry): Promise<void> {
-    if (this.#behind !== undefined) await this.#store(this.#behind);
+    if (this.#behind !== undefined) await this.#store(this.#behind.record, this.#behind.before);
     const { persistence, nowMs, onHead } = this.#options;
     const seq = this.#head.seq + 1;
     const record = { ...entry, seq, at: new Date(nowMs()).toISOString(), prev: this.#head.hash };
@@ -135,17 +148,24 @@ export class Journal {
   }
 
   /** The record on the chain is the truth from here on, also when its own key cannot be written now. */
-  async #store(record: CampaignRecord): Promise<void> {
+  async #store(record: CampaignRecord, before = this.#campaigns.get(record.id)): Promise<void> {
     const { persistence } = this.#options;
-    this.#behind = record;
+    this.#behind = { record, before };
     if (record.state === "deleted") {
       this.#campaigns.delete(record.id);
       await this.#forget(record.id);
     } else {
       this.#campaigns.set(record.id, record);
+      // before the campaign's key: a power cut between the two brings the next start here again
+      for (const member of newlyClosed(before, record)) await this.#install(record, member);
       await persistence.set(BUCKETS.campaigns, record.id, JSON.stringify(record));
     }
     this.#behind = undefined;
+  }
+
+  async #install(record: CampaignRecord, member: Member): Promise<void> {
+    const installed = installedBy(this.installed(member.component), record, member);
+    await this.#options.persistence.set(BUCKETS.installed, member.component, JSON.stringify(installed));
   }
 
   async #forget(id: string): Promise<void> {

@@ -1,7 +1,7 @@
 /** The description of an update as a client registers it (ISO 17978-3 7.18, Table 261), and what a campaign reads from it. */
 import { type Static, Type } from "typebox";
 import { Fault } from "#core/errors.ts";
-import type { RollbackPolicy } from "./states.ts";
+import { type RollbackPolicy, UPDATE_METHODS, type UpdateMethod } from "./states.ts";
 import type { TufFiles } from "./tuf.ts";
 
 export const MAX_ID_LENGTH = 256;
@@ -24,6 +24,16 @@ export const PreconditionSchema = Type.Object({
 });
 export type Precondition = Static<typeof PreconditionSchema>;
 
+/**
+ * Identifier of the type-approved software (UN R156 7.2.1.2) that a component has with an image, who approved it, and under which
+ * reference.
+ */
+export const RxswinFields = {
+  rxswin: Type.Optional(Type.String({ minLength: 1, maxLength: 128 })),
+  rxswin_authority: Type.Optional(Type.String({ minLength: 1, maxLength: 128 })),
+  rxswin_approval: Type.Optional(Type.String({ minLength: 1, maxLength: 128 })),
+};
+
 export const TargetSchema = Type.Object({
   uri: Type.Optional(Type.String({ maxLength: 2048 })),
   sha256: Type.String({ pattern: "^[0-9a-fA-F]{64}$" }),
@@ -35,8 +45,7 @@ export const TargetSchema = Type.Object({
   sha512: Type.Optional(Type.String({ pattern: "^[0-9a-fA-F]{128}$" })),
   /** Uptane's release counter: does not fall. */
   release_counter: Type.Optional(Type.Integer({ minimum: 0 })),
-  /** Identifier of the type-approved software (UN R156 7.2.1.2) that the component has with this image. */
-  rxswin: Type.Optional(Type.String({ minLength: 1, maxLength: 128 })),
+  ...RxswinFields,
 });
 
 /** What is signed: which image each component gets. `expires`: RFC 3339. */
@@ -79,6 +88,8 @@ export const PackageSchema = Type.Object({
   "x-signature": Type.Optional(SignaturesSchema),
   "x-tuf": Type.Optional(TufSchema),
   "x-allow-no-rollback": Type.Optional(Names),
+  /** How the software came; default: by its first origin. */
+  "x-update-method": Type.Optional(Type.Union(UPDATE_METHODS.map((word) => Type.Literal(word)))),
   "x-preconditions": Type.Optional(Type.Array(PreconditionSchema, { maxItems: 64 })),
   "x-orchestrator": Type.Optional(Type.Object({ watchdog_ms: Type.Integer({ minimum: 100 }) })),
 });
@@ -87,6 +98,7 @@ export interface UpdatePackage {
   readonly id: string;
   readonly automated: boolean;
   readonly origins: readonly string[];
+  readonly method: UpdateMethod;
   readonly policy: RollbackPolicy;
   /** Component ids, lower case, each once. */
   readonly components: readonly string[];
@@ -131,6 +143,7 @@ export function readPackage(body: Static<typeof PackageSchema>): UpdatePackage {
     id: body.id,
     automated: body.automated === true,
     origins,
+    method: body["x-update-method"] ?? (origins[0] === "proximity" ? "workshop" : "ota"),
     policy: body.rollback_policy ?? "independent",
     components: [...new Set((body.updated_components ?? body.affected_components ?? []).map(componentOf))],
     targetVersion: body.target_version,

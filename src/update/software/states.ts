@@ -208,6 +208,16 @@ export interface FaultRank {
   readonly confirmed?: boolean;
 }
 
+/** How software came to the vehicle, as UN R156 tells it apart. */
+export const UPDATE_METHODS = ["ota", "workshop", "factory"] as const;
+export type UpdateMethod = (typeof UPDATE_METHODS)[number];
+
+/** Of a type approval. */
+export interface Approval {
+  readonly authority?: string;
+  readonly ref?: string;
+}
+
 export interface Member {
   /** Component id, lower case. */
   readonly component: string;
@@ -220,6 +230,10 @@ export interface Member {
   /** RXSWIN it had, and has with the new image. */
   readonly fromRxswin?: string;
   readonly toRxswin?: string;
+  /** What approved the new one. */
+  readonly toApproval?: Approval;
+  /** Release counter of the image it gets. */
+  readonly toCounter?: number;
   /** Of the image it gets, lower-case hex, and its length. */
   readonly sha256?: string;
   readonly sizeBytes?: number;
@@ -252,6 +266,9 @@ export interface CampaignRecord {
   /** Sequence number of the audit record that this state was written with. */
   readonly auditSeq: number;
   readonly changedAtMs: number;
+  /** When it was registered, and how its software came. */
+  readonly createdAtMs?: number;
+  readonly method?: UpdateMethod;
   readonly package: Readonly<Record<string, unknown>>;
 }
 
@@ -262,6 +279,8 @@ export interface PreparedFacts {
   readonly fromSha256?: string;
   readonly fromRxswin?: string;
   readonly toRxswin?: string;
+  readonly toApproval?: Approval;
+  readonly toCounter?: number;
   readonly toVersion?: string;
   readonly sha256?: string;
   readonly sizeBytes?: number;

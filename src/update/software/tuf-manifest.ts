@@ -3,7 +3,7 @@ import type { TargetFile, Targets } from "@tufjs/models";
 import { type Static, Type } from "typebox";
 import { Value } from "typebox/value";
 import { Fault } from "#core/errors.ts";
-import { componentOf, keyOfId, type Manifest, type ManifestTarget } from "./package.ts";
+import { componentOf, keyOfId, type Manifest, type ManifestTarget, RxswinFields } from "./package.ts";
 import { HASHES } from "./tuf.ts";
 
 /** Who gets a file. `update`: only for the update of this id. `hardware_ids` and `release_counter`: Uptane 5.2.3.1.1. */
@@ -12,7 +12,7 @@ const CustomSchema = Type.Object({
   update: Type.Optional(Type.String()),
   hardware_ids: Type.Optional(Type.Array(Type.String({ maxLength: 128 }), { maxItems: 64 })),
   release_counter: Type.Optional(Type.Integer({ minimum: 0 })),
-  rxswin: Type.Optional(Type.String({ minLength: 1, maxLength: 128 })),
+  ...RxswinFields,
   version: Type.Optional(Type.String({ minLength: 1, maxLength: 128 })),
   /** Where the file is, if not at its path; its hash is what is believed. */
   uri: Type.Optional(Type.String({ maxLength: 2048 })),
@@ -46,7 +46,7 @@ function targetOf({ path, length, hashes }: TargetFile, custom: Custom, uri: str
   if (unknown !== undefined) throw new Fault("invalidData", `Target ${path} has a hash ${unknown}, which is not known`);
   const { sha256, sha512 } = hashes;
   if (sha256 === undefined) throw new Fault("invalidData", `Target ${path} has no SHA-256`);
-  const { version, hardware_ids, release_counter, rxswin } = custom;
+  const { version, hardware_ids, release_counter, rxswin, rxswin_authority, rxswin_approval } = custom;
   return {
     sha256,
     length,
@@ -56,5 +56,7 @@ function targetOf({ path, length, hashes }: TargetFile, custom: Custom, uri: str
     ...(hardware_ids === undefined ? {} : { hardware_ids }),
     ...(release_counter === undefined ? {} : { release_counter }),
     ...(rxswin === undefined ? {} : { rxswin }),
+    ...(rxswin_authority === undefined ? {} : { rxswin_authority }),
+    ...(rxswin_approval === undefined ? {} : { rxswin_approval }),
   };
 }

@@ -3,7 +3,6 @@ import { Value } from "typebox/value";
 import { Fault } from "#core/errors.ts";
 import type { AuditRecord } from "./audit.ts";
 import type { Bulk } from "./bulk.ts";
-import { installedOf } from "./calls.ts";
 import type { Campaigns } from "./campaigns.ts";
 import type { Journal } from "./journal.ts";
 import { checkId, keyOfId, PackageSchema, readPackage, type UpdatePackage } from "./package.ts";
@@ -232,7 +231,7 @@ export class Updates {
       .find(
         ({ state, members }) => !IDLE_STATES.has(state) && members.some((member) => member.component === component),
       );
-    const installed = installedOf(journal, component);
+    const installed = journal.installed(component);
     const version = facts.version ?? installed?.version;
     return {
       role: ownComponents.includes(component) ? role : provider.kind === "sovd-secondary" ? "secondary" : "ecu",
@@ -299,6 +298,7 @@ function recordOf(update: UpdatePackage, body: Readonly<Record<string, unknown>>
     members: update.components.map((component) => freshMember(component, "idle")),
     auditSeq: 0,
     changedAtMs: 0,
+    method: update.method,
     package: body,
     ...(update.watchdogMs === undefined ? {} : { watchdogMs: update.watchdogMs }),
   };

@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import type { Dispatcher } from "undici";
 import { Fault, type FaultKind } from "#core/errors.ts";
 import type { Clock } from "#core/time.ts";
+import { packageOf } from "../package.ts";
 import type { TargetFacts, TargetFault, UpdateJob, UpdateProvider } from "../provider.ts";
 import { sleep } from "../sleep.ts";
 import { percentOf } from "./files.ts";
@@ -208,6 +209,7 @@ export class SovdSecondaryProvider implements UpdateProvider {
       ...(job.toVersion === undefined ? {} : { target_version: job.toVersion }),
       ...manifest,
       "x-relay": relayOf(job),
+      "x-update-method": packageOf(job).method,
       ...(coordinated ? { "x-orchestrator": { watchdog_ms: this.#options.watchdogMs } } : {}),
     };
     const headers = { "content-type": "application/json" };
