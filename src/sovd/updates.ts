@@ -6,35 +6,49 @@ import type { Updates } from "#update/software/updates.ts";
 import type { SovdContext } from "./context.ts";
 import { resourceNotFound } from "./guard.ts";
 import { type Answer, type AnyRequest, type Route, route } from "./route.ts";
-import { IdItem, items, NO_CONTENT, ok, SchemaQuery } from "./schemas.ts";
+import { IdItem, items, NO_CONTENT, ok, SchemaQuery, SovdErrorSchema } from "./schemas.ts";
 import { isMedkit, statusEvents } from "./update-status.ts";
 
 const tag = "updates";
 const ONE = "/updates/{id}" as const;
 const EVENTS = "text/event-stream";
+const MEDKIT_TYPE = "application/vnd.medkit.update+json";
 const MAX_AUDIT_RECORDS = 1_000;
 
 const ListQuery = Type.Object({
-  origin: Type.Optional(Type.String()),
+  origin: Type.Optional(Type.String({ description: "`remote`, `proximity` or `x-<ext>-<name>`; absent: all." })),
   "target-version": Type.Optional(Type.String()),
   "include-schema": Type.Optional(Type.Boolean()),
 });
 const AuditQuery = Type.Object({ after: Type.Optional(Type.Integer({ minimum: 0 })) });
-const Package = Type.Record(Type.String(), Type.Unknown());
+const AnyObject = Type.Record(Type.String(), Type.Unknown());
 
+const StatusWord = Type.Union(["pending", "inProgress", "completed", "failed"].map((word) => Type.Literal(word)));
+const Percent = Type.Integer({ minimum: 0, maximum: 100 });
 const Progress = Type.Object({
   entity: Type.String(),
-  status: Type.String(),
-  progress: Type.Integer(),
-  error: Type.Optional(Type.Unknown()),
+  status: StatusWord,
+  progress: Percent,
+  step: Type.Optional(Type.String()),
+  error: Type.Optional(SovdErrorSchema),
+  "x-state": Type.String(),
+  "x-from-version": Type.Optional(Type.String()),
+  "x-to-version": Type.Optional(Type.String()),
 });
 const Status = Type.Object({
   phase: Type.Union([Type.Literal("prepare"), Type.Literal("execute")]),
-  status: Type.Union(["pending", "inProgress", "completed", "failed"].map((word) => Type.Literal(word))),
-  progress: Type.Optional(Type.Integer({ minimum: 0, maximum: 100 })),
+  status: StatusWord,
+  progress: Type.Optional(Percent),
   subprogress: Type.Optional(Type.Array(Progress)),
+  sub_progress: Type.Optional(Type.Array(Type.Object({ name: Type.String(), progress: Percent }))),
   step: Type.Optional(Type.String()),
-  error: Type.Optional(Type.Unknown()),
+  error: Type.Optional(
+    Type.Union([Type.String(), SovdErrorSchema], { description: "Plain text below the base path of ros2_medkit." }),
+  ),
+  "x-state": Type.String(),
+  "x-attempt": Type.Integer(),
+  "x-rollback-policy": Type.String(),
+  "x-medkit": Type.Object({ phase: Type.String() }),
 });
 const Audit = Type.Object({ seq: Type.Integer(), event: Type.String(), hash: Type.String() });
 
@@ -44,19 +58,20 @@ export function updatesOf({ softwareUpdates }: SovdContext): Updates {
   return softwareUpdates;
 }
 
-function statusPath({ base, origin }: AnyRequest, id: string, rest = ""): string {
-  return `${origin}${base}/updates/${encodeURIComponent(id)}${rest}`;
+/** A path without host, as clients of ros2_medkit know it. */
+function pathOf({ base }: AnyRequest, id: string, rest = ""): string {
+  return `${base}/updates/${encodeURIComponent(id)}${rest}`;
 }
 
-/** Asks the security plugin, acts, and puts a refusal on record. */
-async function act(
+/** Asks the security plugin, acts on an update, and puts a refusal on record. */
+export async function act(
   request: AnyRequest,
   context: SovdContext,
   event: string,
+  id: string,
   work: (updates: Updates, id: string, actor: string) => Promise<void>,
 ): Promise<void> {
   const updates = updatesOf(context);
-  const { id } = request.params as { id: string };
   const { members } = updates.record(id);
   try {
     const { claims } = request;
@@ -81,11 +96,12 @@ function verb(
     summary,
     tag,
     early: true,
-    links: true,
-    responses: { 202: { description: "Under way; the status tells how far." } },
+    responses: {
+      202: { description: "Under way; the status tells how far.", headers: { Location: "Path of the status." } },
+    },
     handle: async (request, context): Promise<Answer> => {
-      await act(request, context, name, work);
-      return { status: 202, headers: { Location: statusPath(request, request.params.id, "/status") } };
+      await act(request, context, name, request.params.id, work);
+      return { status: 202, headers: { Location: pathOf(request, request.params.id, "/status") } };
     },
   });
 }
@@ -110,12 +126,11 @@ export const updateRoutes: readonly Route[] = [
     summary: "Register an update",
     tag,
     early: true,
-    links: true,
-    body: { kind: "json", family: "wrapped", schema: PackageSchema },
-    responses: { 201: ok(IdItem, "Registered.") },
+    body: { kind: "json", family: "typed", schema: PackageSchema, types: [MEDKIT_TYPE] },
+    responses: { 201: { ...ok(IdItem, "Registered."), headers: { Location: "Path of the update." } } },
     handle: async (request, context) => {
       const id = await updatesOf(context).register(request.body, request.owner);
-      return { status: 201, headers: { Location: statusPath(request, id) }, json: { id } };
+      return { status: 201, headers: { Location: pathOf(request, id) }, json: { id } };
     },
   }),
   route({
@@ -124,7 +139,8 @@ export const updateRoutes: readonly Route[] = [
     summary: "An update as it was registered",
     tag,
     early: true,
-    responses: { 200: ok(Package) },
+    query: SchemaQuery,
+    responses: { 200: ok(PackageSchema) },
     handle: ({ params }, context) => ({ status: 200, json: updatesOf(context).get(params.id) }),
   }),
   route({
@@ -135,7 +151,7 @@ export const updateRoutes: readonly Route[] = [
     early: true,
     responses: { 204: NO_CONTENT },
     handle: async (request, context) => {
-      await act(request, context, "delete", (updates, id, actor) => updates.remove(id, actor));
+      await act(request, context, "delete", request.params.id, (updates, id, actor) => updates.remove(id, actor));
       return { status: 204 };
     },
   }),
@@ -197,7 +213,7 @@ export const updateRoutes: readonly Route[] = [
     tag,
     early: true,
     open: true,
-    responses: { 200: ok(Type.Record(Type.String(), Type.Unknown())) },
+    responses: { 200: ok(AnyObject) },
     handle: async (request, context) => {
       const updates = updatesOf(context);
       const { component } = request.params;
@@ -218,7 +234,7 @@ export function ownComponentRoutes(names: readonly string[]): readonly Route[] {
       early: true,
       open: true,
       links: true,
-      responses: { 200: ok(Package) },
+      responses: { 200: ok(AnyObject) },
       handle: ({ origin, base }) => {
         const here = `${origin}${base}/components/${name}`;
         const links = {
@@ -236,7 +252,7 @@ export function ownComponentRoutes(names: readonly string[]): readonly Route[] {
       tag: "faults",
       early: true,
       open: true,
-      responses: { 200: ok(items(Package)) },
+      responses: { 200: ok(items(AnyObject)) },
       handle: (_request, context) => ({ status: 200, json: { items: updatesOf(context).faults() } }),
     }),
   ]);
