@@ -170,7 +170,7 @@ function under(base: string, path: string): string {
 }
 
 /** `…/components/{component}/bulk-data/{category}/{id}`, with or without a base path; undefined for anything else. */
-function bulkKeyOf(uri: string): BulkKey | undefined {
+export function bulkKeyOf(uri: string): BulkKey | undefined {
   const match = /^(?:\/[^:]*)?\/components\/([^/]+)\/bulk-data\/([^/]+)\/([^/]+)$/.exec(uri.toLowerCase());
   if (match === null) return undefined;
   const [, component, category, id] = match.map((part) => decodeURIComponent(part ?? ""));

@@ -110,7 +110,8 @@ export function overallProgress(record: CampaignRecord, progressOf: ProgressOf):
   return total === 0 ? 0 : Math.floor(done / total);
 }
 
-function memberProgress({ component, state }: Member, phase: Phase, progressOf: ProgressOf): number {
+/** Share of the phase that a member has behind it, percent. */
+export function memberProgress({ component, state }: Member, phase: Phase, progressOf: ProgressOf): number {
   const share = SHARES[phase][state];
   if (share === undefined) return 0;
   const [from, to] = share;
@@ -135,7 +136,7 @@ function memberOf(member: Member, phase: Phase, progressOf: ProgressOf) {
 }
 
 /** Codes of the interface where it has one; else what went wrong when. */
-function errorOf({ state, error, members }: CampaignRecord): {
+export function errorOf({ state, error, members }: CampaignRecord): {
   error_code: string;
   message: string;
   parameters?: object;

@@ -4,9 +4,10 @@ import { Fault } from "#core/errors.ts";
 import type { AuditRecord } from "./audit.ts";
 import type { Bulk } from "./bulk.ts";
 import type { Campaigns } from "./campaigns.ts";
+import type { Installed } from "./installed.ts";
 import type { Journal } from "./journal.ts";
 import { checkId, keyOfId, PackageSchema, readPackage, type UpdatePackage } from "./package.ts";
-import type { UpdateProvider } from "./provider.ts";
+import type { ProviderProgress, UpdateProvider } from "./provider.ts";
 import type { Staging } from "./staging.ts";
 import { type CampaignRecord, FINAL_STATES, freshMember, IDLE_STATES } from "./states.ts";
 import { overallProgress, type StatusBody, statusOf, wordsOf } from "./status.ts";
@@ -184,6 +185,17 @@ export class Updates {
     const percent = Math.max(floor, overallProgress(record, progressOf));
     if (status === "inProgress") this.#shown.set(record.id, { key, percent });
     return statusOf(record, progressOf, floor, medkit);
+  }
+
+  /** How far the call of a member is that runs now, or ran last. */
+  progressOf(id: string, component: string): ProviderProgress | undefined {
+    return this.#options.campaigns.progressOf(keyOfId(id), component);
+  }
+
+  /** What the last updates left, by component. */
+  installed(): ReadonlyMap<string, Installed> {
+    const { journal } = this.#options;
+    return new Map(journal.installedComponents().map((component) => [component, journal.installed(component)!]));
   }
 
   /** Whether nothing more will happen without a new request. */
