@@ -1,5 +1,6 @@
 /** Devices that fetch their firmware by drogue-ajour, over each transport, through campaigns of a real server. */
 import assert from "node:assert/strict";
+import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { type AddressInfo, createServer } from "node:net";
 import { type TestContext, test } from "node:test";
@@ -49,6 +50,23 @@ for (const [name, connect] of Object.entries(TRANSPORTS)) {
     assert.equal(events.filter(({ type }) => type === "block").length, Math.ceil(MIB / blockBytes));
   });
 }
+
+test("CoAP: blocks larger than a message, and datagrams of any kind", async (t) => {
+  const node = await startNode(t, { update: { ajour: { coap: { address: HOST, port: 0, max_block_bytes: 16_384 } } } });
+  const port = node.server.devicePorts.coap;
+  const socket = createSocket("udp4");
+  t.after(() => socket.close());
+  for (let at = 0; at < 200; at++) {
+    await new Promise((resolve) => socket.send(image(at), port, HOST, resolve));
+  }
+  const { device } = startDevice(t, createFlash("1.0"), {
+    link: await coapLink(HOST, port, LOGIN),
+    blockBytes: 16_384,
+  });
+  const firmware = image(100_000);
+  assert.equal((await node.update(firmware, "1.1"))["x-state"], "completed");
+  assert.deepEqual(device.flash.active.image, Buffer.from(firmware));
+});
 
 test("MQTT: events and commands of a Drogue Cloud", async (t) => {
   const url = await startBroker(t);

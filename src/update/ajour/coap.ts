@@ -1,8 +1,11 @@
 /**
  * drogue-ajour over CoAP: `POST /v1/dfu?ct=<s>`, as Drogue Cloud's endpoint has it. Without DTLS, so for links that are private anyway.
  */
-import type { IncomingMessage, OutgoingMessage, Server } from "coap";
+import { createSocket } from "node:dgram";
 import { FAULTS, Fault } from "#core/errors.ts";
+import { systemClock } from "#core/time.ts";
+import { CODE, decodeUint, encodeUint, OPTION } from "./coap-codec.ts";
+import { type CoapAnswer, CoapExchanges, type CoapRequest } from "./coap-exchanges.ts";
 import { CHANNEL, MAX_REPORT_BYTES, type Transport, type TransportParts } from "./transport.ts";
 
 export interface CoapOptions {
@@ -12,88 +15,108 @@ export interface CoapOptions {
   readonly max_block_bytes: number;
 }
 
-/** Options of Drogue Cloud: `Basic …` of the request, name of the command of the answer. */
-const AUTHORIZATION_OPTION = "4209";
-const COMMAND_OPTION = "4210";
-const PATH = `/v1/${CHANNEL}`;
-const CONTENT = "2.05";
-const CHANGED = "2.04";
+const PATH = `v1/${CHANNEL}`;
+/** Content-Format of octets and of CBOR (RFC 7252 §12.3). */
+const OCTETS = 42;
+const CBOR = 60;
+/** Critical options that are understood. */
+const UNDERSTOOD: ReadonlySet<number> = new Set([
+  OPTION.uriHost,
+  OPTION.uriPort,
+  OPTION.uriPath,
+  OPTION.uriQuery,
+  OPTION.accept,
+  OPTION.drogueAuthorization,
+]);
 
 /** Listens. @throws Fault misconfigured when the port cannot be had */
 export async function startCoap(options: CoapOptions, parts: TransportParts): Promise<Transport> {
-  const { createServer } = await import("coap");
-  const server: Server = createServer({ type: options.address.includes(":") ? "udp6" : "udp4" });
-  server.on("request", (request: IncomingMessage, response: OutgoingMessage) => {
-    handle(request, response, options, parts);
+  const exchanges = new CoapExchanges({
+    serve: (request) => serve(request, options, parts),
+    understood: UNDERSTOOD,
+    maxBodyBytes: MAX_REPORT_BYTES,
+    clock: systemClock,
   });
-  const port = await new Promise<number>((resolve, reject) => {
-    server.once("error", (error: Error) => {
+  const socket = createSocket(options.address.includes(":") ? "udp6" : "udp4");
+  socket.on("message", (datagram, { address, port }) => {
+    // a sender can write any port, and 0 is none to answer to
+    const reply = port === 0 ? undefined : exchanges.take(datagram, `${address} ${port}`);
+    if (reply !== undefined)
+      socket.send(reply, port, address, (problem) => problem && parts.onProblem(problem, "coap"));
+  });
+  await new Promise<void>((resolve, reject) => {
+    socket.once("error", (error) => {
       reject(new Fault("misconfigured", `CoAP on ${options.address}: ${error.message}`, undefined, error));
     });
-    server.listen(options.port, options.address, () => resolve(portOf(server)));
+    socket.bind(options.port, options.address, resolve);
   });
-  server.on("error", (problem: Error) => parts.onProblem(problem, "coap"));
-  return { port, close: () => new Promise((resolve) => server.close(() => resolve())) };
+  socket.on("error", (problem) => parts.onProblem(problem, "coap"));
+  return { port: socket.address().port, close: () => new Promise((resolve) => socket.close(resolve)) };
 }
 
-function portOf(server: Server): number {
-  const socket = server._sock as { address?(): { readonly port: number } } | null;
-  return socket?.address?.().port ?? 0;
-}
-
-function handle(
-  request: IncomingMessage,
-  response: OutgoingMessage,
-  options: CoapOptions,
-  parts: TransportParts,
-): void {
+function serve(request: CoapRequest, options: CoapOptions, parts: TransportParts): CoapAnswer {
   try {
-    const [path, query = ""] = request.url.split("?", 2);
-    if (path !== PATH) throw new Fault("notFound", "There is no such resource");
-    if (request.method !== "POST") throw new Fault("methodNotAllowed", "Only POST is answered");
-    if (request.payload.length > MAX_REPORT_BYTES) throw new Fault("payloadTooLarge", "The report is too long");
-    answer(request, response, new URLSearchParams(query), options, parts);
+    if (textsOf(request, OPTION.uriPath).join("/") !== PATH) throw new Fault("notFound", "There is no such resource");
+    if (request.code !== CODE.post) throw new Fault("methodNotAllowed", "Only POST is answered");
+    return answer(request, options, parts);
   } catch (error) {
     if (!(error instanceof Fault)) parts.onProblem(error, "coap");
-    const status = error instanceof Fault ? FAULTS[error.kind].status : 500;
-    response.code = coapCode(status);
-    response.end(Buffer.from(error instanceof Fault ? error.message : "The server failed"));
+    const { status } = FAULTS[error instanceof Fault ? error.kind : "internal"];
+    const text = error instanceof Fault ? error.message : "The server failed";
+    return { code: codeOf(status), payload: Buffer.from(text) };
   }
 }
 
-function answer(
-  request: IncomingMessage,
-  response: OutgoingMessage,
-  search: URLSearchParams,
-  options: CoapOptions,
-  { desk, registry }: TransportParts,
-): void {
+function answer(request: CoapRequest, { max_block_bytes }: CoapOptions, parts: TransportParts): CoapAnswer {
+  const { desk, registry } = parts;
+  const query = new Map(textsOf(request, OPTION.uriQuery).map(pairOf));
   const identity = registry.identify({
-    authorization: optionOf(request, AUTHORIZATION_OPTION),
-    application: search.get("application") ?? undefined,
-    device: search.get("device") ?? undefined,
-    as: search.get("as") ?? undefined,
+    authorization: textsOf(request, OPTION.drogueAuthorization)[0] ?? "",
+    application: query.get("application"),
+    device: query.get("device"),
+    as: query.get("as"),
   });
-  const command = desk.answer(identity, request.payload, options.max_block_bytes);
-  // who does not say that it waits for a command gets none
-  response.code = search.has("ct") ? CONTENT : CHANGED;
-  if (!search.has("ct")) {
-    response.end();
-    return;
+  const format = formatOf(request);
+  if (format === undefined) return { code: CODE.notAcceptable };
+  if (!isWaiting(query.get("ct"))) {
+    desk.hear(identity, request.payload);
+    return { code: CODE.changed };
   }
-  response.setOption(COMMAND_OPTION as never, Buffer.from(CHANNEL));
-  response.setOption("Content-Format", "application/octet-stream");
-  response.end(Buffer.from(command));
+  return {
+    code: CODE.content,
+    options: [
+      { number: OPTION.drogueCommand, value: Buffer.from(CHANNEL) },
+      { number: OPTION.contentFormat, value: encodeUint(format) },
+    ],
+    payload: desk.answer(identity, request.payload, max_block_bytes),
+  };
+}
+
+/** Whether the device waits for a command: seconds in `ct`. @throws Fault invalidParameter */
+function isWaiting(ct: string | undefined): boolean {
+  if (ct !== undefined && !/^\d+$/.test(ct)) throw new Fault("invalidParameter", "ct is a number of seconds");
+  return Number(ct ?? 0) > 0;
+}
+
+/** What the answer is to be; undefined: the device wants neither. */
+function formatOf({ options }: CoapRequest): number | undefined {
+  const accept = options.find(({ number }) => number === OPTION.accept);
+  const format = accept === undefined ? OCTETS : decodeUint(accept.value);
+  return format === OCTETS || format === CBOR ? format : undefined;
 }
 
 /** CoAP's codes are HTTP's where both have one (RFC 7252 §5.9); else the plain one of the class. */
-function coapCode(status: number): string {
+function codeOf(status: number): number {
   const shared = new Set([400, 401, 403, 404, 405, 413, 415, 500, 501, 502, 503, 504]);
   const code = shared.has(status) ? status : Math.floor(status / 100) * 100;
-  return `${Math.floor(code / 100)}.${String(code % 100).padStart(2, "0")}`;
+  return (Math.floor(code / 100) << 5) | (code % 100);
 }
 
-function optionOf(request: IncomingMessage, name: string): string {
-  const option = request._packet.options?.find((each) => String(each.name) === name);
-  return Buffer.isBuffer(option?.value) ? option.value.toString("utf8") : "";
+function textsOf({ options }: CoapRequest, number: number): string[] {
+  return options.filter((option) => option.number === number).map(({ value }) => Buffer.from(value).toString("utf8"));
+}
+
+function pairOf(text: string): [name: string, value: string] {
+  const at = text.indexOf("=");
+  return at === -1 ? [text, ""] : [text.slice(0, at), text.slice(at + 1)];
 }

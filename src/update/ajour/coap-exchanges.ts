@@ -1,0 +1,207 @@
+/**
+ * The server's side of CoAP's exchanges: a datagram in, the datagram to send back out. Requests that come twice are answered once (RFC 7252
+ * §4.5), bodies may come and go in blocks (RFC 7959). Answers are at once and so ride on the acknowledgement: nothing is ever sent
+ * again but on request. What is kept is bounded in number, size and age.
+ */
+import { createHash, randomInt } from "node:crypto";
+import type { Clock } from "#core/time.ts";
+import {
+  type Block,
+  CODE,
+  type CoapMessage,
+  type CoapOption,
+  decodeBlock,
+  decodeMessage,
+  encodeBlock,
+  encodeMessage,
+  MAX_SZX,
+  OPTION,
+  TYPE,
+} from "./coap-codec.ts";
+
+export type CoapRequest = Pick<CoapMessage, "code" | "options" | "payload">;
+
+export interface CoapAnswer {
+  readonly code: number;
+  readonly options?: readonly CoapOption[];
+  readonly payload?: Uint8Array;
+}
+
+export interface CoapExchangesOptions {
+  /** Answers a request whose body is whole. Does not throw. */
+  readonly serve: (request: CoapRequest) => CoapAnswer;
+  /** Numbers of the critical options that `serve` understands. */
+  readonly understood: ReadonlySet<number>;
+  /** Of a request's body. */
+  readonly maxBodyBytes: number;
+  readonly clock: Clock;
+  /** Replies kept for requests that come again; default 4096. */
+  readonly maxReplies?: number;
+  /** Peers in the middle of a transfer by blocks; default 256. */
+  readonly maxTransfers?: number;
+}
+
+/** A peer's bodies under way. */
+interface Transfer {
+  readonly upload?: Uint8Array | undefined;
+  readonly download?: CoapAnswer | undefined;
+}
+
+/** EXCHANGE_LIFETIME (RFC 7252 §4.8.2): so long may a message come again. */
+const LIFETIME_MS = 247_000;
+const OWN_OPTIONS: ReadonlySet<number> = new Set([OPTION.block1, OPTION.block2]);
+
+export class CoapExchanges {
+  readonly #options: CoapExchangesOptions;
+  readonly #replies = new Map<string, { readonly reply: Uint8Array; readonly atMs: number }>();
+  readonly #transfers = new Map<string, Transfer>();
+  #messageId = randomInt(0x1_0000);
+
+  constructor(options: CoapExchangesOptions) {
+    this.#options = options;
+  }
+
+  /** What to send back to `peer`, a text that names address and port; undefined: nothing. Never throws. */
+  take(datagram: Uint8Array, peer: string): Uint8Array | undefined {
+    const [first = 0, , high = 0, low = 0] = datagram;
+    const type = (first >> 4) & 0x03;
+    if (datagram.length < 4 || first >> 6 !== 1 || type > TYPE.nonConfirmable) return undefined;
+    const confirmable = type === TYPE.confirmable;
+    const message = requestOf(datagram);
+    // a ping, an answer to nothing of ours, or no message at all
+    if (message === undefined) return confirmable ? reset((high << 8) | low) : undefined;
+    const key = `${peer} ${message.messageId}`;
+    this.#forget();
+    const known = this.#replies.get(key);
+    if (known !== undefined) return confirmable ? known.reply : undefined;
+    const { code, options = [], payload = NOTHING } = this.#answer(message, peer);
+    const messageId = confirmable ? message.messageId : this.#nextId();
+    const replyType = confirmable ? TYPE.acknowledgement : TYPE.nonConfirmable;
+    const reply = encodeMessage({ type: replyType, code, messageId, token: message.token, options, payload });
+    this.#replies.set(key, { reply, atMs: this.#options.clock.now() });
+    return reply;
+  }
+
+  #answer(request: CoapRequest, peer: string): CoapAnswer {
+    const { serve, understood } = this.#options;
+    const strange = request.options.find(({ number }) => {
+      return number % 2 === 1 && !understood.has(number) && !OWN_OPTIONS.has(number);
+    });
+    if (strange !== undefined) return told(CODE.badOption, `Option ${strange.number} is not known`);
+    try {
+      const block1 = blockOf(request, OPTION.block1);
+      const block2 = blockOf(request, OPTION.block2);
+      const transfer = this.#transfers.get(peer) ?? {};
+      if (block2 !== undefined && block2.num > 0) return partOf(transfer.download, block2);
+      if (block1 === undefined) return this.#send(peer, serve(request), block2);
+      const early = this.#gather(peer, transfer.upload, request.payload, block1);
+      if (early !== undefined) return early;
+      const payload = this.#transfers.get(peer)?.upload ?? NOTHING;
+      const answer = this.#send(peer, serve({ ...request, payload }), block2);
+      return { ...answer, options: [...(answer.options ?? []), optionOf(OPTION.block1, block1)] };
+    } catch {
+      return told(CODE.badOption, "A block option is malformed");
+    }
+  }
+
+  /** Adds a block to the body; an answer when the body is not whole with it. */
+  #gather(peer: string, before: Uint8Array | undefined, payload: Uint8Array, block: Block): CoapAnswer | undefined {
+    const { num, more, szx } = block;
+    const offset = num * (16 << szx);
+    const upload = num === 0 ? NOTHING : before;
+    const options = [optionOf(OPTION.block1, block)];
+    if (upload?.length !== offset || (more && payload.length !== 16 << szx)) {
+      this.#transfers.delete(peer);
+      return { ...told(CODE.entityIncomplete, "A block is missing"), options };
+    }
+    if (offset + payload.length > this.#options.maxBodyBytes) {
+      this.#transfers.delete(peer);
+      return { ...told(CODE.entityTooLarge, "The body is too long"), options };
+    }
+    this.#keep(peer, { upload: Buffer.concat([upload, payload]) });
+    return more ? { code: CODE.continue, options } : undefined;
+  }
+
+  /** The answer, or its first block where it is larger than one or the peer wants blocks. */
+  #send(peer: string, answer: CoapAnswer, block2: Block | undefined): CoapAnswer {
+    const { payload = NOTHING } = answer;
+    this.#transfers.delete(peer);
+    const wanted = block2 ?? { num: 0, more: false, szx: MAX_SZX };
+    const size = 16 << wanted.szx;
+    if (payload.length <= size && block2 === undefined) return answer;
+    const etag = { number: OPTION.etag, value: createHash("sha256").update(payload).digest().subarray(0, 4) };
+    const whole = { ...answer, options: [...(answer.options ?? []), etag] };
+    if (payload.length > size) this.#keep(peer, { download: whole });
+    return partOf(whole, wanted);
+  }
+
+  #keep(peer: string, transfer: Transfer): void {
+    this.#transfers.delete(peer);
+    this.#transfers.set(peer, transfer);
+    dropFirst(this.#transfers, this.#options.maxTransfers ?? 256);
+  }
+
+  /** Replies are in the order of their age. */
+  #forget(): void {
+    const since = this.#options.clock.now() - LIFETIME_MS;
+    for (const [key, { atMs }] of this.#replies) {
+      if (atMs > since) break;
+      this.#replies.delete(key);
+    }
+    dropFirst(this.#replies, (this.#options.maxReplies ?? 4_096) - 1);
+  }
+
+  #nextId(): number {
+    this.#messageId = (this.#messageId + 1) & 0xffff;
+    return this.#messageId;
+  }
+}
+
+const NOTHING = new Uint8Array(0);
+
+/** Undefined for what is no request. */
+function requestOf(datagram: Uint8Array): CoapMessage | undefined {
+  try {
+    const message = decodeMessage(datagram);
+    return message.code !== CODE.empty && message.code >> 5 === 0 ? message : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function reset(messageId: number): Uint8Array {
+  const nothing = { code: CODE.empty, token: NOTHING, options: [], payload: NOTHING };
+  return encodeMessage({ type: TYPE.reset, messageId, ...nothing });
+}
+
+/** @throws Fault invalidData */
+function blockOf({ options }: CoapRequest, number: number): Block | undefined {
+  const option = options.find((each) => each.number === number);
+  return option === undefined ? undefined : decodeBlock(option.value);
+}
+
+function optionOf(number: number, block: Block): CoapOption {
+  return { number, value: encodeBlock(block) };
+}
+
+function partOf(answer: CoapAnswer | undefined, { num, szx }: Block): CoapAnswer {
+  const { payload = NOTHING, options = [] } = answer ?? {};
+  const start = num * (16 << szx);
+  const end = start + (16 << szx);
+  if (answer === undefined || (num > 0 && start >= payload.length)) {
+    return told(CODE.entityIncomplete, "There is no such block");
+  }
+  const block = optionOf(OPTION.block2, { num, more: end < payload.length, szx });
+  return { code: answer.code, options: [...options, block], payload: payload.subarray(start, end) };
+}
+
+function told(code: number, text: string): CoapAnswer {
+  return { code, payload: Buffer.from(text) };
+}
+
+function dropFirst(map: Map<string, unknown>, max: number): void {
+  for (const key of map.keys()) {
+    if (map.size <= max) return;
+    map.delete(key);
+  }
+}
