@@ -1,11 +1,13 @@
 /** Protocols that bring software to devices, beside SOVD: what `main` starts and ends. */
 import type { Config } from "#config/types.ts";
 import { systemClock } from "#core/time.ts";
+import type { Authenticator } from "#security/authenticator.ts";
 import type { Route } from "#sovd/route.ts";
 import type { Persistence } from "#store/persistence.ts";
 import type { Storage } from "#store/storage.ts";
 import type { Log } from "#telemetry/logger.ts";
 import type { Ajour } from "#update/ajour/create.ts";
+import type { Authenticate } from "#update/skybrush/access.ts";
 import type { Skybrush } from "#update/skybrush/create.ts";
 import type { CreateProvider } from "#update/software/provider.ts";
 import type { Updates } from "#update/software/updates.ts";
@@ -15,6 +17,7 @@ export interface DevicesParts {
   readonly persistence: Persistence;
   /** The `bulk` environment, as the software update uses it. */
   readonly storage: Storage;
+  readonly authenticator: Authenticator;
   readonly log: Log;
 }
 
@@ -22,6 +25,7 @@ export interface DevicesParts {
 export interface DevicePorts {
   readonly coap: number;
   readonly skybrushTcp: number;
+  readonly skybrushUdp: number;
   readonly skybrushWebSocket: number;
 }
 
@@ -46,7 +50,8 @@ export async function createDevices(parts: DevicesParts): Promise<Devices> {
     async start(updates) {
       const coap = (await ajour?.start())?.coapPort ?? 0;
       skybrush = parts.config.skybrush.enabled && updates !== undefined ? await skybrushOf(parts, updates) : undefined;
-      return { coap, skybrushTcp: skybrush?.tcpPort ?? 0, skybrushWebSocket: skybrush?.webSocketPort ?? 0 };
+      const { tcpPort = 0, udpPort = 0, webSocketPort = 0 } = skybrush ?? {};
+      return { coap, skybrushTcp: tcpPort, skybrushUdp: udpPort, skybrushWebSocket: webSocketPort };
     },
     async close() {
       await skybrush?.close();
@@ -62,8 +67,17 @@ async function ajourOf({ config, persistence, storage, log }: DevicesParts): Pro
   return createAjour({ config, clock: systemClock, persistence, storage, onProblem });
 }
 
-async function skybrushOf({ config, log }: DevicesParts, updates: Updates): Promise<Skybrush> {
+async function skybrushOf({ config, authenticator, log }: DevicesParts, updates: Updates): Promise<Skybrush> {
   const { startSkybrush } = await import("#update/skybrush/create.ts");
   const onProblem = (error: unknown, where: string) => log.scope("skybrush").warn({ error, where }, "a client");
-  return startSkybrush({ config, clock: systemClock, updates, onProblem });
+  const authenticate: Authenticate = async (token) => {
+    const claims = await authenticator.verify(`Bearer ${token}`);
+    return {
+      user: claims.sub,
+      async mayUpdate(id, targets) {
+        await authenticator.validateUpdate?.(claims, { kind: "software", id, targets });
+      },
+    };
+  };
+  return startSkybrush({ config, clock: systemClock, updates, authenticate, onProblem });
 }

@@ -134,7 +134,7 @@ async function assemble(config: Config, log: Log, endings: Ending[]): Promise<Ru
   const updater = createDatabaseUpdater(parts);
   endings.push(() => updater.idle());
   const bulk = createLmdbStorage(store.bulk, { maxMappedBytes: config.store.max_mapped_bytes });
-  const devices = await createDevices({ config, persistence, storage: bulk, log });
+  const devices = await createDevices({ config, persistence, storage: bulk, authenticator, log });
   endings.push(() => devices.close());
   const { providers: more } = devices;
   const software = config.update.enabled

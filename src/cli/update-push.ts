@@ -1,10 +1,8 @@
 /** `sovd-edge update push`: upload, register, and begin. */
-import { createHash, createPrivateKey, sign } from "node:crypto";
-import { createReadStream, readFileSync } from "node:fs";
 import { basename } from "node:path";
 import { Fault } from "#core/errors.ts";
-import { canonical } from "#update/software/canonical.ts";
 import { type Client, type Connection, connect, type Json, type StoredFile } from "./update-client.ts";
+import { listOf, measure, plainId, signatureOf } from "./update-manifest.ts";
 import { bar, follow, type Output } from "./update-progress.ts";
 
 export interface PushOptions extends Connection {
@@ -21,12 +19,11 @@ const CATEGORY = "firmware-artifacts";
 
 /** @throws Fault when a call is refused or, with `--watch`, when the update fails */
 export async function push(file: string, options: PushOptions, output: Output): Promise<void> {
-  const components = options.components.split(",").map((name) => name.trim());
-  if (components.includes("")) throw new Fault("badRequest", `--components ${options.components}: a name is missing`);
-  const sha256 = await hashOf(file);
+  const components = listOf(options.components);
+  const { sha256 } = await measure(file);
   const client = await connect(options);
   const stored = await send(client, `/components/${components[0]}/bulk-data/${CATEGORY}`, file, sha256, output);
-  const id = options.id ?? basename(file).replace(/[^A-Za-z0-9._-]/g, "-");
+  const id = options.id ?? plainId(basename(file));
   await client.json("POST", "/updates", packageOf(id, basename(file), stored, components, options));
   const prepareOnly = options.prepareOnly === true;
   await client.json("PUT", `/updates/${id}/${prepareOnly ? "prepare" : "execute"}`);
@@ -68,23 +65,4 @@ function packageOf(
     "x-manifest": manifest,
     ...(key === undefined ? {} : { "x-signature": signatureOf(manifest, key) }),
   };
-}
-
-function signatureOf(manifest: Json, file: string): string {
-  try {
-    return sign(null, Buffer.from(canonical(manifest)), createPrivateKey(readFileSync(file))).toString("base64");
-  } catch (error) {
-    throw new Fault("badRequest", `--key ${file}: ${(error as Error).message}`, undefined, error);
-  }
-}
-
-/** Lower-case hex. */
-async function hashOf(file: string): Promise<string> {
-  const hash = createHash("sha256");
-  try {
-    for await (const chunk of createReadStream(file)) hash.update(chunk as Uint8Array);
-  } catch (error) {
-    throw new Fault("badRequest", `${file}: ${(error as Error).message}`, undefined, error);
-  }
-  return hash.digest("hex");
 }

@@ -1,6 +1,7 @@
-/** `sovd-edge update push|status|list|rollback`: a client of any SOVD server with `/updates`. */
+/** `sovd-edge update push|status|list|rollback`: a client of any SOVD server with `/updates`; `pack` makes what others upload. */
 import { type Command, Option } from "commander";
 import { type Connection, connect, connected } from "./update-client.ts";
+import { type PackOptions, pack } from "./update-pack.ts";
 import { follow, progressLines, statusOf } from "./update-progress.ts";
 import { type PushOptions, push } from "./update-push.ts";
 
@@ -26,6 +27,17 @@ export function register(program: Command): void {
     .option("--prepare-only", "do not execute")
     .option("--watch", "follow the status to its end")
     .action((file: string, options: PushOptions) => push(file, options, output));
+  update
+    .command("pack")
+    .description("Make one file of an image and its signed manifests, for clients that upload only that (Skybrush)")
+    .argument("<file>", "image")
+    .requiredOption("--components <ids>", "components it is for, with commas between")
+    .requiredOption("--key <file>", "PEM file of the Ed25519 key that signs")
+    .option("--id <id>", "id of the update; default: made from the file's name and the version")
+    .option("--version <version>", "version the components will have")
+    .option("--expires <time>", "time after which it is refused")
+    .option("--output <file>", "default: the image's name with .signed")
+    .action((file: string, options: PackOptions) => pack(file, options, output));
   command("status", "How far an update is")
     .argument("<id>")
     .option("--watch", "follow it to its end")

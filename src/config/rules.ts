@@ -110,6 +110,12 @@ function* server({ server, http }: Config): Iterable<Finding> {
   }
 }
 
+function* skybrush({ skybrush, http }: Config): Iterable<Finding> {
+  if (skybrush.tls && http.tls_certificate === undefined) yield finding("skybrush.tls", "needs http.tls_certificate");
+  if (skybrush.udp && (skybrush.tls || skybrush.authentication !== "none"))
+    yield finding("skybrush.udp", "has neither tls nor authentication");
+}
+
 function* discovery({ discovery }: Config): Iterable<Finding> {
   for (const [index, target] of discovery.targets.entries()) {
     if (isIPv4(target) || (discovery.ipv6.enabled && isIPv6(target))) continue;
@@ -213,7 +219,7 @@ function* pair(table: string, one: string, first: unknown, other: string, second
   yield finding(`${table}.${given}`, `needs ${missing}`);
 }
 
-const RULES: readonly Rule[] = [affixes, doip, transports, can, server, discovery, security, update, store];
+const RULES: readonly Rule[] = [affixes, doip, transports, can, server, skybrush, discovery, security, update, store];
 
 /** Everything that does not hold, all at once. */
 export function checkRules(config: Config, features: Features = FEATURES): Finding[] {

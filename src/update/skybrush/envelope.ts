@@ -30,11 +30,30 @@ export function newId(): string {
   return randomBytes(8).toString("base64url").slice(0, ID_LENGTH);
 }
 
-export function readText(text: string): Incoming {
+/** More members and elements than any request has: a few bytes of text each, but many of memory. */
+const MAX_PARTS = 65_536;
+
+/** @throws when it is no JSON, or would take far more memory than its text */
+export function parse(text: string): unknown {
+  let parts = 0;
+  for (const mark of ",[{") {
+    for (let at = text.indexOf(mark); at !== -1; at = text.indexOf(mark, at + 1)) {
+      if (++parts > MAX_PARTS) throw new RangeError("The message has too many parts");
+    }
+  }
+  return JSON.parse(text);
+}
+
+/** `bare`: a body without an envelope will do too, where answers need no id. */
+export function readText(text: string, bare = false): Incoming {
   try {
-    return readMessage(JSON.parse(text));
-  } catch {
-    return { kind: "bad", id: undefined, reason: "The message is no JSON" };
+    const message = parse(text);
+    if (!bare || !isObject(message) || "body" in message || typeof message.type !== "string")
+      return readMessage(message);
+    return { kind: "request", id: newId(), body: message as Body };
+  } catch (error) {
+    const reason = error instanceof RangeError ? error.message : "The message is no JSON";
+    return { kind: "bad", id: undefined, reason };
   }
 }
 

@@ -1,20 +1,33 @@
 /** Answers Flockwave messages about firmware. Knows no transport: text or objects come in, bodies go out. */
 import { Fault } from "#core/errors.ts";
+import type { Authenticate, Caller } from "./access.ts";
+import { type Answer, basicAnswers, type ServerFacts } from "./basics.ts";
+import type { Budget, Share } from "./budget.ts";
 import { type Body, type Incoming, isObject, notification, responseTo } from "./envelope.ts";
 import { type Client, messageOf, Operations, type OperationsOptions } from "./operations.ts";
+import { nak, names, Outcome, optionalText } from "./outcome.ts";
 
-export interface HubOptions extends OperationsOptions {
+export interface HubOptions extends OperationsOptions, Omit<ServerFacts, "objects"> {
   readonly maxBlobBytes: number;
   /** Messages of one connection that are being taken. */
   readonly maxPending: number;
-  /** Base64 of all connections that is being taken; one upload always is. */
-  readonly maxPendingBytes: number;
+  /** Of blobs that are being taken, among everything else. */
+  readonly budget: Budget;
+  /** Undefined: nobody has to say who it is. */
+  readonly authenticate: Authenticate | undefined;
 }
 
 /** One connection's place at the hub. */
 export interface Session {
   receive(incoming: Incoming): void;
+  /** Undefined: nobody has to. @throws Fault when the token does not hold */
+  readonly authenticate: ((token: string) => Promise<Caller>) | undefined;
   close(): void;
+}
+
+/** A client as the hub knows it. */
+interface Connected extends Client {
+  caller: Caller | undefined;
 }
 
 /** What a handler gives back; `sent` is called when the answer is on its way. */
@@ -23,23 +36,29 @@ interface Reply {
   sent?(): void;
 }
 
-type Handler = (body: Body, client: Client) => Reply | Promise<Reply>;
+type Handler = (body: Body, client: Connected) => Reply | Promise<Reply>;
 
 const NO_HANDLER = "No handler managed to parse this message in the server";
-const MAX_LIST = 1_024;
-const MAX_VERSION_LENGTH = 128;
 const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/;
+/** Messages of those who have not said who they are yet. */
+const OPEN = /^(SYS|AUTH)-/;
 
 export class Hub {
   readonly #options: HubOptions;
   readonly #operations: Operations;
   readonly #handlers: Readonly<Record<string, Handler>>;
-  #pendingBytes = 0;
 
   constructor(options: HubOptions) {
     this.#options = options;
     this.#operations = new Operations(options);
+    const basics = Object.entries(basicAnswers({ ...options, objects: () => options.port.objects() }));
     this.#handlers = {
+      ...Object.fromEntries(
+        basics.map(([type, answer]: [string, Answer]) => [type, (body) => ({ body: answer(body) })]),
+      ),
+      "AUTH-INF": ({ type }) => ({ body: { type, methods: this.#needed ? ["jwt"] : [], required: this.#needed } }),
+      "AUTH-WHOAMI": ({ type }, { caller }) => ({ body: { type, user: caller?.user ?? "" } }),
+      "AUTH-REQ": (body, client) => this.#authRequest(body, client),
       "FW-OBJECT-LIST": (body) => this.#objectList(body),
       "FW-TARGET-LIST": (body) => this.#targetList(body),
       "FW-TARGET-INF": (body) => this.#targetInf(body),
@@ -49,14 +68,27 @@ export class Hub {
     };
   }
 
+  get #needed(): boolean {
+    return this.#options.authenticate !== undefined;
+  }
+
   /** A connection; `send` takes whole messages. */
-  connect(actor: string, send: (message: object) => void): Session {
-    const client: Client = { actor, notify: (body) => send(notification(body)) };
+  connect(address: string, send: (message: object) => void): Session {
+    const client: Connected = {
+      get actor() {
+        return this.caller === undefined ? address : `${address} ${this.caller.user}`;
+      },
+      caller: undefined,
+      notify: (body) => send(notification(body)),
+    };
     let pending = 0;
+    // one line of log, however much of it there is
+    let told = false;
     return {
       receive: (incoming) => {
         if (incoming.kind === "bad") {
-          this.#options.onProblem(incoming.reason, actor);
+          if (!told) this.#options.onProblem(incoming.reason, address);
+          told = true;
           if (incoming.id !== undefined) send(responseTo(incoming.id, nak(NO_HANDLER)));
           return;
         }
@@ -70,11 +102,12 @@ export class Hub {
             send(responseTo(incoming.id, body));
             sent?.();
           })
-          .catch((problem) => this.#options.onProblem(problem, actor))
+          .catch((problem) => this.#options.onProblem(problem, address))
           .finally(() => {
             pending--;
           });
       },
+      authenticate: this.#needed ? (token) => this.#authenticate(token, client) : undefined,
       close: () => this.#operations.detach(client),
     };
   }
@@ -83,13 +116,36 @@ export class Hub {
     this.#operations.close();
   }
 
-  async #answer(body: Body, client: Client): Promise<Reply> {
+  async #answer(body: Body, client: Connected): Promise<Reply> {
     const handler = Object.hasOwn(this.#handlers, body.type) ? this.#handlers[body.type] : undefined;
+    if (this.#needed && client.caller === undefined && !OPEN.test(body.type)) {
+      return { body: nak("Authentication is required") };
+    }
     try {
       return handler === undefined ? { body: nak(NO_HANDLER) } : await handler(body, client);
     } catch (error) {
       if (!(error instanceof Fault)) this.#options.onProblem(error, body.type);
       return { body: nak(error instanceof Fault ? error.message : NO_HANDLER) };
+    }
+  }
+
+  async #authenticate(token: string, client: Connected): Promise<Caller> {
+    const { authenticate } = this.#options;
+    if (authenticate === undefined) throw new Fault("badRequest", "No authentication is needed");
+    client.caller = await authenticate(token);
+    return client.caller;
+  }
+
+  async #authRequest({ method, data }: Body, client: Connected): Promise<Reply> {
+    if (method !== "jwt" || typeof data !== "string") throw new Fault("badRequest", "Only the method jwt is known");
+    const type = "AUTH-RESP";
+    try {
+      const { user } = await this.#authenticate(data, client);
+      return { body: { type, result: true, user } };
+    } catch (error) {
+      this.#options.onProblem(error, client.actor);
+      client.caller = undefined;
+      return { body: { type, result: false } };
     }
   }
 
@@ -118,18 +174,17 @@ export class Hub {
     return { body: outcome.body(type) };
   }
 
-  async #upload(request: Body, client: Client): Promise<Reply> {
+  async #upload(request: Body, client: Connected): Promise<Reply> {
     const { type, target, version, manifest, signature } = request;
     const ids = names(request.ids, "ids");
     if (typeof target !== "string" || target === "") throw new Fault("badRequest", "target names no target");
-    const text = optionalText(version);
+    const text = optionalText(version, "version");
     if (isObject(manifest) && ids.length > 1) throw new Fault("badRequest", "A signed upload is for one object");
     const outcome = new Outcome();
     const receipts: string[] = [];
     const wanted = ids.filter((id) => this.#accepts(id, target, outcome));
-    const blob = wanted.length === 0 ? undefined : this.#blob(request.blob, wanted, outcome);
-    const bytes = blob === undefined ? 0 : (request.blob as string).length;
-    this.#pendingBytes += bytes;
+    const share = this.#options.budget.share();
+    const blob = wanted.length === 0 ? undefined : this.#blob(request.blob, wanted, share, outcome);
     for (const object of blob === undefined ? [] : wanted) {
       try {
         const more = { version: text, manifest, signature, actor: client.actor };
@@ -140,7 +195,7 @@ export class Hub {
         outcome.error(object, this.#shown(error, object));
       }
     }
-    this.#pendingBytes -= bytes;
+    share.set(0);
     return {
       body: outcome.body(type),
       sent: () => {
@@ -177,16 +232,16 @@ export class Hub {
     return problem === undefined;
   }
 
-  #blob(blob: unknown, objects: readonly string[], outcome: Outcome): Uint8Array | undefined {
-    const { maxBlobBytes, maxPendingBytes } = this.#options;
+  #blob(blob: unknown, objects: readonly string[], share: Share, outcome: Outcome): Uint8Array | undefined {
+    const { maxBlobBytes } = this.#options;
     const problem =
       typeof blob !== "string" || blob.length % 4 !== 0 || !BASE64.test(blob)
         ? "The blob is no base64"
         : Buffer.byteLength(blob, "base64") > maxBlobBytes
           ? `A blob has at most ${maxBlobBytes} bytes`
-          : this.#pendingBytes > 0 && this.#pendingBytes + blob.length > maxPendingBytes
-            ? "Too many uploads are being taken"
-            : undefined;
+          : share.set(blob.length)
+            ? undefined
+            : "Too many uploads are being taken";
     if (problem === undefined) return Buffer.from(blob as string, "base64");
     for (const object of objects) outcome.error(object, problem);
     return undefined;
@@ -231,41 +286,4 @@ export class Hub {
     if (!(error instanceof Fault)) this.#options.onProblem(error, where);
     return messageOf(error);
   }
-}
-
-/** Results by id, of which only those are sent that there are. */
-class Outcome {
-  readonly #maps: Record<string, Map<string, unknown>> = {};
-  readonly #success: string[] = [];
-
-  add(member: "result" | "receipt", id: string, value: unknown): void {
-    this.#maps[member] = (this.#maps[member] ?? new Map()).set(id, value);
-  }
-  error(id: string, problem: string): void {
-    this.#maps.error = (this.#maps.error ?? new Map()).set(id, problem);
-  }
-  success(id: string): void {
-    this.#success.push(id);
-  }
-  body(type: string): Body {
-    const maps = Object.entries(this.#maps).map(([member, map]) => [member, Object.fromEntries(map)]);
-    return { type, ...Object.fromEntries(maps), ...(this.#success.length === 0 ? {} : { success: this.#success }) };
-  }
-}
-
-/** A list of texts, each once. @throws Fault badRequest */
-function names(value: unknown, member: string): string[] {
-  const sound = Array.isArray(value) && value.length <= MAX_LIST && value.every((each) => typeof each === "string");
-  if (!sound) throw new Fault("badRequest", `${member} is no list of texts`);
-  return [...new Set(value as string[])];
-}
-
-function optionalText(version: unknown): string | undefined {
-  if (version === undefined) return undefined;
-  if (typeof version === "string" && version !== "" && version.length <= MAX_VERSION_LENGTH) return version;
-  throw new Fault("badRequest", "version is no short text");
-}
-
-function nak(reason: string): Body {
-  return { type: "ACK-NAK", reason };
 }

@@ -5,11 +5,10 @@
 import { Fault } from "#core/errors.ts";
 import type { Clock, TimerHandle } from "#core/time.ts";
 import { type Body, newId } from "./envelope.ts";
-import type { FirmwarePort } from "./port.ts";
+import type { FirmwarePort, Starter, UploadState } from "./port.ts";
 
 /** Where notifications go. */
-export interface Client {
-  readonly actor: string;
+export interface Client extends Starter {
   notify(body: Body): void;
 }
 
@@ -33,10 +32,21 @@ interface Operation {
   held: boolean;
   /** The final message, once there is one. */
   result: Body | undefined;
-  shown: string;
+  /** The last progress that was told. */
+  shown: Progress | undefined;
+  /** Of the time without progress. */
+  leftMs: number;
   timer: TimerHandle | undefined;
   unwatch: (() => void) | undefined;
 }
+
+interface Progress {
+  readonly percentage: number;
+  readonly message: string;
+}
+
+/** Clients take an operation that is silent for a minute for lost. */
+const PULSE_MS = 10_000;
 
 export class Operations {
   readonly #options: OperationsOptions;
@@ -74,7 +84,8 @@ export class Operations {
       client,
       held: false,
       result: undefined,
-      shown: "",
+      shown: undefined,
+      leftMs: this.#options.timeoutMs,
       timer: undefined,
       unwatch: undefined,
     };
@@ -87,7 +98,7 @@ export class Operations {
     const operation = this.#byReceipt.get(receipt);
     if (operation === undefined) return;
     this.#arm(operation);
-    this.#run(operation).catch((error) => this.#end(operation, { error: messageOf(error) }));
+    this.#run(operation).catch((error) => this.#end(operation, { error: this.#told(error, operation) }));
   }
 
   /**
@@ -137,25 +148,40 @@ export class Operations {
 
   async #run(operation: Operation): Promise<void> {
     const { port } = this.#options;
-    operation.unwatch = port.watch(operation.upload, () => this.#look(operation));
-    await port.start(operation.upload, operation.client?.actor ?? "skybrush");
+    const { client = { actor: "skybrush", caller: undefined }, upload } = operation;
+    operation.unwatch = port.watch(upload, () => this.#look(operation));
+    await port.start(upload, client);
     this.#look(operation);
   }
 
   #look(operation: Operation): void {
     if (operation.result !== undefined || operation.held) return;
-    const state = this.#options.port.state(operation.upload);
+    const state = this.#stateOf(operation);
     if (state.state === "done") this.#end(operation, { result: true });
     else if (state.state === "failed") this.#end(operation, { error: state.error });
     else this.#progress(operation, state.percent, state.step);
   }
 
+  /** Somebody else may have deleted it. */
+  #stateOf(operation: Operation): UploadState {
+    try {
+      return this.#options.port.state(operation.upload);
+    } catch (error) {
+      return { state: "failed", error: this.#told(error, operation) };
+    }
+  }
+
   #progress(operation: Operation, percentage: number, message: string): void {
-    const shown = `${percentage} ${message}`;
-    if (shown === operation.shown) return;
-    operation.shown = shown;
+    const { shown } = operation;
+    if (shown?.percentage === percentage && shown.message === message) return;
+    operation.shown = { percentage, message };
+    operation.leftMs = this.#options.timeoutMs;
     this.#arm(operation);
-    operation.client?.notify({ type: "ASYNC-ST", id: operation.receipt, progress: { percentage, message } });
+    this.#tell(operation);
+  }
+
+  #tell({ client, receipt, shown }: Operation): void {
+    if (shown !== undefined) client?.notify({ type: "ASYNC-ST", id: receipt, progress: shown });
   }
 
   #end(operation: Operation, outcome: { readonly result: true } | { readonly error: string }): void {
@@ -183,13 +209,33 @@ export class Operations {
 
   #forget({ receipt, upload }: Operation): void {
     this.#byReceipt.delete(receipt);
+    // a signed image that was uploaded again is the same update
+    if ([...this.#byReceipt.values()].some((each) => each.upload === upload)) return;
     this.#options.port.forget(upload).catch((problem) => this.#options.onProblem(problem, upload));
   }
 
   #arm(operation: Operation): void {
-    const { clock, timeoutMs } = this.#options;
+    const { clock } = this.#options;
     if (operation.timer !== undefined) clock.clearTimeout(operation.timer);
-    operation.timer = clock.setTimeout(() => this.#expire(operation), timeoutMs);
+    const delayMs = Math.min(PULSE_MS, operation.leftMs);
+    operation.timer = clock.setTimeout(() => this.#pulse(operation, delayMs), delayMs);
+  }
+
+  #pulse(operation: Operation, passedMs: number): void {
+    const state = this.#stateOf(operation);
+    const limited = state.state === "running" && state.limited === true;
+    operation.leftMs = limited ? this.#options.timeoutMs : operation.leftMs - passedMs;
+    if (operation.leftMs <= 0) {
+      this.#expire(operation);
+      return;
+    }
+    if (!operation.held) this.#tell(operation);
+    this.#arm(operation);
+  }
+
+  #told(error: unknown, { upload }: Operation): string {
+    if (!(error instanceof Fault)) this.#options.onProblem(error, upload);
+    return messageOf(error);
   }
 
   #get(receipt: string): Operation {

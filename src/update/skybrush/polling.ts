@@ -4,16 +4,10 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { WebSocket } from "ws";
-import type { Clock } from "#core/time.ts";
 import { EngineSession } from "./engine-session.ts";
-import { type ListenOptions, MAX_UNSENT_BYTES } from "./listener.ts";
+import { admit, answer, type HttpOptions, readBody } from "./http.ts";
+import { MAX_UNSENT_BYTES } from "./listener.ts";
 import { ENGINE } from "./socket-io.ts";
-
-export interface PollingOptions extends ListenOptions {
-  readonly clock: Clock;
-  /** Web pages that may connect. */
-  readonly origins: readonly string[];
-}
 
 interface Polled {
   readonly session: EngineSession;
@@ -30,10 +24,10 @@ const SEPARATOR = "\x1e";
 const PROBE = "probe";
 
 export class Polling {
-  readonly #options: PollingOptions;
+  readonly #options: HttpOptions;
   readonly #sessions = new Map<string, Polled>();
 
-  constructor(options: PollingOptions) {
+  constructor(options: HttpOptions) {
     this.#options = options;
   }
 
@@ -43,12 +37,7 @@ export class Polling {
   }
 
   handle(request: IncomingMessage, response: ServerResponse, url: URL, actor: string): void {
-    const { origin } = request.headers;
-    if (origin !== undefined && !this.#options.origins.includes(origin)) {
-      answer(response, 403, "");
-      return;
-    }
-    if (origin !== undefined) response.setHeader("Access-Control-Allow-Origin", origin);
+    if (!admit(request, response, this.#options.origins)) return;
     const id = url.searchParams.get("sid");
     const polled = id === null ? undefined : this.#sessions.get(id);
     if (id === null && request.method === "GET") this.#open(response, actor);
@@ -109,18 +98,10 @@ export class Polling {
   }
 
   #post(polled: Polled, request: IncomingMessage, response: ServerResponse): void {
-    const parts: Uint8Array[] = [];
-    let size = 0;
-    request.on("data", (part: Uint8Array) => {
-      size += part.byteLength;
-      if (size <= this.#options.maxMessageBytes) parts.push(part);
-      else request.destroy();
-    });
-    request.on("end", () => {
+    readBody(request, response, this.#options, (text) => {
       answer(response, 200, "ok");
-      for (const packet of Buffer.concat(parts).toString("utf8").split(SEPARATOR)) polled.session.receive(packet);
+      for (const packet of text.split(SEPARATOR)) polled.session.receive(packet);
     });
-    request.on("error", (problem) => this.#options.onProblem(problem, "polling"));
   }
 
   #send(polled: Polled, packet: string): void {
@@ -158,8 +139,4 @@ export class Polling {
     this.#flush(polled, ENGINE.close);
     polled.socket?.close();
   }
-}
-
-function answer(response: ServerResponse, status: number, text: string): void {
-  response.writeHead(status, { "Content-Type": "text/plain; charset=UTF-8", "Cache-Control": "no-store" }).end(text);
 }

@@ -1,4 +1,5 @@
 /** What the protocol needs of whatever installs: objects, targets, and uploads that run. */
+import type { Caller } from "./access.ts";
 
 export interface FirmwareTarget {
   readonly id: string;
@@ -16,8 +17,16 @@ export interface UploadRequest {
   readonly actor: string;
 }
 
+/** Who begins an upload. */
+export interface Starter {
+  readonly actor: string;
+  /** Undefined: nobody has to say who it is. */
+  readonly caller: Caller | undefined;
+}
+
 export type UploadState =
-  | { readonly state: "running"; readonly percent: number; readonly step: string }
+  /** `limited`: something else sees to it that it does not last for ever. */
+  | { readonly state: "running"; readonly percent: number; readonly step: string; readonly limited?: boolean }
   | { readonly state: "done" }
   | { readonly state: "failed"; readonly error: string };
 
@@ -29,12 +38,12 @@ export interface FirmwarePort {
   /** Keeps the image and registers its installation. Resolves with the id of that. @throws Fault */
   register(request: UploadRequest): Promise<string>;
   /** Begins. @throws Fault */
-  start(upload: string, actor: string): Promise<void>;
+  start(upload: string, starter: Starter): Promise<void>;
   state(upload: string): UploadState;
   /** Calls `changed` when the state may have changed; returns what ends that. @throws Fault */
   watch(upload: string, changed: () => void): () => void;
   /** Stops it, or takes it back. @throws Fault */
   cancel(upload: string, actor: string, reason: string): Promise<void>;
-  /** It is over and its result was kept long enough. */
+  /** Its result was kept long enough. What is under way stays. */
   forget(upload: string): Promise<void>;
 }

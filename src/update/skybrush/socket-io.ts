@@ -3,6 +3,8 @@
  * acknowledgement. No binary events, which this protocol has none of.
  */
 
+import { parse } from "./envelope.ts";
+
 /** Packet types of Engine.IO. */
 export const ENGINE = { open: "0", close: "1", ping: "2", pong: "3", message: "4", upgrade: "5", noop: "6" } as const;
 /** Packet types of Socket.IO, within an Engine.IO message. */
@@ -46,7 +48,7 @@ function readSocketPacket(text: string): Packet {
   if (type === SOCKET.disconnect) return { type: "disconnect" };
   if (type !== SOCKET.event) return OTHER;
   try {
-    const [name, payload]: unknown[] = JSON.parse(data) as unknown[];
+    const [name, payload]: unknown[] = parse(data) as unknown[];
     return typeof name === "string" ? { type: "event", name, payload, ack: ack === "" ? undefined : ack } : OTHER;
   } catch {
     return OTHER;

@@ -1,31 +1,28 @@
 /** Flockwave over TCP: one JSON message a line. A line that is no message is passed over; one that does not end closes the connection. */
 import { createServer, type Socket } from "node:net";
-import { Fault } from "#core/errors.ts";
+import { createServer as createTlsServer } from "node:tls";
+import { Arrival } from "./budget.ts";
 import { readText } from "./envelope.ts";
-import { type Listener, type ListenOptions, MAX_UNSENT_BYTES } from "./listener.ts";
+import { Gather } from "./gather.ts";
+import { actorOf, type Listener, type ListenOptions, listenOn, MAX_UNSENT_BYTES } from "./listener.ts";
 
 const NEWLINE = 0x0a;
 
 /** Listens. @throws Fault misconfigured */
 export async function listenTcp(options: ListenOptions): Promise<Listener> {
+  const { tls, onProblem } = options;
   const sockets = new Set<Socket>();
-  const server = createServer({ noDelay: true }, (socket) => {
+  const take = (socket: Socket) => serve(socket, options);
+  const server = tls === undefined ? createServer(take) : createTlsServer(tls, take);
+  // below TLS too, so that a handshake that does not end is one of the connections
+  server.on("connection", (socket: Socket) => {
+    socket.setNoDelay(true);
     sockets.add(socket);
     socket.on("close", () => sockets.delete(socket));
-    serve(socket, options);
   });
+  server.on("tlsClientError", (problem: Error) => onProblem(problem, "skybrush TLS"));
   server.maxConnections = options.maxClients;
-  const port = await new Promise<number>((resolve, reject) => {
-    server.once("error", (error) => {
-      reject(
-        new Fault("misconfigured", `Port ${options.port} of ${options.address}: ${error.message}`, undefined, error),
-      );
-    });
-    server.listen(options.port, options.address, () => {
-      const address = server.address();
-      resolve(typeof address === "object" && address !== null ? address.port : 0);
-    });
-  });
+  const port = await listenOn(server, options.port, options.address);
   return {
     port,
     close: () =>
@@ -36,37 +33,50 @@ export async function listenTcp(options: ListenOptions): Promise<Listener> {
   };
 }
 
-function serve(socket: Socket, { hub, maxMessageBytes, onProblem }: ListenOptions): void {
-  const where = `skybrush:${socket.remoteAddress ?? "?"}`;
+function serve(socket: Socket, options: ListenOptions): void {
+  const { hub, maxMessageBytes, onProblem } = options;
+  const where = actorOf(socket.remoteAddress);
   const session = hub.connect(where, (message) => {
     if (socket.writableLength > MAX_UNSENT_BYTES) socket.destroy();
     else if (socket.writable) socket.write(`${JSON.stringify(message)}\n`);
   });
+  const giveUp = (problem: string) => {
+    onProblem(problem, where);
+    socket.destroy();
+  };
+  const arrival = new Arrival(options, giveUp);
   const lines = new Lines(maxMessageBytes);
   socket.on("data", (chunk) => {
-    const whole = lines.take(chunk);
-    for (const line of whole) if (line.trim() !== "") session.receive(readText(line));
-    if (!lines.tooLong) return;
-    onProblem("A line is too long", where);
-    socket.destroy();
+    for (const line of lines.take(chunk)) {
+      arrival.hold(0);
+      if (line.trim() !== "") session.receive(readText(line));
+    }
+    if (lines.tooLong) giveUp("A line is too long");
+    else if (!socket.destroyed) arrival.hold(lines.size);
   });
   socket.on("error", (problem) => onProblem(problem, where));
-  socket.on("close", () => session.close());
+  socket.on("close", () => {
+    arrival.hold(0);
+    session.close();
+  });
 }
 
 /** Cuts bytes into lines; keeps what is not yet one, up to a limit. */
 export class Lines {
-  readonly #maxBytes: number;
-  #parts: Uint8Array[] = [];
-  #size = 0;
+  readonly #line: Gather;
 
   constructor(maxBytes: number) {
-    this.#maxBytes = maxBytes;
+    this.#line = new Gather(maxBytes);
+  }
+
+  /** Bytes of the line that has begun. */
+  get size(): number {
+    return this.#line.size;
   }
 
   /** A line has begun that is longer than any may be. */
   get tooLong(): boolean {
-    return this.#size > this.#maxBytes;
+    return this.#line.tooLong;
   }
 
   /** Lines that are whole now, without their ends; too long ones are left out. */
@@ -74,19 +84,12 @@ export class Lines {
     const lines: string[] = [];
     let from = 0;
     for (let at = chunk.indexOf(NEWLINE); at !== -1; at = chunk.indexOf(NEWLINE, from)) {
-      this.#add(chunk.subarray(from, at));
-      if (!this.tooLong) lines.push(Buffer.concat(this.#parts).toString("utf8"));
-      this.#parts = [];
-      this.#size = 0;
+      this.#line.add(chunk.subarray(from, at));
+      if (!this.tooLong) lines.push(this.#line.text());
+      this.#line.clear();
       from = at + 1;
     }
-    this.#add(chunk.subarray(from));
+    this.#line.add(chunk.subarray(from));
     return lines;
-  }
-
-  #add(part: Uint8Array): void {
-    this.#size += part.byteLength;
-    if (this.tooLong) this.#parts = [];
-    else if (part.byteLength > 0) this.#parts.push(part);
   }
 }

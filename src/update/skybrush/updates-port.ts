@@ -3,10 +3,12 @@
  * gate, on record in the same audit. Objects are components, targets are kinds of providers.
  */
 import { createHash } from "node:crypto";
-import { Fault } from "#core/errors.ts";
+import { Fault, toFaultData } from "#core/errors.ts";
+import { keyOfId } from "../software/package.ts";
 import type { Updates } from "../software/updates.ts";
 import { isObject, newId } from "./envelope.ts";
-import type { FirmwarePort, FirmwareTarget, UploadRequest, UploadState } from "./port.ts";
+import type { FirmwarePort, FirmwareTarget, Starter, UploadRequest, UploadState } from "./port.ts";
+import { decodeSignedImage } from "./signed-image.ts";
 
 export interface UpdatesPortOptions {
   readonly updates: Updates;
@@ -18,6 +20,7 @@ export interface UpdatesPortOptions {
 
 /** Where blobs are kept, by their hash. */
 const STORE = { component: "x-skybrush", category: "firmware" } as const;
+const STORE_PATH = `/components/${STORE.component}/bulk-data/${STORE.category}/`;
 const ID_PREFIX = "fw-upload-";
 const DEFAULT_TARGET_PREFIX = "dev.sovd-edge.firmware.";
 /** As the protocol allows them. */
@@ -42,15 +45,17 @@ export class UpdatesPort implements FirmwarePort {
     );
   }
 
-  /** Packages and blobs that an earlier process left behind. */
+  /** Packages and blobs that an earlier process left behind. What was under way then goes on. */
   async sweep(): Promise<void> {
+    const used = new Set<string>();
     for (const id of this.#updates.list({})) {
-      if (id.startsWith(ID_PREFIX) && this.#updates.isOver(id)) await this.#updates.remove(id, "skybrush");
+      const { artifact_uri: uri } = this.#updates.get(id);
+      if (typeof uri !== "string" || !uri.startsWith(STORE_PATH)) continue;
+      if (this.#mayGo(id)) await this.#updates.remove(id, "skybrush");
+      else used.add(uri.slice(STORE_PATH.length));
     }
-    const left = this.#updates.list({}).some((id) => id.startsWith(ID_PREFIX));
-    if (left) return;
     for (const { id } of this.#updates.bulk.list(STORE.component, STORE.category)) {
-      await this.#updates.bulk.remove({ ...STORE, id });
+      if (!used.has(id)) await this.#updates.bulk.remove({ ...STORE, id });
     }
   }
 
@@ -67,11 +72,16 @@ export class UpdatesPort implements FirmwarePort {
     return kind !== undefined && this.#targets.get(target)?.provider === kind;
   }
 
-  async register({ object, blob, version, manifest, signature, actor }: UploadRequest): Promise<string> {
-    const sha256 = createHash("sha256").update(blob).digest("hex");
-    await this.#keep(sha256, object, blob);
-    const signed = isObject(manifest) ? manifest : undefined;
-    const id = typeof signed?.id === "string" ? signed.id : `${ID_PREFIX}${newId()}`;
+  async register({ object, blob, version, manifest: given, signature, actor }: UploadRequest): Promise<string> {
+    const packed = given === undefined ? decodeSignedImage(blob) : undefined;
+    const signed = packed === undefined ? { manifest: given, signature } : packed.manifests.get(object);
+    if (signed === undefined) throw new Fault("badRequest", `The signed image is not for ${object}`);
+    const { manifest } = signed;
+    const id = isObject(manifest) && typeof manifest.id === "string" ? manifest.id : `${ID_PREFIX}${newId()}`;
+    this.#requireOwn(id);
+    const image = packed?.image ?? blob;
+    const sha256 = createHash("sha256").update(image).digest("hex");
+    await this.#keep(sha256, object, image);
     this.#blobs.set(id, sha256);
     try {
       const about = { id, update_name: `Upload for ${object}`, automated: true, origins: ["proximity"] };
@@ -79,10 +89,10 @@ export class UpdatesPort implements FirmwarePort {
         {
           ...about,
           updated_components: [object],
-          artifact_uri: `/components/${STORE.component}/bulk-data/${STORE.category}/${sha256}`,
+          artifact_uri: STORE_PATH + sha256,
           ...(version === undefined ? {} : { target_version: version }),
-          ...(signed === undefined ? {} : { "x-manifest": signed }),
-          ...(signature === undefined ? {} : { "x-signature": signature }),
+          ...(manifest === undefined ? {} : { "x-manifest": manifest }),
+          ...(signed.signature === undefined ? {} : { "x-signature": signed.signature }),
         },
         actor,
       );
@@ -92,17 +102,28 @@ export class UpdatesPort implements FirmwarePort {
     }
   }
 
-  start(upload: string, actor: string): Promise<void> {
-    return this.#updates.automated(upload, actor);
+  async start(upload: string, { actor, caller }: Starter): Promise<void> {
+    try {
+      const { members } = this.#updates.record(upload);
+      await caller?.mayUpdate(
+        upload,
+        members.map(({ component }) => component),
+      );
+      await this.#updates.automated(upload, actor);
+    } catch (error) {
+      await this.#updates.refused(upload, "automated", actor, toFaultData(error).message);
+      throw error;
+    }
   }
 
   state(upload: string): UploadState {
-    const { phase, status, progress = 0, error } = this.#updates.status(upload, true);
+    const { phase, status, progress = 0, error, "x-state": step } = this.#updates.status(upload, true);
     if (status === "failed") return { state: "failed", error: typeof error === "string" ? error : "The update failed" };
     if (phase === "execute" && status === "completed") return { state: "done" };
     // a preparation is the first half
     const percent = phase === "prepare" ? Math.floor(progress / 2) : 50 + Math.floor(progress / 2);
-    return { state: "running", percent, step: phase };
+    // a trial has nothing to show until `health_timeout_ms` ends it
+    return { state: "running", percent, step: String(step), limited: step === "trial" };
   }
 
   watch(upload: string, changed: () => void): () => void {
@@ -115,9 +136,21 @@ export class UpdatesPort implements FirmwarePort {
 
   /** The audit keeps what became of it. */
   async forget(upload: string): Promise<void> {
-    if (!this.#updates.isOver(upload)) return;
-    await this.#updates.remove(upload, "skybrush");
+    const known = this.#updates.list({}).includes(upload);
+    if (known && !this.#mayGo(upload)) return;
+    if (known) await this.#updates.remove(upload, "skybrush");
     await this.#dropBlob(upload);
+  }
+
+  #mayGo(upload: string): boolean {
+    return this.#updates.record(upload).state === "registered" || this.#updates.isOver(upload);
+  }
+
+  /** An update that came another way is not put aside. @throws Fault conflict */
+  #requireOwn(id: string): void {
+    const known = this.#updates.list({}).find((each) => keyOfId(each) === keyOfId(id));
+    if (known === undefined || String(this.#updates.get(known).artifact_uri).startsWith(STORE_PATH)) return;
+    throw new Fault("conflict", `There is an update ${known} already`);
   }
 
   async #keep(sha256: string, object: string, blob: Uint8Array): Promise<void> {

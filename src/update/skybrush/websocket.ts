@@ -1,12 +1,14 @@
-/** Flockwave over WebSocket: plain, one message a frame; and as Socket.IO's event `fw` below `/socket.io/`. */
-import { createServer, type IncomingMessage } from "node:http";
-import type { AddressInfo } from "node:net";
+/** Flockwave over HTTP: as posted messages; over WebSocket: plain, one message a frame; and as Socket.IO's event `fw` below `/socket.io/`. */
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import type { RawData, WebSocket } from "ws";
-import { Fault } from "#core/errors.ts";
+import { Arrival } from "./budget.ts";
 import { EngineSession } from "./engine-session.ts";
 import { readText } from "./envelope.ts";
-import { type Listener, MAX_UNSENT_BYTES } from "./listener.ts";
-import { Polling, type PollingOptions } from "./polling.ts";
+import { type HttpOptions, mayConnect } from "./http.ts";
+import { actorOf, type Listener, listenOn, MAX_UNSENT_BYTES } from "./listener.ts";
+import { Polling } from "./polling.ts";
+import { handlePost, POST_PATH } from "./post.ts";
 
 const SOCKET_IO_PATH = "/socket.io";
 /** Protocol of Engine.IO that is spoken. */
@@ -15,38 +17,39 @@ const ENGINE_VERSION = "4";
 const UNSUPPORTED = 1003;
 const TRY_LATER = 1013;
 const UPGRADE_REQUIRED = 426;
+/** Head and mask of a frame with a short payload. */
+const CONTROL_FRAME_BYTES = 6;
+/** A client that polls has one for what it waits for, and one for what it sends. */
+const CONNECTIONS_PER_CLIENT = 2;
 
 /** Listens. @throws Fault misconfigured */
-export async function listenWebSocket(options: PollingOptions): Promise<Listener> {
+export async function listenWebSocket(options: HttpOptions): Promise<Listener> {
   const { WebSocketServer } = await import("ws");
-  const { address, port, maxMessageBytes, maxClients, origins, onProblem } = options;
+  const { address, maxMessageBytes, maxClients, origins, tls, onProblem } = options;
   const polling = new Polling(options);
-  const http = createServer((request, response) => {
+  const handle = (request: IncomingMessage, response: ServerResponse) => {
     const url = urlOf(request);
-    if (isSocketIo(url)) polling.handle(request, response, url, actorOf(request));
+    if (isSocketIo(url)) polling.handle(request, response, url, clientOf(request));
+    else if (POST_PATH.test(url.pathname)) handlePost(request, response, options);
     else response.writeHead(UPGRADE_REQUIRED, { Upgrade: "websocket" }).end();
-  });
+  };
+  const http = tls === undefined ? createServer(handle) : createTlsServer(tls, handle);
+  http.maxConnections = CONNECTIONS_PER_CLIENT * maxClients;
   const server = new WebSocketServer({
     server: http,
     maxPayload: maxMessageBytes,
     perMessageDeflate: false,
-    // the protocol has no passwords: a page of anyone's must not reach it through a browser that can
-    verifyClient: ({ origin }: { origin?: string }) => origin === undefined || origins.includes(origin),
+    verifyClient: ({ origin }: { origin?: string }) => mayConnect(origin, origins),
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", (error) => {
-      reject(new Fault("misconfigured", `Port ${port} of ${address}: ${error.message}`, undefined, error));
-    });
-    http.listen(port, address, resolve);
-  });
+  const port = await listenOn(http, options.port, address);
   server.on("error", (problem) => onProblem(problem, "websocket"));
   server.on("connection", (socket, request) => {
-    socket.on("error", (problem) => onProblem(problem, actorOf(request)));
+    socket.on("error", (problem) => onProblem(problem, clientOf(request)));
     if (server.clients.size + polling.count > maxClients + 1) socket.close(TRY_LATER, "Too many clients");
     else serve(socket, request, options, polling);
   });
   return {
-    port: (http.address() as AddressInfo).port,
+    port,
     close: () =>
       new Promise((resolve) => {
         polling.close();
@@ -58,10 +61,10 @@ export async function listenWebSocket(options: PollingOptions): Promise<Listener
   };
 }
 
-function serve(socket: WebSocket, request: IncomingMessage, options: PollingOptions, polling: Polling): void {
+function serve(socket: WebSocket, request: IncomingMessage, options: HttpOptions, polling: Polling): void {
   const url = urlOf(request);
-  const actor = actorOf(request);
-  const receive = (take: (text: string) => void) => socket.on("message", (data) => take(textOf(data)));
+  const actor = clientOf(request);
+  const receive = receiver(socket, request, options);
   if (!isSocketIo(url)) {
     const session = options.hub.connect(actor, (message) => sendText(socket, JSON.stringify(message)));
     receive((text) => session.receive(readText(text)));
@@ -75,10 +78,35 @@ function serve(socket: WebSocket, request: IncomingMessage, options: PollingOpti
   else if (!polling.upgrade(id, socket, receive)) socket.close(UNSUPPORTED, "Session ID unknown");
 }
 
+/** Calls `take` with each message, and sees to it that those which are on their way have room, and come to an end. */
+function receiver(socket: WebSocket, { socket: raw }: IncomingMessage, options: HttpOptions) {
+  let held = 0;
+  const hold = (bytes: number) => {
+    held = Math.max(0, bytes);
+    arrival.hold(held);
+  };
+  const arrival = new Arrival(options, (problem) => {
+    options.onProblem(problem, actorOf(raw.remoteAddress));
+    socket.terminate();
+  });
+  // before the bytes are taken apart: a message that ends with them is told of afterwards
+  raw.prependListener("data", (chunk: Uint8Array) => hold(held + chunk.byteLength));
+  for (const control of ["ping", "pong"]) {
+    socket.on(control, (data: Uint8Array) => hold(held - CONTROL_FRAME_BYTES - data.byteLength));
+  }
+  socket.on("close", () => hold(0));
+  return (take: (text: string) => void) => {
+    socket.on("message", (data) => {
+      hold(0);
+      take(textOf(data));
+    });
+  };
+}
+
 function serveSocketIo(
   socket: WebSocket,
   actor: string,
-  options: PollingOptions,
+  options: HttpOptions,
   receive: (take: (text: string) => void) => void,
 ): void {
   const send = (packet: string) => sendText(socket, packet);
@@ -107,6 +135,6 @@ function urlOf({ url = "/" }: IncomingMessage): URL {
   return URL.canParse(url, "http://localhost") ? new URL(url, "http://localhost") : new URL("http://localhost/");
 }
 
-function actorOf({ socket }: IncomingMessage): string {
-  return `skybrush:${socket.remoteAddress ?? "?"}`;
+function clientOf({ socket }: IncomingMessage): string {
+  return actorOf(socket.remoteAddress);
 }

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { mock, test } from "node:test";
 import { Fault } from "#core/errors.ts";
 import { systemClock } from "#core/time.ts";
+import { Budget } from "#update/skybrush/budget.ts";
 import { type Body, readMessage } from "#update/skybrush/envelope.ts";
 import { Hub, type HubOptions } from "#update/skybrush/hub.ts";
 import type { UploadState } from "#update/skybrush/port.ts";
@@ -55,7 +56,10 @@ function start(more: Partial<HubOptions> = {}) {
     maxOperations: 10,
     maxBlobBytes: 64,
     maxPending: 1_000,
-    maxPendingBytes: 8,
+    budget: new Budget(8),
+    authenticate: undefined,
+    ports: () => ({ tcp: 5_001 }),
+    nowMs: () => 1_700_000_000_000,
     onProblem: () => undefined,
     ...more,
   });

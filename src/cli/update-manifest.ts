@@ -1,0 +1,42 @@
+/** Manifests of images, and what signs them. */
+import { createHash, createPrivateKey, sign } from "node:crypto";
+import { createReadStream, readFileSync } from "node:fs";
+import { Fault } from "#core/errors.ts";
+import { canonical } from "#update/software/canonical.ts";
+import type { Json } from "./update-client.ts";
+
+/** Ed25519 over the canonical text, base64. `file`: PEM of the private key. @throws Fault badRequest */
+export function signatureOf(manifest: Json, file: string): string {
+  try {
+    return sign(null, Buffer.from(canonical(manifest)), createPrivateKey(readFileSync(file))).toString("base64");
+  } catch (error) {
+    throw new Fault("badRequest", `--key ${file}: ${(error as Error).message}`, undefined, error);
+  }
+}
+
+/** SHA-256 in lower-case hex, and the length. @throws Fault badRequest */
+export async function measure(file: string): Promise<{ readonly sha256: string; readonly length: number }> {
+  const hash = createHash("sha256");
+  let length = 0;
+  try {
+    for await (const chunk of createReadStream(file)) {
+      hash.update(chunk as Uint8Array);
+      length += (chunk as Uint8Array).byteLength;
+    }
+  } catch (error) {
+    throw new Fault("badRequest", `${file}: ${(error as Error).message}`, undefined, error);
+  }
+  return { sha256: hash.digest("hex"), length };
+}
+
+/** Names with commas between. @throws Fault badRequest */
+export function listOf(components: string): string[] {
+  const names = components.split(",").map((name) => name.trim());
+  if (names.includes("")) throw new Fault("badRequest", `--components ${components}: a name is missing`);
+  return names;
+}
+
+/** An id of an update, from a file's name. */
+export function plainId(name: string): string {
+  return name.replace(/[^A-Za-z0-9._-]/g, "-");
+}

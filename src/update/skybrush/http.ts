@@ -1,0 +1,66 @@
+/** What the requests of this port have in common: which web pages may send them, their bodies, and how they are answered. */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { Arrival } from "./budget.ts";
+import { Gather } from "./gather.ts";
+import type { ListenOptions } from "./listener.ts";
+
+export interface HttpOptions extends ListenOptions {
+  /** Web pages that may connect. */
+  readonly origins: readonly string[];
+}
+
+/** Programs name no origin. A page of anyone's must not reach through a browser what only the browser can reach. */
+export function mayConnect(origin: string | undefined, origins: readonly string[]): boolean {
+  return origin === undefined || origins.includes(origin);
+}
+
+/** Whether a request may go on; else it is answered. */
+export function admit({ headers: { origin } }: IncomingMessage, response: ServerResponse, origins: readonly string[]) {
+  if (!mayConnect(origin, origins)) {
+    answer(response, 403, "");
+    return false;
+  }
+  if (origin !== undefined) response.setHeader("Access-Control-Allow-Origin", origin);
+  return true;
+}
+
+export function answer(response: ServerResponse, status: number, text: string, type = "text/plain"): void {
+  if (response.headersSent) return;
+  response
+    .writeHead(status, { "Content-Type": `${type}; charset=UTF-8`, "Cache-Control": "no-store", ...CLOSING[status] })
+    .end(text);
+}
+
+/** The rest of such a body is not read. */
+const CLOSING: Readonly<Record<number, object>> = { 413: { Connection: "close" }, 503: { Connection: "close" } };
+
+/** A body as text, for `take`; one that is too long, too slow, or has no room is refused. */
+export function readBody(
+  request: IncomingMessage,
+  response: ServerResponse,
+  options: HttpOptions,
+  take: (text: string) => void,
+): void {
+  const body = new Gather(options.maxMessageBytes);
+  let refused = false;
+  const refuse = (status: number, problem: string) => {
+    if (refused) return;
+    refused = true;
+    options.onProblem(problem, "http");
+    answer(response, status, problem);
+    response.on("finish", () => request.destroy());
+  };
+  const arrival = new Arrival(options, (problem) => refuse(503, problem));
+  request.on("data", (piece: Uint8Array) => {
+    if (refused) return;
+    body.add(piece);
+    if (body.tooLong) refuse(413, "The message is too long");
+    else arrival.hold(body.size);
+  });
+  request.on("end", () => {
+    arrival.hold(0);
+    if (!refused) take(body.text());
+  });
+  request.on("close", () => arrival.hold(0));
+  request.on("error", (problem) => options.onProblem(problem, "http"));
+}
