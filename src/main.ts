@@ -317,6 +317,7 @@ function listen(
     trustForwarded: http.trust_forwarded,
     corsOrigins: http.cors_origins,
     closeTimeoutMs: config.process.shutdown_timeout_ms,
+    heartbeatMs: http.event_heartbeat_ms,
     observe: requestObserver(metrics),
     stages,
   }).then((started) => {

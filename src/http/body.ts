@@ -27,6 +27,7 @@ interface FamilyFaults {
 export const FAMILIES: Readonly<Record<JsonFamily, FamilyFaults>> = {
   wrapped: { type: "badRequest", syntax: "badRequest", shape: "badRequest" },
   plain: { type: "unsupportedMediaType", syntax: "badRequest", shape: "unprocessable" },
+  typed: { type: "unsupportedMediaType", syntax: "badRequest", shape: "badRequest" },
   lenient: { type: undefined, syntax: "badRequest", shape: "badRequest" },
 };
 

@@ -246,7 +246,8 @@ function negotiate(exchange: Exchange): void {
 }
 
 const EVENTS_TYPE = "text/event-stream";
-const NOT_CACHED = { "Cache-Control": "no-cache" } as const;
+/** Whoever stands between neither keeps nor gathers it. */
+const NOT_CACHED = { "Cache-Control": "no-store", "X-Accel-Buffering": "no" } as const;
 
 /** Bytes of an answer. `schema` is added to what main made itself; a worker has done so in its bytes. */
 function outgoingOf(answer: Answer, exchange: Exchange): Outgoing {

@@ -108,7 +108,10 @@ function requestBodyOf(body: BodySpec): Json {
     return { required: true, content: Object.fromEntries(body.types.map((type) => [type, ANY_BYTES])) };
   }
   const json = { [JSON_TYPE]: { schema: body.schema } };
-  if (body.kind === "json") return { required: body.optional !== true, content: json };
+  if (body.kind === "json") {
+    const more = (body.types ?? []).map((type) => [type, { schema: body.schema }] as const);
+    return { required: body.optional !== true, content: { ...json, ...Object.fromEntries(more) } };
+  }
   return { required: body.required, content: { ...json, [BYTES_TYPE]: ANY_BYTES } };
 }
 
@@ -124,9 +127,14 @@ function responseOf(spec: ResponseSpec, one: Route, status: string): Json {
   if (spec.schema !== undefined) content[spec.contentType ?? JSON_TYPE] = { schema: spec.schema as TSchema };
   else if (spec.contentType !== undefined) content[spec.contentType] = ANY_BYTES;
   if (one.negotiated && status === "200" && !one.path.includes("{group}")) content[BYTES_TYPE] = ANY_BYTES;
-  return Object.keys(content).length === 0
-    ? { description: spec.description }
-    : { description: spec.description, content };
+  const headers = Object.entries(spec.headers ?? {}).map(([name, description]) => {
+    return [name, { description, schema: { type: "string" } }] as const;
+  });
+  return {
+    description: spec.description,
+    ...(headers.length === 0 ? {} : { headers: Object.fromEntries(headers) }),
+    ...(Object.keys(content).length === 0 ? {} : { content }),
+  };
 }
 
 /** Keeps the document's text until components or groups change. */

@@ -51,6 +51,8 @@ export interface HttpServerOptions {
   readonly trustForwarded?: boolean;
   /** Origins that browsers may call from. */
   readonly corsOrigins?: readonly string[];
+  /** Silence after which a stream of server-sent events gets a comment. */
+  readonly heartbeatMs?: number;
   /** How long `close` waits for answers. */
   readonly closeTimeoutMs?: number;
   readonly observe?: (record: RequestRecord) => void;
@@ -73,6 +75,7 @@ export const DEFAULTS = {
   maxJsonDepth: 64,
   trustForwarded: true,
   corsOrigins: [] as readonly string[],
+  heartbeatMs: 15_000,
   closeTimeoutMs: 5_000,
 };
 

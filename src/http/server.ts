@@ -10,9 +10,10 @@ import { Admission, type Refusal } from "./admission.ts";
 import { collectBody } from "./collect.ts";
 import { corsHeaders, preflight, withCors } from "./cors.ts";
 import { Dispatcher, type IncomingBody, type Outgoing } from "./dispatch.ts";
+import { writeEvents } from "./event-answer.ts";
 import type { Exchange } from "./exchange.ts";
 import { type Door, Listener } from "./listener.ts";
-import { writeAnswer, writeHead } from "./respond.ts";
+import { writeAnswer } from "./respond.ts";
 import { DEFAULTS, type HttpServer, type HttpServerOptions } from "./server-options.ts";
 import { type Sending, type StreamedAnswer, writeStream } from "./stream-answer.ts";
 import { UploadStream } from "./upload-stream.ts";
@@ -29,8 +30,8 @@ interface Pending {
   readonly door: Door;
   upload: UploadStream | undefined;
   sending: Sending | undefined;
-  /** Server-sent events: ended by the server only when it ends itself. */
-  endless: boolean;
+  /** Ends server-sent events, which last until then. */
+  end: (() => void) | undefined;
   done: boolean;
 }
 
@@ -100,7 +101,7 @@ class UwsServer implements HttpServer {
 
   get eventStreams(): number {
     let count = 0;
-    for (const { endless } of this.#pending) if (endless) count++;
+    for (const { end } of this.#pending) if (end !== undefined) count++;
     return count;
   }
 
@@ -118,7 +119,7 @@ class UwsServer implements HttpServer {
     this.#closing = true;
     const { clock, closeTimeoutMs } = this.#options;
     this.#listener.stop();
-    for (const pending of this.#pending) if (pending.endless) this.#endEvents(pending);
+    for (const { end } of this.#pending) end?.();
     if (this.#pending.size > 0) {
       let timer: TimerHandle | undefined;
       await new Promise<void>((resolve) => {
@@ -173,7 +174,7 @@ class UwsServer implements HttpServer {
         door,
         upload: undefined,
         sending: undefined,
-        endless: false,
+        end: undefined,
         done: false,
       };
       this.#options.stages?.record("accept", clock.now() - startedMs);
@@ -234,6 +235,7 @@ class UwsServer implements HttpServer {
   #finish(pending: Pending, answer: Outgoing): void {
     if (pending.done) {
       answer.stream?.close();
+      answer.events?.close();
       return;
     }
     const { res, head } = pending;
@@ -242,6 +244,7 @@ class UwsServer implements HttpServer {
       this.#sendEvents(pending, answer, answer.events);
       return;
     }
+    answer.events?.close();
     if (answer.stream !== undefined) {
       this.#send(pending, { ...answer, stream: answer.stream });
       return;
@@ -274,37 +277,18 @@ class UwsServer implements HttpServer {
     });
   }
 
-  /** Stays under way until the client goes away or the server ends. */
+  /** Stays under way until the client goes away, or the events or the server end. */
   #sendEvents(pending: Pending, answer: Outgoing, events: AnswerEvents): void {
     const { res, cors } = pending;
-    pending.sending = { stop: () => events.close() };
-    pending.endless = true;
-    res.onWritable(() => {
-      if (!pending.done) events.onDrain();
-      return true;
+    const sending = writeEvents(res, { ...withCors(answer, cors), events }, this.#options, () => {
+      if (pending.done) return;
+      this.#leave(pending);
+      this.#answered(pending, answer.status);
     });
-    res.cork(() => {
-      writeHead(res, withCors(answer, cors));
-      // an empty write sends the head at once
-      res.write("");
-    });
-    events.open((text) => {
-      if (pending.done) return true;
-      let taken = true;
-      res.cork(() => {
-        taken = res.write(text);
-      });
-      return taken;
-    });
-    if (this.#closing) this.#endEvents(pending);
-  }
-
-  #endEvents(pending: Pending): void {
     if (pending.done) return;
-    this.#leave(pending);
-    pending.sending?.stop();
-    pending.res.cork(() => pending.res.end(undefined, true));
-    this.#answered(pending, 200);
+    pending.sending = sending;
+    pending.end = sending.end;
+    if (this.#closing) sending.end();
   }
 
   /** Whether the connection should end with this answer. */

@@ -36,8 +36,7 @@ function usesCdaSpelling(base: string): boolean {
 export function toErrorAnswer(error: unknown, base: string, options: ErrorOptions): ErrorAnswer {
   const fault = error instanceof Fault ? toFaultData(error) : UNEXPECTED;
   const spec: FaultSpec = FAULTS[fault.kind];
-  const json = toErrorObject(fault);
-  if (json.error_code === "preconditions-not-fulfilled" && !usesCdaSpelling(base)) json.error_code = ISO_PRECONDITION;
+  const json = errorObjectAt(base, fault);
   const headers = headersOf(fault, spec, options);
   const status = statusOf(fault, spec, options, json);
   return headers === undefined ? { status, json } : { status, json, headers };
@@ -57,6 +56,13 @@ function headersOf(fault: FaultData, spec: FaultSpec, options: ErrorOptions): Re
   if (fault.kind === "methodNotAllowed") return { Allow: String(fault.details?.allow ?? "") };
   if (spec.retryable && spec.status !== 504) return { "Retry-After": String(options.retryAfterS) };
   return undefined;
+}
+
+/** The error object as a base path spells it. */
+export function errorObjectAt(base: string, fault: FaultData): SovdError {
+  const json = toErrorObject(fault);
+  if (json.error_code === "preconditions-not-fulfilled" && !usesCdaSpelling(base)) json.error_code = ISO_PRECONDITION;
+  return json;
 }
 
 /** The error object alone. */

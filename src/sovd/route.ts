@@ -20,9 +20,9 @@ export type LockRule = "none" | "ecu" | "group" | "vehicle" | "dataWrite" | "dow
 
 /**
  * How a JSON body is refused: `wrapped` and `lenient` with 400 for everything, `plain` with 415, 400 and 422 for type, syntax and
- * shape; `lenient` does not look at Content-Type.
+ * shape, `typed` with 415 for the type and 400 for the rest; `lenient` does not look at Content-Type.
  */
-export type JsonFamily = "wrapped" | "plain" | "lenient";
+export type JsonFamily = "wrapped" | "plain" | "typed" | "lenient";
 
 /** A JSON body checked against `schema`. `optional`: no Content-Type means no body. */
 export interface JsonBody<S extends TSchema = TSchema> {
@@ -30,6 +30,8 @@ export interface JsonBody<S extends TSchema = TSchema> {
   readonly family: JsonFamily;
   readonly schema: S;
   readonly optional?: boolean;
+  /** Types built on JSON that clients are known to send, for the document; every `application/…+json` is taken. */
+  readonly types?: readonly string[];
   /** Text of every refusal, where clients know one of its own. */
   readonly unreadable?: string;
   /** What is wrong with a body of the right shape, in words; then 400. */
@@ -137,10 +139,13 @@ export interface AnswerStream {
   close(): void;
 }
 
-/** Server-sent events: an answer that ends when one side goes away. */
+/** Server-sent events: an answer that lasts until one side ends it. */
 export interface AnswerEvents {
-  /** Called once, when the head is out. `write` says whether the socket takes more; after a false, `onDrain` tells when it does. */
-  open(write: (text: string) => boolean): void;
+  /**
+   * Called once, when the head is out. `write` says whether the socket takes more; after a false, `onDrain` tells when it does.
+   * `end` ends the answer after what was written.
+   */
+  open(write: (text: string) => boolean, end: () => void): void;
   onDrain(): void;
   /** Called once, when the client is gone or the server ends. */
   close(): void;
@@ -168,6 +173,8 @@ export interface ResponseSpec {
   /** JSON answers only; none: the answer is empty or raw bytes. */
   readonly schema?: TSchema;
   readonly contentType?: string;
+  /** What headers of it say, by name. */
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 export interface Route {

@@ -1,23 +1,33 @@
 /** The status of an update, once or as server-sent events. */
 
+import type { StatusBody } from "#update/software/status.ts";
 import type { Updates } from "#update/software/updates.ts";
-import type { Watcher } from "#update/software/watchers.ts";
+import { errorObjectAt } from "./errors.ts";
 import type { AnswerEvents } from "./route.ts";
 
 /** Clients of ros2_medkit read `error` as plain text; they come by its base path. */
 const MEDKIT_BASE = "/api/v1";
+/** Pause of a client before it comes again, milliseconds. */
+const RETRY = "retry: 2000\n";
 
-export function isMedkit(base: string): boolean {
-  return base === MEDKIT_BASE;
+/** The status as clients of a base path read it. @throws Fault notFound */
+export function statusAt(base: string, updates: Updates, id: string): StatusBody {
+  return updates.status(id, base === MEDKIT_BASE, (fault) => errorObjectAt(base, fault));
+}
+
+/** Whether a client that names the last event it got has seen the end: then it need not come again. @throws Fault notFound */
+export function sawTheEnd(updates: Updates, id: string, lastEventId: string): boolean {
+  return updates.isOver(id) && lastEventId === eventId(updates, id);
 }
 
 /**
  * Events of a status: the present one at once, then each change; a client that is slow misses what lies between and gets the latest.
- * The last event of an update that is over is `end`.
+ * The last event of an update that is over is `end`, and with it the answer ends.
  */
-export function statusEvents(updates: Updates, id: string, medkit: boolean): AnswerEvents {
+export function statusEvents(updates: Updates, id: string, base: string): AnswerEvents {
   let stop: (() => void) | undefined;
   let write: ((text: string) => boolean) | undefined;
+  let end: () => void;
   let taken = true;
   let dirty = false;
   let sent = "";
@@ -28,17 +38,18 @@ export function statusEvents(updates: Updates, id: string, medkit: boolean): Ans
       return;
     }
     dirty = false;
-    const text = eventOf(updates, id, medkit);
+    const { text, last } = eventOf(updates, id, base);
     if (text === sent) return;
+    taken = write(sent === "" ? RETRY + text : text);
     sent = text;
-    taken = write(text);
+    if (last) end();
   };
-  const watcher: Watcher = { changed: tell };
   // a client too many is refused before the head is out
-  stop = updates.watch(id, watcher);
+  stop = updates.watch(id, { changed: tell });
   return {
-    open(writer) {
+    open(writer, ender) {
       write = writer;
+      end = ender;
       tell();
     },
     onDrain() {
@@ -53,11 +64,18 @@ export function statusEvents(updates: Updates, id: string, medkit: boolean): Ans
   };
 }
 
-function eventOf(updates: Updates, id: string, medkit: boolean): string {
+/** Grows with each transition; progress between two does not change it. */
+function eventId(updates: Updates, id: string): string {
+  return String(updates.record(id).auditSeq);
+}
+
+function eventOf(updates: Updates, id: string, base: string): { readonly text: string; readonly last: boolean } {
   try {
-    const status = updates.status(id, medkit);
-    return `event: ${updates.isOver(id) ? "end" : "status"}\ndata: ${JSON.stringify(status)}\n\n`;
+    const last = updates.isOver(id);
+    const data = JSON.stringify(statusAt(base, updates, id));
+    return { text: `id: ${eventId(updates, id)}\nevent: ${last ? "end" : "status"}\ndata: ${data}\n\n`, last };
   } catch {
-    return `event: end\ndata: {}\n\n`;
+    // deleted meanwhile
+    return { text: "event: end\ndata: {}\n\n", last: true };
   }
 }

@@ -7,11 +7,10 @@ import type { SovdContext } from "./context.ts";
 import { resourceNotFound } from "./guard.ts";
 import { type Answer, type AnyRequest, type Route, route } from "./route.ts";
 import { IdItem, items, NO_CONTENT, ok, SchemaQuery, SovdErrorSchema } from "./schemas.ts";
-import { isMedkit, statusEvents } from "./update-status.ts";
+import { sawTheEnd, statusAt, statusEvents } from "./update-status.ts";
 
 const tag = "updates";
 const ONE = "/updates/{id}" as const;
-const EVENTS = "text/event-stream";
 const MEDKIT_TYPE = "application/vnd.medkit.update+json";
 const MAX_AUDIT_RECORDS = 1_000;
 
@@ -56,6 +55,13 @@ const Audit = Type.Object({ seq: Type.Integer(), event: Type.String(), hash: Typ
 export function updatesOf({ softwareUpdates }: SovdContext): Updates {
   if (softwareUpdates === undefined) throw new Fault("notImplemented", "This program takes no updates");
   return softwareUpdates;
+}
+
+/** Whether `Accept` names server-sent events and does not rule them out. */
+function takesEvents(accept: string): boolean {
+  return accept
+    .split(",")
+    .some((range) => /^\s*text\/event-stream\s*(;|$)/i.test(range) && !/;\s*q=0(\.0*)?\s*(;|$)/i.test(range));
 }
 
 /** A path without host, as clients of ros2_medkit know it. */
@@ -167,15 +173,18 @@ export const updateRoutes: readonly Route[] = [
     summary: "How far an update is; as server-sent events with `Accept: text/event-stream`",
     tag,
     early: true,
-    headers: ["accept"],
+    headers: ["accept", "last-event-id"],
     query: SchemaQuery,
-    responses: { 200: ok(Status) },
+    responses: {
+      200: ok(Status, "The status; with server-sent events each change until the update is over."),
+      204: { description: "To a follower that has seen the last event (`Last-Event-ID`): it need not come again." },
+    },
     handle: (request, context) => {
       const updates = updatesOf(context);
-      const medkit = isMedkit(request.base);
-      const { id } = request.params;
-      if (!request.header("accept").includes(EVENTS)) return { status: 200, json: updates.status(id, medkit) };
-      return { status: 200, events: statusEvents(updates, id, medkit) };
+      const { base, params } = request;
+      if (!takesEvents(request.header("accept"))) return { status: 200, json: statusAt(base, updates, params.id) };
+      if (sawTheEnd(updates, params.id, request.header("last-event-id"))) return { status: 204 };
+      return { status: 200, events: statusEvents(updates, params.id, base) };
     },
   }),
   route({

@@ -73,7 +73,7 @@ test("a follower too many is refused, and lets in the next when it goes", async 
   };
   const [first, second] = [await follow(), await follow()];
   assert.deepEqual([first.status, second.status], [200, 200]);
-  assert.match(Buffer.from((await first.read()).value!).toString(), /^event: status\ndata: \{/);
+  assert.match(Buffer.from((await first.read()).value!).toString(), /^event: status\ndata: \{/m);
   const third = await follow();
   assert.equal(third.status, 503);
   first.stop.abort();
@@ -90,6 +90,7 @@ test("a slow reader misses what lies between and gets the latest; nothing piles 
   let watcher: Watcher | undefined;
   const updates = {
     status: (): StatusBody => ({ phase: "execute", status: "inProgress", progress }),
+    record: () => ({ auditSeq: 1 }),
     isOver: () => false,
     watch: (_id: string, each: Watcher) => {
       watcher = each;
@@ -98,11 +99,12 @@ test("a slow reader misses what lies between and gets the latest; nothing piles 
   } as unknown as Updates;
   const written: number[] = [];
   let taken = true;
-  const events = statusEvents(updates, "a", false);
-  events.open(((text: string) => {
+  const events = statusEvents(updates, "a", "/sovd/v1");
+  const write = (text: string): boolean => {
     written.push(JSON.parse(/^data: (.*)$/m.exec(text)![1]!).progress);
     return taken;
-  }) as never);
+  };
+  events.open(write, () => assert.fail("it is not over"));
   taken = false;
   for (progress = 1; progress <= 50; progress++) watcher?.changed();
   progress = 50;

@@ -22,6 +22,11 @@ export const HTTP = section("The HTTP server beyond address and port.", {
   max_body_bytes: atLeast(1, 2 * MIB, "Largest body of a request outside uploads, then 413."),
   max_header_bytes: atLeast(1_024, 16_384, "Largest head of a request, then 431."),
   max_connections: atLeast(1, 1_024, "Open connections; more are closed at once."),
+  event_heartbeat_ms: atLeast(
+    100,
+    15_000,
+    "Silence after which a client of server-sent events gets a comment; one that takes nothing for four times as long is let go.",
+  ),
   trust_forwarded: bool(true, "Take the host of links from `Forwarded` and `X-Forwarded-Host`."),
   cors_origins: textList([], "Origins that browsers may call from; none by default."),
   tls_certificate: optional(

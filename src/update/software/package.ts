@@ -7,7 +7,7 @@ import type { TufFiles } from "./tuf.ts";
 export const MAX_ID_LENGTH = 256;
 const ID = /^[A-Za-z0-9._-]{1,256}$/;
 /** Stands for what a server chose itself (Table 258). */
-const RESERVED_ID = "autonomous";
+export const RESERVED_ID = "autonomous";
 const ORIGIN = /^(remote|proximity|x-(?!sovd-)[a-z0-9]+-[a-z0-9-]+)$/;
 
 const Names = Type.Array(Type.String({ minLength: 1, maxLength: 512 }), { maxItems: 256 });
@@ -89,7 +89,7 @@ export const PackageSchema = Type.Object({
   "x-tuf": Type.Optional(TufSchema),
   "x-allow-no-rollback": Type.Optional(Names),
   /** How the software came; default: by its first origin. */
-  "x-update-method": Type.Optional(Type.Union(UPDATE_METHODS.map((word) => Type.Literal(word)))),
+  "x-update-method": Type.Optional(Type.Enum([...UPDATE_METHODS])),
   "x-preconditions": Type.Optional(Type.Array(PreconditionSchema, { maxItems: 64 })),
   "x-orchestrator": Type.Optional(Type.Object({ watchdog_ms: Type.Integer({ minimum: 100 }) })),
 });
@@ -127,13 +127,16 @@ export function checkId(id: string): void {
   if (keyOfId(id) === RESERVED_ID) throw new Fault("badRequest", `The id ${RESERVED_ID} is reserved`);
 }
 
+/** @throws Fault badRequest for a word that is neither the standard's nor an extension `x-<ext>-<name>` */
+export function checkOrigin(origin: string): void {
+  if (!ORIGIN.test(origin)) throw new Fault("badRequest", `Unknown origin: ${origin}`);
+}
+
 /** What a campaign reads from a body that has passed `PackageSchema`. @throws Fault badRequest */
 export function readPackage(body: Static<typeof PackageSchema>): UpdatePackage {
   checkId(body.id);
   const origins = body.origins ?? (body.origin === undefined ? ["remote"] : [body.origin].flat());
-  for (const origin of origins) {
-    if (!ORIGIN.test(origin)) throw new Fault("badRequest", `Unknown origin: ${origin}`);
-  }
+  for (const origin of origins) checkOrigin(origin);
   const signature = body["x-signature"];
   const tuf = body["x-tuf"];
   if (tuf !== undefined && (body["x-manifest"] ?? signature) !== undefined) {

@@ -1,5 +1,5 @@
 /** The status of an update as ISO 17978-3 (Table 270) and ros2_medkit show it: one body that clients of either can read. */
-import { FAULTS } from "#core/errors.ts";
+import { FAULTS, type FaultData } from "#core/errors.ts";
 import type { ProviderProgress } from "./provider.ts";
 import type { CampaignRecord, CampaignState, Member, MemberState } from "./states.ts";
 
@@ -69,11 +69,22 @@ export interface StatusBody {
   readonly [more: string]: unknown;
 }
 
+/** The error object of a member's failure; base paths spell it in their own way. */
+export type ErrorShape = (fault: FaultData) => object;
+
+const PLAIN_ERROR: ErrorShape = ({ kind, message }) => ({ error_code: FAULTS[kind].code, message });
+
 /** `floor`: progress already shown in this phase, below which it does not fall. `medkit`: `error` as plain text. */
-export function statusOf(record: CampaignRecord, progressOf: ProgressOf, floor: number, medkit: boolean): StatusBody {
+export function statusOf(
+  record: CampaignRecord,
+  progressOf: ProgressOf,
+  floor: number,
+  medkit: boolean,
+  shape: ErrorShape = PLAIN_ERROR,
+): StatusBody {
   const { phase, status, medkit: word } = wordsOf(record);
   const pending = record.state === "registered";
-  const members = record.members.map((member) => memberOf(member, phase, progressOf));
+  const members = record.members.map((member) => memberOf(member, phase, progressOf, shape));
   const error = status === "failed" ? errorOf(record) : undefined;
   return {
     phase,
@@ -118,7 +129,7 @@ export function memberProgress({ component, state }: Member, phase: Phase, progr
   return Math.floor(from + ((to - from) * (progressOf(component)?.percent ?? 0)) / 100);
 }
 
-function memberOf(member: Member, phase: Phase, progressOf: ProgressOf) {
+function memberOf(member: Member, phase: Phase, progressOf: ProgressOf, shape: ErrorShape) {
   const { component, state, error, fromVersion, toVersion } = member;
   const waiting = phase === "execute" && state === "prepared";
   const status = waiting ? "pending" : (MEMBER_WORDS[state] ?? "inProgress");
@@ -128,7 +139,7 @@ function memberOf(member: Member, phase: Phase, progressOf: ProgressOf) {
     status,
     progress: memberProgress(member, phase, progressOf),
     ...(step === undefined || status !== "inProgress" ? {} : { step }),
-    ...(error === undefined ? {} : { error: { error_code: FAULTS[error.kind].code, message: error.message } }),
+    ...(error === undefined ? {} : { error: shape(error) }),
     "x-state": state,
     ...(fromVersion === undefined ? {} : { "x-from-version": fromVersion }),
     ...(toVersion === undefined ? {} : { "x-to-version": toVersion }),

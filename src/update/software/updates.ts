@@ -6,11 +6,20 @@ import type { Bulk } from "./bulk.ts";
 import type { Campaigns } from "./campaigns.ts";
 import type { Installed } from "./installed.ts";
 import type { Journal } from "./journal.ts";
-import { checkId, keyOfId, PackageSchema, readPackage, type UpdatePackage } from "./package.ts";
+import {
+  checkId,
+  checkOrigin,
+  componentOf,
+  keyOfId,
+  PackageSchema,
+  RESERVED_ID,
+  readPackage,
+  type UpdatePackage,
+} from "./package.ts";
 import type { ProviderProgress, UpdateProvider } from "./provider.ts";
 import type { Staging } from "./staging.ts";
 import { type CampaignRecord, FINAL_STATES, freshMember, IDLE_STATES } from "./states.ts";
-import { overallProgress, type StatusBody, statusOf, wordsOf } from "./status.ts";
+import { type ErrorShape, overallProgress, type StatusBody, statusOf, wordsOf } from "./status.ts";
 import { type Watcher, Watchers } from "./watchers.ts";
 
 /** A fault of the node itself, in the shape of the interface. */
@@ -113,9 +122,11 @@ export class Updates {
   }
 
   record(id: string): CampaignRecord {
+    if (origin !== undefined) checkOrigin(origin);
     const record = this.#options.journal.campaign(keyOfId(id));
     if (record !== undefined) return record;
-    checkId(id);
+    // reserved for what a server chose by itself: this one never does
+    if (keyOfId(id) !== RESERVED_ID) checkId(id);
     throw new Fault("notFound", `There is no update ${id}`);
   }
 
@@ -175,7 +186,8 @@ export class Updates {
     await this.#options.campaigns.apply(record.id, { type: "rollback", reason }, actor);
   }
 
-  status(id: string, medkit: boolean): StatusBody {
+  /** `medkit`: `error` as plain text. `shape`: how failures of members are told. */
+  status(id: string, medkit: boolean, shape?: ErrorShape): StatusBody {
     const record = this.record(id);
     const progressOf = (component: string) => this.#options.campaigns.progressOf(record.id, component);
     const { phase, status } = wordsOf(record);
@@ -184,7 +196,7 @@ export class Updates {
     const floor = before?.key === key ? before.percent : 0;
     const percent = Math.max(floor, overallProgress(record, progressOf));
     if (status === "inProgress") this.#shown.set(record.id, { key, percent });
-    return statusOf(record, progressOf, floor, medkit);
+    return statusOf(record, progressOf, floor, medkit, shape);
   }
 
   /** How far the call of a member is that runs now, or ran last. */

@@ -1,0 +1,157 @@
+/** `/updates` as clients of each base path know it: headers, refusals, spellings, and the stream of a status. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type Node, startNode } from "./updates-support.ts";
+
+const BASES = ["/api/v1", "/sovd/v1", "/vehicle/v15"] as const;
+const at = (node: Node, base: string, path: string): string => node.url.replace("/api/v1", base) + path;
+/** The node takes updates for `compute`; there is no provider for `ghost`. */
+const startAlone = (t: Parameters<typeof startNode>[0], config = {}) =>
+  startNode(t, { component: "compute", targets: { compute: { provider: "command", folder: "x" } } } as never, config);
+
+test("Location is a path below the base that was asked", async (t) => {
+  const node = await startAlone(t);
+  for (const [i, base] of BASES.entries()) {
+    const id = `Vehicle-FW.${i}`;
+    const body = { id, affected_components: ["compute"] };
+    const type = { "content-type": "application/vnd.medkit.update+json" };
+    const registered = await node.send("POST", at(node, base, "/updates"), body, type);
+    assert.deepEqual([registered.status, registered.json], [201, { id }]);
+    assert.equal(registered.headers.get("location"), `${base}/updates/${id}`);
+    const prepared = await node.send("PUT", at(node, base, `/updates/${id}/prepare`));
+    assert.deepEqual([prepared.status, prepared.bytes.length], [202, 0]);
+    assert.equal(prepared.headers.get("location"), `${base}/updates/${id.toLowerCase()}/status`);
+    await node.until(id, "prepared");
+  }
+});
+
+const REFUSALS: readonly [what: string, method: string, path: string, status: number, body?: string, type?: string][] =
+  [
+    ["no type", "POST", "/updates", 415, '{"id":"a"}', ""],
+    ["another type", "POST", "/updates", 415, '{"id":"a"}', "text/plain"],
+    ["the type goes before what is wrong in the body", "POST", "/updates", 415, "{", "text/plain"],
+    ["no JSON", "POST", "/updates", 400, "{", "application/json"],
+    ["no body", "POST", "/updates", 400, "", "application/json"],
+    ["a list", "POST", "/updates", 400, "[]", "application/json"],
+    ["a number for an id", "POST", "/updates", 400, '{"id":7}', "application/json"],
+    ["an unknown origin", "GET", "/updates?origin=moon", 400],
+    ["an empty origin", "GET", "/updates?origin=", 400],
+    ["a reserved origin", "GET", "/updates?origin=x-sovd-a", 400],
+    ["an origin of an extension", "GET", "/updates?origin=x-acme-usb", 200],
+    ["what a server chose itself, which this one does not", "GET", "/updates/autonomous", 404],
+    ["an encoded slash", "GET", "/updates/a%2Fb", 400],
+    ["encoded line breaks", "GET", "/updates/a%0d%0ab", 400],
+    ["an encoded id that is not there", "GET", "/updates/%61", 404],
+    ["a method that there is not", "POST", "/updates/a/execute", 405],
+  ];
+
+test("refusals in their order, below every base", async (t) => {
+  const node = await startAlone(t);
+  for (const base of BASES) {
+    for (const [what, method, path, status, body, type = ""] of REFUSALS) {
+      const headers = { authorization: `Bearer ${node.token}`, ...(type === "" ? {} : { "content-type": type }) };
+      const sent = body === undefined ? {} : { body: Buffer.from(body) };
+      const response = await fetch(at(node, base, path), { method, headers, ...sent });
+      assert.equal(response.status, status, `${what}: ${await response.text()}`);
+    }
+  }
+});
+
+test("what went wrong on a component is spelled as the base does", async (t) => {
+  const node = await startAlone(t);
+  await node.send("POST", "/updates", { id: "a", affected_components: ["ghost"] });
+  await node.send("PUT", "/updates/a/prepare");
+  await node.until("a", "failed");
+  const codes = { "/api/v1": "precondition", "/sovd/v1": "precondition", "/vehicle/v15": "preconditions" };
+  for (const [base, code] of Object.entries(codes)) {
+    const { json } = await node.send("GET", at(node, base, "/updates/a/status"));
+    assert.equal(json.subprogress[0].error.error_code, `${code}-not-fulfilled`);
+    assert.equal(typeof json.error, base === "/api/v1" ? "string" : "object");
+    assert.deepEqual(json.sub_progress, [{ name: "ghost", progress: 0 }]);
+    assert.deepEqual(json["x-medkit"], { phase: "failed" });
+  }
+});
+
+interface Followed {
+  readonly status: number;
+  readonly events: readonly string[];
+}
+
+/** Reads a stream until it ends, or `enough` events came. */
+async function follow(node: Node, path: string, headers = {}, enough = Number.POSITIVE_INFINITY): Promise<Followed> {
+  const stop = new AbortController();
+  const response = await fetch(node.url + path, {
+    headers: { accept: "text/event-stream", authorization: `Bearer ${node.token}`, ...headers },
+    signal: stop.signal,
+  });
+  let text = "";
+  let events: string[] = [];
+  for await (const chunk of response.body ?? []) {
+    text += Buffer.from(chunk).toString();
+    events = text.split("\n\n").slice(0, -1);
+    if (events.length >= enough) break;
+  }
+  stop.abort();
+  return { status: response.status, events };
+}
+
+const idOf = (event: string | undefined): string => /^id: (.+)$/m.exec(event ?? "")?.[1] ?? "";
+
+test("a status as events: from the present one to the end, and who has seen the end is told so", async (t) => {
+  const node = await startAlone(t);
+  await node.send("POST", "/updates", { id: "a", affected_components: ["compute"] });
+  const followed = follow(node, "/updates/a/status");
+  await node.send("PUT", "/updates/a/execute");
+  const { status, events } = await followed;
+  assert.equal(status, 200);
+  assert.match(events[0] ?? "", /^retry: \d+\nid: \d+\nevent: status\ndata: \{/);
+  assert.match(events.at(-1) ?? "", /^id: \d+\nevent: end\ndata: \{.*"x-state":"completed"/);
+  const ids = events.map((event) => Number(idOf(event)));
+  assert.deepEqual(
+    ids,
+    ids.toSorted((a, b) => a - b),
+  );
+  const last = { "last-event-id": idOf(events.at(-1)) };
+  assert.equal((await follow(node, "/updates/a/status", last)).status, 204);
+  const late = await follow(node, "/updates/a/status", { "last-event-id": idOf(events[0]) });
+  assert.deepEqual([late.status, late.events.length], [200, 1], "who comes late gets the end alone");
+  await node.send("PUT", "/updates/a/prepare");
+  await node.until("a", "prepared");
+  assert.equal((await follow(node, "/updates/a/status", last, 1)).status, 200, "it began anew");
+});
+
+test("a deleted update ends its streams; a silent one lives by comments", async (t) => {
+  const node = await startAlone(t, { http: { event_heartbeat_ms: 100 } });
+  await node.send("POST", "/updates", { id: "a", affected_components: ["compute"] });
+  const { events } = await follow(node, "/updates/a/status", {}, 3);
+  assert.deepEqual(events.slice(1), [":", ":"]);
+  const followed = follow(node, "/updates/a/status");
+  await node.send("DELETE", "/updates/a");
+  assert.match((await followed).events.at(-1) ?? "", /^event: end\ndata: \{\}$/);
+});
+
+test("HEAD of a stream takes no follower's place", async (t) => {
+  const node = await startNode(t, { component: "compute", max_status_subscribers: 1 } as never);
+  await node.send("POST", "/updates", { id: "a" });
+  const accept = { accept: "text/event-stream" };
+  for (let i = 0; i < 3; i++) {
+    assert.equal((await node.send("HEAD", "/updates/a/status", undefined, accept)).status, 200);
+  }
+  assert.equal((await follow(node, "/updates/a/status", {}, 1)).status, 200);
+});
+
+const ACCEPTS: readonly [accept: string, type: string][] = [
+  ["TEXT/Event-Stream;q=0.5, application/json", "text/event-stream"],
+  ["text/event-stream;q=0, application/json", "application/json"],
+  ["application/json", "application/json"],
+  ["*/*", "application/json"],
+];
+
+test("which form a status has", async (t) => {
+  const node = await startAlone(t);
+  await node.send("POST", "/updates", { id: "a" });
+  for (const [accept, type] of ACCEPTS) {
+    const { headers } = await node.send("HEAD", "/updates/a/status", undefined, { accept });
+    assert.equal(headers.get("content-type"), type, accept);
+  }
+});
