@@ -16,7 +16,7 @@ const LAYERS = {
   sim: ["core", "doip", "uds", "mdd", "update/ajour/codec"],
   ecu: ["core", "doip", "uds", "mdd", "store", "config", "telemetry", "fleet/messages"],
   fleet: ["core", "config", "store", "telemetry", "doip/discovery", "uds/com-params"],
-  update: ["core", "config", "store", "telemetry", "security", "mdd", "fleet", "ecu/catalog"],
+  update: ["core", "config", "store", "telemetry", "security", "mdd", "fleet", "ecu/catalog", "uds/nrc"],
   sovd: ["core", "config", "store", "telemetry", "security", "update", "fleet", "uds/nrc"],
   http: ["core", "config", "store", "telemetry", "security", "update", "fleet", "sovd"],
   workers: ["core", "config", "store", "telemetry", "ecu", "mdd", "uds", "doip", "update", "fleet/messages", "fleet/packets"],

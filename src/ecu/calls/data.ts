@@ -83,14 +83,23 @@ export function sdgsReply(ecu: Ecu, key: string, service: ServiceEntry, schema: 
   });
 }
 
-/** A request of a flash sequence: a boot loader's services need not be in the database. */
+/**
+ * A request of a flash sequence: a boot loader's services need not be in the database, and it may say "pending" for minutes, longer
+ * than the database lets a diagnostic service: only the caller's deadline counts.
+ */
 export async function flashService(
   ecu: Ecu,
   { request }: EcuCalls["flashService"],
-  context: CallContext,
+  { send }: CallContext,
 ): Promise<Reply> {
-  return rawReply(await sendRaw(ecu, request, context.send));
+  return rawReply(await sendRaw(ecu, request, { ...send, params: { ...ecu.params.uds, ...PATIENT } }));
 }
+
+const PATIENT = {
+  rc78Handling: "ContinueUnlimited",
+  rc21Handling: "ContinueUnlimited",
+  rc94Handling: "ContinueUnlimited",
+} as const;
 
 /** The complete answer, refusals included; the service it belongs to must be known and allowed in the present state. */
 export async function genericService(

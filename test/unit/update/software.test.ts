@@ -106,7 +106,7 @@ test("signatures: by a trusted key, over this manifest, for this package, in tim
 });
 
 test("recipes: places are filled as bytes; what is no recipe is named", () => {
-  const fillings = { version: "2.0", previous: undefined, size: 256, address: 16 };
+  const fillings = { version: "2.0", previous: undefined, size: 256, address: 16, crc32: 0 };
   assert.deepEqual([...requestBytes("2E F1 95 {version}", fillings)], [0x2e, 0xf1, 0x95, 0x32, 0x2e, 0x30]);
   assert.deepEqual([...requestBytes("34 {size}", fillings)], [0x34, 0, 0, 1, 0]);
   assert.throws(() => requestBytes("2E {previous}", fillings), /previous, which is not known/);

@@ -1,86 +1,113 @@
-/** Flashing that is cut: where the ECU goes on, we go on; a command target is a real script. */
+/** Flashing by a recipe: an ECU of one memory that is disturbed at every step, and what goes over the wire then. */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { test } from "node:test";
-import { Fault } from "#core/errors.ts";
+import { crc32 } from "node:zlib";
+import { Fault, type FaultKind } from "#core/errors.ts";
 import { systemClock } from "#core/time.ts";
 import type { Fleet } from "#fleet/api.ts";
 import { createMemoryStorage } from "#store/memory-storage.ts";
 import { Bulk } from "#update/software/bulk.ts";
 import type { UpdateJob } from "#update/software/provider.ts";
-import { CommandProvider } from "#update/software/providers/command.ts";
-import { runCommand } from "#update/software/providers/command-runner.ts";
-import { UdsFlashProvider } from "#update/software/providers/uds-flash.ts";
-import { checkedRecipe } from "#update/software/providers/uds-recipe.ts";
+import { CURRENT_IMAGE, UdsFlashProvider } from "#update/software/providers/uds-flash.ts";
+import { checkedRecipe, checkFits, requestDownload, segmentsOf } from "#update/software/providers/uds-recipe.ts";
 
 const IMAGE = Buffer.alloc(1 << 20, "0123456789abcdef");
 const MAX_BLOCK = 0x1002;
 
-/** An ECU of one memory that keeps what it took; `dieAt`: bytes after which the worker that speaks with it is lost. */
-class Ecu {
-  readonly memory = Buffer.alloc(IMAGE.length);
-  readonly requests: string[] = [];
-  erased = 0;
-  dieAt = Number.POSITIVE_INFINITY;
-  /** So many requests still find no room. */
-  full = 0;
-  #address = 0;
+type Disturb = (request: Uint8Array, count: number) => Uint8Array | Fault | undefined;
 
-  async flash(request: Uint8Array): Promise<Uint8Array> {
+/** An ECU of one memory that keeps what it took; the link to it, and the group it belongs to. */
+class Ecu {
+  readonly memory = Buffer.alloc(2 << 20);
+  /** Hex of requests other than blocks, calls of groups, keep-alives. */
+  readonly log: string[] = [];
+  readonly counters: number[] = [];
+  /** An answer or a fault in place of the ECU's, after it has done the work if `afterwards`. */
+  disturb: Disturb = () => undefined;
+  afterwards = false;
+  #address = 0;
+  #count = 0;
+
+  readonly fleet = {
+    ecu: (name: string) => ({ name: name.toUpperCase(), state: "Online" }),
+    call: async (ecu: string, call: string, args: { request: Uint8Array }) => {
+      if (call === "flashService") return { body: this.#flash(ecu, args.request) };
+      if (call !== "detect") this.log.push(`${ecu} ${call}`);
+      return {};
+    },
+    callGroup: async (group: string, call: string, args: { mode?: string; value?: string }) => {
+      this.log.push(args.mode === undefined ? `${group} ${call}` : `${group} ${args.mode} ${args.value}`);
+      return { outcome: { results: { bcm: "{}" }, errors: [] } };
+    },
+  } as unknown as Fleet;
+
+  #flash(ecu: string, request: Uint8Array): Uint8Array {
+    if (request[0] !== 0x36) this.log.push(`${ecu === "BCM" ? "" : `${ecu} `}${Buffer.from(request).toString("hex")}`);
+    const disturbed = this.disturb(request, this.#count++);
+    const answer = disturbed === undefined || this.afterwards ? this.#answer(request) : disturbed;
+    if (disturbed instanceof Fault) throw disturbed;
+    return disturbed ?? (answer as Uint8Array);
+  }
+
+  #answer(request: Uint8Array): Uint8Array {
     const sid = request[0]!;
-    if (this.full-- > 0) throw new Fault("overloaded", "Too many requests are waiting for BCM");
-    if (sid !== 0x36) this.requests.push(Buffer.from(request).toString("hex"));
-    if (sid === 0x31) this.erased++;
+    if (sid === 0x27 && request[1] === 0x07) return Uint8Array.of(0x67, 0x07, 1, 2);
     if (sid === 0x34) {
       this.#address = Buffer.from(request).readUInt32BE(3);
+      this.counters.length = 0;
       return Uint8Array.of(0x74, 0x20, MAX_BLOCK >> 8, MAX_BLOCK & 0xff);
     }
     if (sid !== 0x36) return Uint8Array.of(sid + 0x40, ...request.subarray(1, 4));
-    if (this.#address >= this.dieAt) throw new Fault("workerLost", "the thread died");
-    this.memory.set(request.subarray(2), this.#address);
-    this.#address += request.length - 2;
-    return Uint8Array.of(0x76, request[1]!);
+    const counter = request[1]!;
+    if (counter !== this.counters.at(-1)) {
+      if (counter !== ((this.counters.at(-1) ?? 0) + 1) % 256) return Uint8Array.of(0x7f, 0x36, 0x73);
+      this.memory.set(request.subarray(2), this.#address);
+      this.#address += request.length - 2;
+      this.counters.push(counter);
+    }
+    return Uint8Array.of(0x76, counter);
   }
 }
 
-function provider(ecu: Ecu, resumable: boolean): UdsFlashProvider {
-  const recipe = checkedRecipe(
-    {
-      step: [
-        { request: "10 02" },
-        { name: "erase", request: "31 01 FF 00", skip_on_resume: true },
-        { name: "transfer", download: { address: 0, max_block_bytes: MAX_BLOCK, resumable } },
-        { request: "11 01" },
-      ],
-    },
-    "test",
-  );
-  const fleet = {
-    ecu: () => ({ name: "BCM", state: "Online" }),
-    call: async (_ecu: string, call: string, args: { request: Uint8Array }) =>
-      call === "flashService" ? { body: await ecu.flash(args.request) } : {},
-  } as unknown as Fleet;
-  const storage = createMemoryStorage({ maxMappedBytes: 1 << 20, maxBytes: 8 << 20 });
+const STEPS = [
+  { group: "all", mode: "dtcsetting", value: "off" },
+  { request: "10 02" },
+  { security: 7 },
+  { name: "erase", request: "31 01 FF 00", skip_on_resume: true },
+  { name: "transfer", download: { address: 0, max_block_bytes: MAX_BLOCK, resumable: true }, timeout_ms: 5_000 },
+  { name: "check", request: "31 01 FF 01" },
+  { request: "11 01" },
+  { detect: true },
+  { group: "all", mode: "dtcsetting", value: "on", always: true },
+];
+
+interface Made {
+  readonly provider: UdsFlashProvider;
+  readonly bulk: Bulk;
+}
+
+function provider(ecu: Ecu, steps: readonly object[] = STEPS, more: object = {}): Made {
+  const recipe = checkedRecipe({ ...more, step: steps }, "test");
+  const storage = createMemoryStorage({ maxMappedBytes: 4 << 20, maxBytes: 16 << 20 });
   const bulk = new Bulk({ storage, maxBytes: 4 << 20, maxFiles: 4 });
-  const target = { recipe, keyOfSeed: undefined, hardwareId: undefined, serial: undefined };
-  return new UdsFlashProvider({ targets: { bcm: target }, fleet, bulk, clock: systemClock });
+  const target = { recipe, keyOfSeed: (seed: Uint8Array) => seed, hardwareId: undefined, serial: undefined };
+  const { fleet } = ecu;
+  return { provider: new UdsFlashProvider({ targets: { bcm: target }, fleet, bulk, clock: systemClock }), bulk };
 }
 
 /** `notes`: what is on the disk, for one process after the other. */
-function jobOf(notes: Map<string, string>): UpdateJob {
+function jobOf(notes = new Map<string, string>(), image = IMAGE): UpdateJob {
   return {
     component: "bcm",
     campaign: "fw",
     attempt: 1,
     artifact: {
       name: "bcm.bin",
-      sizeBytes: IMAGE.length,
-      sha256: createHash("sha256").update(IMAGE).digest("hex"),
+      sizeBytes: image.length,
+      sha256: createHash("sha256").update(image).digest("hex"),
       async *read(offset = 0) {
-        for (let at = offset; at < IMAGE.length; at += 65_536) yield IMAGE.subarray(at, at + 65_536);
+        for (let at = offset; at < image.length; at += 65_536) yield image.subarray(at, at + 65_536);
       },
     },
     memory: {
@@ -93,73 +120,281 @@ function jobOf(notes: Map<string, string>): UpdateJob {
   } as unknown as UpdateJob;
 }
 
-for (const resumable of [true, false]) {
-  test(`cut in the middle of a transfer: ${resumable ? "goes on behind the last note, nothing erased" : "begins anew"}`, async () => {
+const isErase = (entry: string) => entry === "3101ff00";
+const downloads = (ecu: Ecu) => ecu.log.filter((entry) => entry.startsWith("34"));
+
+test("the sequence of seed 002, 3.4.1, step by step; done once", async () => {
+  const ecu = new Ecu();
+  const notes = new Map<string, string>();
+  await provider(ecu).provider.execute(jobOf(notes));
+  assert.ok(ecu.memory.subarray(0, IMAGE.length).equals(IMAGE));
+  assert.deepEqual(ecu.log, [
+    "all groupLockAcquired",
+    "BCM lockAcquired",
+    "all dtcsetting off",
+    "1002",
+    "2707",
+    "27080102",
+    "3101ff00",
+    "3400440000000000100000",
+    "37",
+    "3101ff01",
+    "1101",
+    "all dtcsetting on",
+    "BCM lockReleased",
+    "all groupLockReleased",
+  ]);
+  ecu.log.length = 0;
+  await provider(ecu).provider.execute(jobOf(notes));
+  assert.deepEqual(ecu.log, [], "what is flashed is not flashed again");
+});
+
+/** Each request that can be disturbed, and what it begins with. */
+const CUTS = ["1002", "2707", "2708", "3101ff00", "34", "36", "37", "3101ff01", "1101"];
+const TROUBLES: Readonly<Record<string, () => Uint8Array | Fault>> = {
+  "is refused": () => Uint8Array.of(0x7f, 0x10, 0x22),
+  "has no way to the ECU": () => new Fault("ecuOffline", "Ecu BCM offline"),
+  "gets a wrong answer": () => Uint8Array.of(0x41),
+};
+for (const cut of CUTS) {
+  for (const [what, trouble] of Object.entries(TROUBLES)) {
+    test(`${cut} ${what}: it stops there, and DTCs are on again`, async () => {
+      const ecu = new Ecu();
+      ecu.disturb = (request) => (Buffer.from(request).toString("hex").startsWith(cut) ? trouble() : undefined);
+      const notes = new Map<string, string>();
+      const steps = STEPS.map((step) => ("download" in step ? { ...step, timeout_ms: 200 } : step));
+      const done = provider(ecu, steps).provider.execute(jobOf(notes));
+      await assert.rejects(
+        done,
+        (error) => error instanceof Fault && ["ecuRefused", "ecuOffline"].includes(error.kind),
+      );
+      assert.deepEqual(ecu.log.slice(-3), ["all dtcsetting on", "BCM lockReleased", "all groupLockReleased"]);
+      assert.equal(notes.get("flashed"), undefined);
+      assert.equal(ecu.log.filter((entry) => entry === "all dtcsetting on").length, 1);
+    });
+  }
+}
+
+for (const cut of CUTS) {
+  test(`${cut}: cancelled in it, nothing follows but DTCs on`, async () => {
     const ecu = new Ecu();
-    ecu.dieAt = 600_000;
+    const stop = new AbortController();
+    const at: number[] = [];
+    ecu.disturb = (request) => {
+      if (!Buffer.from(request).toString("hex").startsWith(cut)) return undefined;
+      at.push(ecu.log.length);
+      stop.abort(new Fault("conflict", "cancelled"));
+      return new Fault("conflict", "cancelled");
+    };
     const notes = new Map<string, string>();
-    await assert.rejects(provider(ecu, resumable).execute(jobOf(notes)), /thread died/);
-    ecu.dieAt = Number.POSITIVE_INFINITY;
-    ecu.requests.length = 0;
-    await provider(ecu, resumable).execute(jobOf(notes));
-    assert.ok(ecu.memory.equals(IMAGE));
-    assert.equal(ecu.erased, resumable ? 1 : 2);
-    const [, download] = /^340044(\w{8})/.exec(ecu.requests.find((each) => each.startsWith("34")) ?? "") ?? [];
-    const from = Number.parseInt(download ?? "", 16);
-    if (resumable) assert.ok(from > 500_000 && from < 600_000, `${from}`);
-    else assert.equal(from, 0);
-    ecu.requests.length = 0;
-    await provider(ecu, resumable).execute(jobOf(notes));
-    assert.deepEqual(ecu.requests, [], "what is flashed is not flashed again");
+    await assert.rejects(provider(ecu).provider.execute({ ...jobOf(notes), signal: stop.signal }), /cancelled/);
+    assert.equal(at.length, 1);
+    assert.deepEqual(ecu.log.slice(at[0]), ["all dtcsetting on", "BCM lockReleased", "all groupLockReleased"]);
+    assert.equal(notes.get("touched"), "yes");
   });
 }
 
-test("requests that find no room beside those of clients go again", async () => {
+for (const nrc of [0x71, 0x72, 0x73, 0x24, 0x31]) {
+  test(`a block refused with NRC 0x${nrc.toString(16)} ends the transfer and does not count`, async () => {
+    const ecu = new Ecu();
+    let blocks = 0;
+    ecu.disturb = ([sid]) => (sid === 0x36 && ++blocks === 7 ? Uint8Array.of(0x7f, 0x36, nrc) : undefined);
+    const told: number[] = [];
+    const job = { ...jobOf(), progress: ({ percent }: { percent: number }) => void told.push(percent) };
+    await assert.rejects(
+      provider(ecu).provider.execute(job),
+      new RegExp(`block 7 at byte ${6 * 0x1000}: refused with NRC 0x${nrc.toString(16)} \\(\\w`),
+    );
+    assert.equal(blocks, 7);
+    assert.ok(!ecu.log.includes("37"));
+    assert.equal(told.at(-1), Math.floor((100 * (4 + (6 * 0x1000) / IMAGE.length)) / STEPS.length));
+  });
+}
+
+for (const kind of ["notResponding", "ecuOffline", "workerLost"] satisfies FaultKind[]) {
+  for (const afterwards of [false, true]) {
+    test(`a block whose ${afterwards ? "answer" : "request"} is lost (${kind}) goes again with the same counter`, async () => {
+      const ecu = new Ecu();
+      ecu.afterwards = afterwards;
+      let blocks = 0;
+      ecu.disturb = ([sid]) => (sid === 0x36 && ++blocks === 200 ? new Fault(kind, "lost") : undefined);
+      await provider(ecu).provider.execute(jobOf());
+      assert.ok(ecu.memory.subarray(0, IMAGE.length).equals(IMAGE));
+      assert.deepEqual(
+        ecu.counters,
+        Array.from({ length: 256 }, (_, i) => (i + 1) & 0xff),
+      );
+      assert.equal(blocks, 257);
+      assert.equal(ecu.log.filter(isErase).length, 1);
+    });
+  }
+}
+
+const END = () => new Fault("internal", "The program ends");
+
+for (const resumable of [true, false]) {
+  test(`cut in the middle of a transfer: ${resumable ? "goes on behind the last note, nothing erased" : "begins anew"}`, async () => {
+    const steps = STEPS.map((step) => (step.download ? { ...step, download: { ...step.download, resumable } } : step));
+    const ecu = new Ecu();
+    let blocks = 0;
+    ecu.disturb = ([sid]) => (sid === 0x36 && ++blocks === 150 ? END() : undefined);
+    const notes = new Map<string, string>();
+    await assert.rejects(provider(ecu, steps).provider.execute(jobOf(notes)), /program ends/);
+    ecu.log.length = 0;
+    await provider(ecu, steps).provider.execute(jobOf(notes));
+    assert.ok(ecu.memory.subarray(0, IMAGE.length).equals(IMAGE));
+    assert.equal(ecu.log.filter(isErase).length, resumable ? 0 : 1);
+    assert.deepEqual(downloads(ecu), [resumable ? "34004400080000" + "00080000" : "34004400000000" + "00100000"]);
+  });
+}
+
+test("an ECU that does not go on where it was gets all of it anew", async () => {
   const ecu = new Ecu();
-  ecu.full = 3;
-  await provider(ecu, true).execute(jobOf(new Map()));
-  assert.ok(ecu.memory.equals(IMAGE));
-  assert.equal(ecu.erased, 1);
+  let blocks = 0;
+  ecu.disturb = ([sid]) => (sid === 0x36 && ++blocks === 150 ? END() : undefined);
+  const notes = new Map<string, string>();
+  await assert.rejects(provider(ecu).provider.execute(jobOf(notes)), /program ends/);
+  ecu.disturb = (request) => (request[0] === 0x34 && request[4] !== 0 ? Uint8Array.of(0x7f, 0x34, 0x31) : undefined);
+  ecu.memory.fill(0);
+  ecu.log.length = 0;
+  await provider(ecu).provider.execute(jobOf(notes));
+  assert.ok(ecu.memory.subarray(0, IMAGE.length).equals(IMAGE));
+  assert.equal(ecu.log.filter(isErase).length, 1);
+  assert.equal(downloads(ecu).length, 2);
 });
 
-test("a command target: a real script installs, says its version, and takes it back", async (t) => {
-  const folder = await mkdtemp(join(tmpdir(), "command-"));
-  t.after(() => rm(folder, { recursive: true, force: true }));
-  const script = join(folder, "install.mjs");
-  await writeFile(
-    script,
-    `import { copyFileSync, readFileSync, writeFileSync, renameSync } from "node:fs";
-     const [, , verb, place, file, version] = process.argv;
-     const at = (name) => place + "/" + name;
-     if (verb === "install") { copyFileSync(at("app"), at("old")); copyFileSync(at("version"), at("old-version"));
-       copyFileSync(file, at("app")); writeFileSync(at("version"), version); }
-     if (verb === "back") { renameSync(at("old"), at("app")); renameSync(at("old-version"), at("version")); }
-     if (verb === "version") console.log(readFileSync(at("version"), "utf8"));`,
-  );
-  await writeFile(join(folder, "app"), "old app");
-  await writeFile(join(folder, "version"), "1.0");
-  const run = (verb: string, ...more: string[]) => [process.execPath, script, verb, folder, ...more];
-  const commands = {
-    prepare: [],
-    execute: run("install", "{file}", "{version}"),
-    verify: [],
-    commit: [],
-    rollback: run("back"),
-    version: run("version"),
+const SEGMENTS = [
+  { address: 0x1000, offset: 16, length: 0x6_0000 },
+  { address: 0x10_0000, length: 0x5_0000 },
+  { address: 0x18_0000 },
+];
+
+test("several segments, each erased and checked; a cut one goes on in its own", async () => {
+  const steps = [
+    { request: "31 01 FF 00 44 {address} {size}", each_segment: true, skip_on_resume: true },
+    { download: { max_block_bytes: MAX_BLOCK, resumable: true } },
+    { request: "31 01 02 02 {address} {crc32}", each_segment: true },
+  ];
+  const { provider: flasher } = provider(new Ecu(), steps, { segment: SEGMENTS });
+  assert.ok(flasher);
+  const ecu = new Ecu();
+  let blocks = 0;
+  ecu.disturb = ([sid]) => (sid === 0x36 && ++blocks === 0x60 + 0x42 ? END() : undefined);
+  const notes = new Map<string, string>();
+  await assert.rejects(provider(ecu, steps, { segment: SEGMENTS }).provider.execute(jobOf(notes)), /program ends/);
+  await provider(ecu, steps, { segment: SEGMENTS }).provider.execute(jobOf(notes));
+  const hex = (value: number) => value.toString(16).padStart(8, "0");
+  const last = IMAGE.length - 16 - 0xb_0000;
+  const parts = [
+    [0x1000, 16, 0x6_0000],
+    [0x10_0000, 16 + 0x6_0000, 0x5_0000],
+    [0x18_0000, 16 + 0xb_0000, last],
+  ] as const;
+  for (const [address, offset, length] of parts) {
+    assert.ok(ecu.memory.subarray(address, address + length).equals(IMAGE.subarray(offset, offset + length)));
+    const sum = crc32(IMAGE.subarray(offset, offset + length));
+    assert.ok(ecu.log.includes(`31010202${hex(address)}${hex(sum)}`));
+    assert.equal(ecu.log.filter((entry) => entry === `3101ff0044${hex(address)}${hex(length)}`).length, 1);
+  }
+  assert.deepEqual(downloads(ecu), [
+    `340044${hex(0x1000)}${hex(0x6_0000)}`,
+    `340044${hex(0x10_0000)}${hex(0x5_0000)}`,
+    `340044${hex(0x14_0000)}${hex(0x1_0000)}`,
+    `340044${hex(0x18_0000)}${hex(last)}`,
+  ]);
+});
+
+test("formats of RequestDownload; what does not fit is found before anything is sent", () => {
+  const bytes = (download: object, address: number, size: number) =>
+    Buffer.from(requestDownload(download, address, size)).toString("hex");
+  assert.equal(bytes({}, 0x8000, 0x10), "3400440000800000000010");
+  assert.equal(bytes({ data_format: 0x21, address_and_length_format: 0x23 }, 0x12_3456, 0x789a), "342123123456789a");
+  assert.equal(bytes({ address_and_length_format: 0x51 }, 7, 2 ** 32), "340051070100000000");
+  assert.throws(() => requestDownload({ address_and_length_format: 0x12 }, 0, 256), { kind: "invalidConfig" });
+  const recipe = checkedRecipe({ segment: SEGMENTS, step: [{ request: "2E F1 95 {version}" }, { download: {} }] }, "t");
+  const versions = { version: "1", previous: undefined };
+  checkFits(recipe, 1 << 20, versions);
+  assert.throws(() => checkFits(recipe, 0x6_0000, versions), { kind: "invalidData" });
+  assert.throws(() => checkFits(recipe, 1 << 20, { ...versions, version: undefined }), /version, which is not known/);
+  const compressed = { download: { data_format: 0x10, resumable: true } };
+  assert.throws(() => checkedRecipe({ step: [compressed] }, "t"), /not resumable/);
+  const packed = checkedRecipe({ segment: [{ address: 0, memory_bytes: 4096 }], step: [{ download: {} }] }, "t");
+  assert.deepEqual(segmentsOf(packed, 100), [{ address: 0, offset: 0, length: 100, memoryBytes: 4096 }]);
+});
+
+test("an ECU that may answer nothing, and one that counts down before it gives a seed", async () => {
+  const ecu = new Ecu();
+  let early = 2;
+  ecu.disturb = (request) => {
+    if (request[0] === 0x11) return new Fault("notResponding", "gone");
+    if (request[0] === 0x27 && request[1] === 7 && early-- > 0) return Uint8Array.of(0x7f, 0x27, 0x37);
+    if (request[0] === 0x28) return new Uint8Array(0);
+    if (request[0] === 0x14) return Uint8Array.of(0x7f, 0x14, 0x22);
+    return undefined;
   };
-  const target = { folder, commands, timeoutMs: 20_000, hardwareId: undefined, serial: undefined };
-  const command = new CommandProvider({ bcm: target }, runCommand);
-  const job = { ...jobOf(new Map()), toVersion: "2.0; rm -rf $HOME" };
-  await command.prepare(job);
-  await command.execute(job);
-  await command.verify(job);
-  assert.equal((await readFile(join(folder, "app"))).length, IMAGE.length);
-  assert.equal((await command.describe("bcm")).version, "2.0; rm -rf $HOME", "an argument, not a shell's line");
-  await command.rollback(job);
-  assert.equal(await readFile(join(folder, "app"), "utf8"), "old app");
-  assert.equal((await command.describe("bcm")).version, "1.0");
-  const over = new AbortController();
-  over.abort(new Fault("notReady", "The program ends"));
-  await assert.rejects(command.execute({ ...job, signal: over.signal }), /program ends/);
-  assert.equal(await readFile(join(folder, "app"), "utf8"), "old app");
+  await provider(ecu, [
+    { request: "28 81 01", ecu: "tcu" },
+    { security: 7 },
+    { request: "11 01", ignore_silence: true },
+    { wait_ms: 1 },
+    { request: "14 FF FF FF", ignore_refusal: true },
+  ]).provider.execute(jobOf());
+  assert.deepEqual(ecu.log.slice(2, -2), ["TCU 288101", "2707", "2707", "2707", "27080102", "1101", "14ffffff"]);
+  ecu.disturb = ([sid, sub]) => (sid === 0x27 && sub === 8 ? Uint8Array.of(0x7f, 0x27, 0x35) : undefined);
+  ecu.log.length = 0;
+  await assert.rejects(provider(ecu, [{ security: 7 }, { request: "10 02" }]).provider.execute(jobOf()), /0x35/);
+  assert.ok(!ecu.log.includes("1002"));
+});
+
+test("rollback flashes the kept image, over a cut of its own; without one nothing is written", async () => {
+  const ecu = new Ecu();
+  const { provider: flasher, bulk } = provider(ecu);
+  const old = Buffer.alloc(600_000, "old!");
+  const key = { component: "bcm", category: CURRENT_IMAGE, id: "old" };
+  const whole = async function* () {
+    yield old;
+  };
+  await bulk.write({ ...key, name: "old.bin", mimetype: "application/octet-stream" }, 0, whole(), true);
+  const notes = new Map<string, string>();
+  await flasher.prepare(jobOf(notes));
+  await flasher.execute(jobOf(notes));
+  let blocks = 0;
+  ecu.disturb = ([sid]) => (sid === 0x36 && ++blocks === 120 ? END() : undefined);
+  await assert.rejects(flasher.rollback(jobOf(notes)), /program ends/);
+  ecu.log.length = 0;
+  await flasher.rollback(jobOf(notes));
+  assert.ok(ecu.memory.subarray(0, old.length).equals(old));
+  assert.equal(ecu.log.filter(isErase).length, 0, "goes on where it was");
+  ecu.log.length = 0;
+  await flasher.rollback(jobOf(notes));
+  assert.deepEqual(ecu.log, [], "once is enough");
+
+  const gone = new Map<string, string>();
+  await flasher.prepare(jobOf(gone));
+  await bulk.remove(key);
+  await assert.rejects(flasher.execute(jobOf(gone)), { kind: "conflict" });
+  assert.deepEqual([ecu.log, gone.get("touched")], [[], undefined]);
+  await flasher.rollback(jobOf(gone));
+  assert.deepEqual(ecu.log, [], "nothing was changed");
+  await assert.rejects(flasher.rollback(jobOf(new Map([["touched", "yes"]]))), { kind: "conflict" });
+  assert.deepEqual(ecu.log, ["all dtcsetting on"], "what can be made good is");
+});
+
+test("a boot loader that does not know its version can be described, but is not what was wanted", async () => {
+  const ecu = new Ecu();
+  const { provider: flasher } = provider(ecu, STEPS, { version: { request: "22 F1 95" } });
+  const signal = new AbortController().signal;
+  assert.equal((await flasher.describe("bcm", signal)).version, "");
+  ecu.disturb = () => Uint8Array.of(0x7f, 0x22, 0x31);
+  assert.equal((await flasher.describe("bcm", signal)).version, undefined);
+  await assert.rejects(flasher.verify({ ...jobOf(), toVersion: "2.0" }), { kind: "ecuRefused" });
+});
+
+test("requests that find no room beside those of clients go again", async () => {
+  const ecu = new Ecu();
+  let full = 3;
+  ecu.disturb = () => (full-- > 0 ? new Fault("overloaded", "Too many requests are waiting for BCM") : undefined);
+  await provider(ecu).provider.execute(jobOf());
+  assert.ok(ecu.memory.subarray(0, IMAGE.length).equals(IMAGE));
+  assert.equal(ecu.log.filter(isErase).length, 1);
 });

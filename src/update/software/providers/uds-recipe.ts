@@ -1,6 +1,7 @@
 /**
- * A flash sequence as data. A recipe is a list of steps; each is one kind. Requests are hex text with places that are filled as bytes:
- * `{version}` and `{previous}` as ASCII. `{size}` and `{address}` stand for four bytes each.
+ * A flash sequence as data (ISO 14229-1 clause 15; seed 002, 3.4.1). A recipe is a list of steps; each is one kind. Requests are hex
+ * text with places that are filled as bytes: `{version}` and `{previous}` as ASCII; `{address}`, `{size}` and `{crc32}` of the segment
+ * (of the whole image outside of `each_segment`), four bytes each.
  */
 import { readFileSync } from "node:fs";
 import { parse } from "smol-toml";
@@ -10,35 +11,66 @@ import { fromHex } from "#core/bytes.ts";
 import { Fault } from "#core/errors.ts";
 
 const CLOSED = { additionalProperties: false } as const;
-const Hex = Type.String({ pattern: "^([0-9a-fA-F]{2}|\\s|\\{(version|previous|size|address)\\})+$" });
+const Hex = Type.String({ pattern: "^([0-9a-fA-F]{2}|\\s|\\{(version|previous|size|address|crc32)\\})+$" });
+const Milliseconds = Type.Integer({ minimum: 1, maximum: 24 * 3_600_000 });
+const Address = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
 const Common = {
   /** What is shown as progress. */
   name: Type.Optional(Type.String()),
   /** Longest wait for the final answer, 0x78 included. */
-  timeout_ms: Type.Optional(Type.Integer({ minimum: 1 })),
+  timeout_ms: Type.Optional(Milliseconds),
   /** Left out when a transfer goes on after a restart, e.g. the erasing. */
   skip_on_resume: Type.Optional(Type.Boolean()),
+  /** Done also when a step before it failed or was stopped: what makes good again what an earlier step switched off. */
+  always: Type.Optional(Type.Boolean()),
+};
+const Tolerant = {
+  /** A negative answer is as good. */
+  ignore_refusal: Type.Optional(Type.Boolean()),
+  /** So is none: an ECU may start anew before it has answered. */
+  ignore_silence: Type.Optional(Type.Boolean()),
 };
 
 const StepSchema = Type.Union([
-  /** `expect`: bytes the positive answer begins with; default: the service's own. */
+  /** `expect`: bytes the positive answer begins with; default: the service's own. `ecu`: another one than that of the update. */
   Type.Object(
-    { ...Common, request: Hex, expect: Type.Optional(Hex), ignore_refusal: Type.Optional(Type.Boolean()) },
+    {
+      ...Common,
+      ...Tolerant,
+      request: Hex,
+      expect: Type.Optional(Hex),
+      ecu: Type.Optional(Type.String()),
+      each_segment: Type.Optional(Type.Boolean()),
+    },
+    CLOSED,
+  ),
+  /** A mode of a functional group, as its database describes it: silences the other ECUs (28), stops their DTCs (85). */
+  Type.Object(
+    {
+      ...Common,
+      ...Tolerant,
+      group: Type.String(),
+      mode: Type.Enum(["session", "commctrl", "dtcsetting"]),
+      value: Type.String(),
+    },
     CLOSED,
   ),
   /** SecurityAccess: the sub-function that requests the seed. */
   Type.Object({ ...Common, security: Type.Integer({ minimum: 1, maximum: 0x7d }) }, CLOSED),
-  /** RequestDownload, TransferData, RequestTransferExit over the whole image. */
+  /** RequestDownload, TransferData, RequestTransferExit, for each segment of the image. */
   Type.Object(
     {
       ...Common,
       download: Type.Object(
         {
-          /** Start address, four bytes. */
-          address: Type.Optional(Type.Integer({ minimum: 0, maximum: 0xffff_ffff })),
+          /** Start address of an image without segments. */
+          address: Type.Optional(Address),
+          /** Compression (high nibble) and encryption method. */
           data_format: Type.Optional(Type.Integer({ minimum: 0, maximum: 0xff })),
+          /** Bytes of the size (high nibble) and of the address (low nibble). */
+          address_and_length_format: Type.Optional(Type.Integer({ minimum: 0x11, maximum: 0x66 })),
           /** Bounds what the ECU offers. */
-          max_block_bytes: Type.Optional(Type.Integer({ minimum: 8 })),
+          max_block_bytes: Type.Optional(Type.Integer({ minimum: 8, maximum: 1 << 20 })),
           /** The ECU takes a download that begins behind what it has. */
           resumable: Type.Optional(Type.Boolean()),
         },
@@ -47,14 +79,31 @@ const StepSchema = Type.Union([
     },
     CLOSED,
   ),
+  /** A pause, e.g. until an ECU that was told to start anew has really gone. The session is kept alive. */
+  Type.Object({ ...Common, wait_ms: Milliseconds }, CLOSED),
   /** Waits until the ECU answers again and its variant is known. */
   Type.Object({ ...Common, detect: Type.Literal(true) }, CLOSED),
 ]);
+
+/** A part of the image and where it goes. */
+const SegmentSchema = Type.Object(
+  {
+    name: Type.Optional(Type.String()),
+    address: Address,
+    /** First byte in the image, and how many; without them: from where the segment before ends, to the image's end. */
+    offset: Type.Optional(Address),
+    length: Type.Optional(Type.Integer({ minimum: 1 })),
+    /** Bytes in the ECU, where the image is compressed. */
+    memory_bytes: Type.Optional(Type.Integer({ minimum: 1 })),
+  },
+  CLOSED,
+);
 
 export const RecipeSchema = Type.Object(
   {
     /** Request whose answer, behind `skip` bytes, is the installed version as ASCII. */
     version: Type.Optional(Type.Object({ request: Hex, skip: Type.Optional(Type.Integer({ minimum: 0 })) }, CLOSED)),
+    segment: Type.Optional(Type.Array(SegmentSchema, { minItems: 1 })),
     step: Type.Array(StepSchema, { minItems: 1 }),
   },
   CLOSED,
@@ -63,6 +112,8 @@ export const RecipeSchema = Type.Object(
 export type Recipe = Static<typeof RecipeSchema>;
 export type RecipeStep = Recipe["step"][number];
 export type DownloadStep = Extract<RecipeStep, { download: unknown }>;
+export type RequestStep = Extract<RecipeStep, { request: unknown }>;
+export type ModeStep = Extract<RecipeStep, { group: unknown }>;
 
 /** @throws Fault invalidConfig that names the file and what is wrong with it */
 export function readRecipe(file: string): Recipe {
@@ -76,12 +127,49 @@ export function readRecipe(file: string): Recipe {
 }
 
 export function checkedRecipe(value: unknown, name: string): Recipe {
-  if (Value.Check(RecipeSchema, value)) return value;
-  const [first] = Value.Errors(RecipeSchema, value);
-  throw new Fault(
-    "invalidConfig",
-    `flash recipe ${name}: ${first?.instancePath ?? ""} ${first?.message ?? "is not one"}`,
-  );
+  if (!Value.Check(RecipeSchema, value)) {
+    const [first] = Value.Errors(RecipeSchema, value);
+    throw new Fault(
+      "invalidConfig",
+      `flash recipe ${name}: ${first?.instancePath ?? ""} ${first?.message ?? "is not one"}`,
+    );
+  }
+  // what was compressed cannot be cut at a place that the ECU's memory knows
+  const cut = value.step.some((step) => "download" in step && step.download.resumable && step.download.data_format);
+  if (cut) throw new Fault("invalidConfig", `flash recipe ${name}: a download with a data_format is not resumable`);
+  return value;
+}
+
+export interface Segment {
+  readonly address: number;
+  /** In the image. */
+  readonly offset: number;
+  readonly length: number;
+  /** Length in the ECU's memory. */
+  readonly memoryBytes: number;
+}
+
+/** The parts of an image of `size` bytes. @throws Fault invalidData when it is too short for them */
+export function segmentsOf({ segment, step }: Recipe, size: number): readonly Segment[] {
+  const download = step.find((each): each is DownloadStep => "download" in each)?.download;
+  let end = 0;
+  return (segment ?? [{ address: download?.address ?? 0 }]).map((part) => {
+    const { address, offset = end, length = size - offset, memory_bytes = length } = part;
+    end = offset + length;
+    if (length < 0 || end > size)
+      throw new Fault("invalidData", `The image of ${size} bytes ends before its segment at byte ${offset}`);
+    return { address, offset, length, memoryBytes: memory_bytes };
+  });
+}
+
+/** Finds before anything is sent what a recipe could not do with an image of `size` bytes. @throws Fault invalidData, invalidConfig */
+export function checkFits(recipe: Recipe, size: number, versions: Pick<Fillings, "version" | "previous">): void {
+  const segments = segmentsOf(recipe, size);
+  for (const step of recipe.step) {
+    if ("request" in step) requestBytes(step.request + (step.expect ?? ""), { ...NO_FILLINGS, ...versions });
+    if (!("download" in step)) continue;
+    for (const { address, memoryBytes } of segments) requestDownload(step.download, address, memoryBytes);
+  }
 }
 
 export interface Fillings {
@@ -89,7 +177,11 @@ export interface Fillings {
   readonly previous: string | undefined;
   readonly size: number;
   readonly address: number;
+  readonly crc32: number;
 }
+
+/** What requests outside of an update are filled with. */
+export const NO_FILLINGS: Fillings = { version: "", previous: "", size: 0, address: 0, crc32: 0 };
 
 /** Bytes of a request. @throws Fault invalidData when a place has nothing to be filled with */
 export function requestBytes(text: string, fillings: Fillings): Uint8Array {
@@ -102,4 +194,28 @@ export function requestBytes(text: string, fillings: Fillings): Uint8Array {
   const bytes = fromHex(filled);
   if (bytes === undefined) throw new Fault("invalidConfig", `"${text}" is no request`);
   return bytes;
+}
+
+/** RequestDownload (ISO 14229-1, 14.2). @throws Fault invalidConfig when the format has no room for address or size */
+export function requestDownload(
+  { data_format = 0, address_and_length_format: format = FOUR_AND_FOUR }: DownloadStep["download"],
+  address: number,
+  bytes: number,
+): Uint8Array {
+  return Uint8Array.of(
+    REQUEST_DOWNLOAD,
+    data_format,
+    format,
+    ...bigEndian(address, format & 0x0f),
+    ...bigEndian(bytes, format >> 4),
+  );
+}
+
+const REQUEST_DOWNLOAD = 0x34;
+const FOUR_AND_FOUR = 0x44;
+
+function bigEndian(value: number, bytes: number): number[] {
+  if (value >= 2 ** (8 * bytes))
+    throw new Fault("invalidConfig", `0x${value.toString(16)} needs more than ${bytes} bytes`);
+  return Array.from({ length: bytes }, (_, i) => Math.floor(value / 2 ** (8 * (bytes - 1 - i))) & 0xff);
 }

@@ -1,0 +1,255 @@
+/**
+ * Runs a flash recipe against an ECU (seed 002, 3.4.1): its steps in order; steps marked `always` also after a failure, so that no other
+ * ECU stays silent or without its DTCs because one could not be flashed.
+ */
+import { Fault } from "#core/errors.ts";
+import type { Artifact, UpdateJob } from "../provider.ts";
+import { aborted, sleep } from "../sleep.ts";
+import { percentOf } from "./files.ts";
+import {
+  ask,
+  DEFAULT_TIMEOUT_MS,
+  demand,
+  type Exchange,
+  ecuName,
+  NEGATIVE,
+  POSITIVE,
+  refused,
+  unexpected,
+} from "./uds-exchange.ts";
+import {
+  type Fillings,
+  type ModeStep,
+  type Recipe,
+  type RecipeStep,
+  type RequestStep,
+  requestBytes,
+  type Segment,
+  segmentsOf,
+} from "./uds-recipe.ts";
+import { crc32Of, download, forgetReached, reachedBefore } from "./uds-transfer.ts";
+
+/** Key of a seed: a module of the operator's. */
+export type KeyOfSeed = (
+  seed: Uint8Array,
+  about: { readonly component: string; readonly level: number },
+) => Uint8Array | Promise<Uint8Array>;
+
+export interface FlashRun {
+  readonly exchange: Exchange;
+  readonly job: UpdateJob;
+  readonly image: Artifact;
+  readonly recipe: Recipe;
+  readonly keyOfSeed: KeyOfSeed | undefined;
+  /** Version the image has, and the one it replaces. */
+  readonly version: string | undefined;
+  readonly previous: string | undefined;
+}
+
+const SECURITY_ACCESS = 0x27;
+const SEED_AT = 2;
+/** The ECU counts down before it gives a seed again: after a start, after wrong keys. */
+const REQUIRED_TIME_DELAY_NOT_EXPIRED = 0x37;
+const SEED_RETRY_MS = 500;
+const DETECT_RETRY_MS = 250;
+/** For all `always` steps together once something has failed: the end of the program waits for them. */
+const MAKE_GOOD_MS = 10_000;
+
+/** Flashes the image; goes on where a former process was, if the ECU lets it, else begins anew. @throws Fault */
+export async function flash(run: FlashRun): Promise<void> {
+  const { job } = run;
+  const release = await keepAlive(run);
+  try {
+    if (reachedBefore(run) !== undefined) {
+      try {
+        return await steps(run, true);
+      } catch (error) {
+        if (!(error instanceof Fault) || error.kind !== "ecuRefused") throw error;
+        job.log("the ECU does not go on where it was, beginning anew", { problem: error.message });
+        await forgetReached(run);
+      }
+    }
+    await steps(run, false);
+  } finally {
+    await release();
+  }
+}
+
+/** Only what makes good again, for an ECU that cannot be flashed. Never rejects. */
+export async function makeGood(run: Omit<FlashRun, "image" | "keyOfSeed">, from = 0): Promise<void> {
+  const { job, recipe } = run;
+  const limit = new AbortController();
+  const { clock } = run.exchange;
+  const timer = clock.setTimeout(() => limit.abort(new Fault("requestTimeout", "took too long")), MAKE_GOOD_MS);
+  const apart = { ...run, job: { ...job, signal: limit.signal }, image: NO_IMAGE, keyOfSeed: undefined };
+  for (const [index, step] of recipe.step.entries()) {
+    if (index < from || step.always !== true) continue;
+    await perform(apart, step, index).catch((error: unknown) => {
+      job.log("a step that makes good failed", { step: nameOf(step), problem: (error as Error).message });
+    });
+  }
+  clock.clearTimeout(timer);
+}
+
+const NO_IMAGE: Artifact = { name: "", sizeBytes: 0, sha256: "", async *read() {} };
+
+async function steps(run: FlashRun, resuming: boolean): Promise<void> {
+  const { job, recipe } = run;
+  for (const [index, step] of recipe.step.entries()) {
+    if (resuming && step.skip_on_resume === true) continue;
+    try {
+      if (job.signal.aborted) throw aborted(job.signal);
+      if (!("download" in step)) job.progress({ percent: percentOf(index, recipe.step.length), step: nameOf(step) });
+      await perform(run, step, index);
+    } catch (error) {
+      await makeGood(run, index);
+      throw error;
+    }
+  }
+}
+
+async function perform(run: FlashRun, step: RecipeStep, index: number): Promise<void> {
+  const { exchange, job, recipe, image } = run;
+  if ("security" in step) return unlock(run, step.security, step.timeout_ms);
+  if ("detect" in step) return detect(run, step.timeout_ms);
+  if ("wait_ms" in step) return sleep(exchange.clock, step.wait_ms, job.signal);
+  if ("group" in step) return writeMode(run, step);
+  if ("request" in step) return request(run, step);
+  return download(run, step, (bytes) => {
+    const share = (index + bytes / Math.max(1, image.sizeBytes)) / recipe.step.length;
+    job.progress({ percent: Math.floor(100 * share), step: nameOf(step) });
+  });
+}
+
+/** One request, or one for each segment. */
+async function request(run: FlashRun, step: RequestStep): Promise<void> {
+  const { recipe, image } = run;
+  const segments = segmentsOf(recipe, image.sizeBytes);
+  const whole = { ...segments[0]!, offset: 0, length: image.sizeBytes, memoryBytes: image.sizeBytes };
+  for (const segment of step.each_segment === true ? segments : [whole]) await requestOf(run, step, segment);
+}
+
+async function requestOf(run: FlashRun, step: RequestStep, segment: Segment): Promise<void> {
+  const { exchange, job, version, previous, image } = run;
+  const needsChecksum = `${step.request}${step.expect ?? ""}`.includes("{crc32}");
+  const fillings: Fillings = {
+    version,
+    previous,
+    size: segment.memoryBytes,
+    address: segment.address,
+    crc32: needsChecksum ? await crc32Of(image, segment) : 0,
+  };
+  const bytes = requestBytes(step.request, fillings);
+  let answer: Uint8Array;
+  try {
+    answer = await ask(exchange, step.ecu ?? job.component, bytes, { signal: job.signal, timeoutMs: step.timeout_ms });
+  } catch (error) {
+    const tolerated = step.ignore_silence === true && !job.signal.aborted && isSilence(error);
+    if (tolerated) return;
+    throw error;
+  }
+  if (answer[0] === NEGATIVE) {
+    if (step.ignore_refusal === true) return;
+    throw refused(nameOf(step), answer);
+  }
+  // bit 7 of a sub-function asks for silence, which then is the good answer
+  if (answer.byteLength === 0 && step.expect === undefined) return;
+  const expected =
+    step.expect === undefined ? Uint8Array.of(bytes[0]! + POSITIVE) : requestBytes(step.expect, fillings);
+  if (expected.every((byte, i) => answer[i] === byte)) return;
+  throw unexpected(nameOf(step), answer);
+}
+
+const SILENCE: ReadonlySet<string> = new Set(["notResponding", "ecuOffline", "requestTimeout"]);
+
+function isSilence(error: unknown): boolean {
+  return error instanceof Fault && SILENCE.has(error.kind);
+}
+
+/** Done when one ECU of the group has done it: others may be asleep, or be the one that is flashed. */
+async function writeMode({ exchange, job }: FlashRun, step: ModeStep): Promise<void> {
+  const { group, mode, value, timeout_ms = DEFAULT_TIMEOUT_MS } = step;
+  const deadlineMs = exchange.clock.now() + timeout_ms;
+  const { signal } = job;
+  const { outcome } = await exchange.fleet.callGroup(group, "groupModeWrite", { mode, value }, { signal, deadlineMs });
+  if (outcome.errors.length > 0) job.log("not all of a group", { step: nameOf(step), errors: outcome.errors });
+  if (Object.keys(outcome.results).length > 0 || outcome.errors.length === 0) return;
+  const { fault } = outcome.errors[0]!;
+  if (fault.kind === "ecuRefused" ? step.ignore_refusal : step.ignore_silence) return;
+  throw new Fault(fault.kind, `${nameOf(step)}: ${fault.message}`, fault.details);
+}
+
+async function unlock({ exchange, job, keyOfSeed }: FlashRun, level: number, timeoutMs?: number): Promise<void> {
+  const { component, signal } = job;
+  const seed = await seedOf({ exchange, job }, level, timeoutMs);
+  // a seed of zeros: unlocked already
+  if (seed.every((byte) => byte === 0)) return;
+  if (keyOfSeed === undefined) throw new Fault("misconfigured", `No key module is configured for ${component}`);
+  const key = await keyOfSeed(seed, { component, level });
+  const bytes = Uint8Array.of(SECURITY_ACCESS, level + 1, ...key);
+  await demand(exchange, component, bytes, { signal, timeoutMs, name: "send key" });
+}
+
+async function seedOf(
+  { exchange, job }: Pick<FlashRun, "exchange" | "job">,
+  level: number,
+  timeoutMs = DEFAULT_TIMEOUT_MS,
+): Promise<Uint8Array> {
+  const { clock } = exchange;
+  const { component, signal } = job;
+  const untilMs = clock.now() + timeoutMs;
+  for (;;) {
+    const answer = await ask(exchange, component, Uint8Array.of(SECURITY_ACCESS, level), { signal, timeoutMs });
+    const isSeed = answer[0] === SECURITY_ACCESS + POSITIVE && answer.byteLength > SEED_AT;
+    if (isSeed) return answer.slice(SEED_AT);
+    if (answer[0] !== NEGATIVE) throw unexpected("request seed", answer);
+    const comesLater = answer[2] === REQUIRED_TIME_DELAY_NOT_EXPIRED && clock.now() + SEED_RETRY_MS < untilMs;
+    if (!comesLater) throw refused("request seed", answer);
+    await sleep(clock, SEED_RETRY_MS, signal);
+  }
+}
+
+/** A reset takes the ECU off the network for a while. */
+async function detect({ exchange, job }: FlashRun, timeoutMs = DEFAULT_TIMEOUT_MS): Promise<void> {
+  const { fleet, clock } = exchange;
+  const { component, signal } = job;
+  const untilMs = clock.now() + timeoutMs;
+  for (;;) {
+    await fleet.call(ecuName(exchange, component), "detect", {}, { signal }).catch(() => undefined);
+    const state = fleet.ecu(component)?.state;
+    if (state === "Online") return;
+    if (clock.now() >= untilMs) throw new Fault("notResponding", `${component} did not come back, it is ${state}`);
+    await sleep(clock, DETECT_RETRY_MS, signal);
+  }
+}
+
+/** Keeps the sessions of all ECUs of the recipe alive (3E 80). Resolves with what ends that. */
+async function keepAlive({ exchange, job, recipe }: FlashRun): Promise<() => Promise<void>> {
+  const { fleet } = exchange;
+  const { signal } = job;
+  const groups = new Set(recipe.step.flatMap((step) => ("group" in step ? [step.group] : [])));
+  const ecus = new Set(
+    [job.component, ...recipe.step.flatMap((step) => ("ecu" in step && step.ecu !== undefined ? [step.ecu] : []))].map(
+      (component) => ecuName(exchange, component),
+    ),
+  );
+  const release = async (): Promise<void> => {
+    for (const ecu of ecus) await fleet.call(ecu, "lockReleased", {}).catch(() => undefined);
+    for (const group of groups) await fleet.callGroup(group, "groupLockReleased", {}).catch(() => undefined);
+  };
+  try {
+    // the groups first: beginning theirs ends those of their members
+    for (const group of groups) await fleet.callGroup(group, "groupLockAcquired", {}, { signal });
+    for (const ecu of ecus) await fleet.call(ecu, "lockAcquired", {}, { signal });
+  } catch (error) {
+    await release();
+    throw error;
+  }
+  return release;
+}
+
+function nameOf(step: RecipeStep): string {
+  if (step.name !== undefined) return step.name;
+  if ("request" in step) return step.request;
+  return "mode" in step ? `${step.mode} ${step.value}` : "transfer";
+}
