@@ -173,6 +173,11 @@ function* update({ update }: Config): Iterable<Finding> {
       );
     }
   }
+  const verdictMs = update.execute_timeout_ms + update.commit_timeout_ms;
+  if (update.role === "primary" && update.verdict_timeout_ms < verdictMs) {
+    const message = `is less than execute_timeout_ms and commit_timeout_ms together (${verdictMs}): secondaries would go back before a verdict reaches them`;
+    yield finding("update.verdict_timeout_ms", message);
+  }
   for (const [index, url] of update.secondaries.entries()) {
     if (!URL.canParse(url)) yield finding(["update", "secondaries", index], "expected a URL");
   }

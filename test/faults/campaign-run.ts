@@ -36,7 +36,7 @@ const TIMING = {
   retry_ms: 50,
   execute_timeout_ms: 40_000,
   commit_timeout_ms: 30_000,
-  verdict_timeout_ms: 60_000,
+  verdict_timeout_ms: 90_000,
 };
 
 /** Numbers that can be had again: the seed of a failing run is printed. */

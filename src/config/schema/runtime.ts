@@ -99,6 +99,13 @@ const TARGET = section("A target of updates.", {
   provider: text("slot", "`slot`, `command`, `uds-flash`, `sovd-secondary`, or the kind of the module in `provider`."),
   hardware_id: optional(text("", "Hardware id that its images must name.", { example: "body-mcu-r3" })),
   serial: optional(text("", "Serial number.", { example: "ECU-S-00042" })),
+  reset_reason: optional(
+    text(
+      "",
+      "Data of the ECU that tells why it was last reset, and behind a slash where in the answer (JSON pointer; without: `/data`). The health check fails when the same reason is read after two resets.",
+      { example: "ResetReason/data/reason" },
+    ),
+  ),
   timeout_ms: atLeast(100, 600_000, "Longest run of one program."),
   folder: optional(path("", "`slot`, `command`: folder of its own.", { example: "/var/lib/app" })),
   activate: textList([], "`slot`: program and arguments to run after the switch."),
@@ -190,7 +197,7 @@ export const UPDATE = section("Software update (`/updates`) and retrieval of dat
   verdict_timeout_ms: atLeast(
     100,
     7_200_000,
-    "Time after which a secondary without a verdict goes back by itself; well above `execute_timeout_ms` of the primary.",
+    "Time after which a secondary without a verdict goes back by itself, whatever its primary asks for; no less than `execute_timeout_ms` and `commit_timeout_ms` of the primary together.",
   ),
   retry_ms: atLeast(10, 1_000, "Pause before a silent target is asked again; it doubles up to 32 times as much."),
   service_retry_ms: atLeast(100, 60_000, "Pause before a target that could not go back is tried again."),

@@ -1,73 +1,68 @@
 /** What each call of a member means: the checks of ours around the call of its provider. */
 import { Fault } from "#core/errors.ts";
 import type { Clock } from "#core/time.ts";
-import type { Bulk, BulkKey } from "./bulk.ts";
+import { type AdmissionOptions, Admissions, checkRoom, providerFor, requireConditions } from "./admission.ts";
+import type { BulkInfo, BulkKey } from "./bulk.ts";
 import type { CallRun, MemberCalls } from "./campaigns.ts";
-import { type GateSettings, runGate } from "./gate.ts";
+import { type Baseline, type GateSettings, runGate } from "./gate.ts";
 import type { Installed } from "./installed.ts";
 import type { Journal } from "./journal.ts";
-import { type ManifestTarget, type Precondition, packageOf, type UpdatePackage } from "./package.ts";
-import type { SignedManifest, TargetFacts, UpdateJob, UpdateProvider } from "./provider.ts";
-import type { Staging } from "./staging.ts";
-import type { CampaignRecord, FaultRank, Member, PreparedFacts } from "./states.ts";
-import {
-  checkCounter,
-  checkExpiry,
-  checkImage,
-  checkMoreHashes,
-  checkVersion,
-  judge,
-  type TrustOptions,
-} from "./trust.ts";
+import { type ManifestTarget, packageOf } from "./package.ts";
+import type { SignedManifest, UpdateJob } from "./provider.ts";
+import { type CampaignRecord, type Member, type PreparedFacts, SYSTEM } from "./states.ts";
+import { checkExpiry, checkMoreHashes, checkVersion } from "./trust.ts";
 
-export interface CallsOptions {
-  readonly journal: Journal;
-  readonly bulk: Bulk;
-  readonly staging: Staging;
+export interface CallsOptions extends AdmissionOptions {
   readonly clock: Clock;
   readonly nowMs: () => number;
-  /** These four may change between calls. */
+  /** These two may change between calls. */
   readonly gate: GateSettings;
-  readonly trust: TrustOptions;
-  readonly allowDowngrade: boolean;
   /** What expired after it was prepared may be begun with. */
   readonly allowExpired: boolean;
-  /** Who installs on a component; undefined for a component that takes no updates. */
-  readonly providerOf: (component: string) => UpdateProvider | undefined;
-  /** Whether a condition holds now; a Fault of its own when it cannot be read. */
-  readonly holds: (condition: Precondition, signal: AbortSignal) => Promise<boolean>;
+  /** Why a component was last reset; undefined for one that does not tell. */
+  readonly resetReason: (component: string, signal: AbortSignal) => Promise<string> | undefined;
   readonly log: (message: string, fields: Readonly<Record<string, unknown>>) => void;
 }
 
 /** The calls of members over their providers. */
 export function createCalls(options: CallsOptions): MemberCalls {
   const { journal, clock } = options;
-  const provider = (component: string): UpdateProvider => {
-    const found = options.providerOf(component);
-    if (found === undefined) throw new Fault("conflict", `No update provider is configured for component ${component}`);
-    return found;
-  };
+  const admissions = new Admissions(options);
+  const provider = (component: string) => providerFor(options, component);
   const job = (record: CampaignRecord, member: Member, run: CallRun): UpdateJob => jobOf(options, record, member, run);
 
   return {
-    prepare: (record, member, run) => prepare(options, provider(member.component), record, member, run),
-    async execute(record, member, run) {
-      const update = packageOf(record);
-      await requireConditions(options, update, member.component, run.signal);
-      if (!options.allowDowngrade)
-        checkVersion(member.toVersion, undefined, journal.installed(member.component)?.floor);
-      await requireInTime(options, record, member.component);
-      await provider(member.component).execute(job(record, member, run));
+    async prepare(record, member, run) {
+      try {
+        const prepared = await prepare(options, admissions, record, member, run);
+        admissions.release(record, member.component);
+        return prepared;
+      } catch (error) {
+        admissions.release(record);
+        throw error;
+      }
     },
-    gate: (record, member, run) =>
-      runGate({
-        provider: provider(member.component),
+    async execute(record, member, run) {
+      const { component } = member;
+      await requireConditions(options, packageOf(record), component, run.signal);
+      if (!options.allowDowngrade) checkVersion(member.toVersion, undefined, journal.installed(component)?.floor);
+      requireSameImage(options, record, member);
+      await rememberBaseline(options, record, component, run.signal);
+      await requireInTime(options, record, component);
+      await provider(component).execute(job(record, member, run));
+    },
+    gate(record, member, run) {
+      const { component } = member;
+      return runGate({
+        provider: provider(component),
         job: job(record, member, run),
-        baseline: member.baseline,
-        ...(member.baselineRanks === undefined ? {} : { baselineRanks: member.baselineRanks }),
+        baseline: baselineOf(journal, record, component) ?? NO_BASELINE,
         settings: options.gate,
         clock,
-      }),
+        resetReason: () => options.resetReason(component, run.signal),
+        onSample: (result) => noteSample(options, record, component, result),
+      });
+    },
     commit: (record, member, run) => provider(member.component).commit(job(record, member, run)),
     async close(record, member, run) {
       await provider(member.component).close?.(job(record, member, run));
@@ -81,41 +76,26 @@ export function createCalls(options: CallsOptions): MemberCalls {
 
 async function prepare(
   options: CallsOptions,
-  provider: UpdateProvider,
+  admissions: Admissions,
   record: CampaignRecord,
   member: Member,
   run: CallRun,
 ): Promise<PreparedFacts> {
-  const { staging, trust, journal, bulk } = options;
+  const { staging, journal, bulk } = options;
   const { component } = member;
-  const update = packageOf(record);
-  const claim = await staging.claim(update, trust.tuf, run.signal);
-  const signed = await judge({ id: update.id, ...claim }, trust, (file) => staging.locate(update, file));
-  const target = signed.manifest?.targets[component];
-  if (signed.manifest !== undefined && target === undefined) {
-    throw new Fault("invalidData", `The manifest has no image for component ${component}`);
+  const { signed, target, facts, installed, fromVersion, toVersion } = await admissions.of(
+    record,
+    component,
+    run.signal,
+  );
+  const image = await staging.image(packageOf(record), target, run.signal);
+  if (image !== undefined) {
+    if (target !== undefined) await checkMoreHashes(target, image, bulk);
+    checkRoom(facts, component, image.size);
+    await rememberImage(journal, record, component, image);
   }
-  const facts = await provider.describe(component, run.signal);
-  checkTarget(facts, update, component, record.members.length, target);
-  const installed = journal.installed(component);
-  const toVersion = target?.version ?? signed.manifest?.version ?? update.targetVersion;
-  const fromVersion = facts.version ?? installed?.version;
-  if (!options.allowDowngrade) {
-    checkVersion(toVersion, fromVersion, installed?.floor);
-    checkCounter(target?.release_counter, installed?.counter);
-  }
-  await requireConditions(options, update, component, run.signal);
-  const image = await staging.image(update, target, run.signal);
-  if (image !== undefined && target !== undefined) {
-    checkImage(target, { sizeBytes: image.size, sha256: image.sha256 });
-    await checkMoreHashes(target, image, bulk);
-  }
-  if (image !== undefined) await rememberImage(options, record, component, image);
-  const baseline = ((await provider.faults?.(component, run.signal)) ?? []).filter(({ active }) => active);
   const prepared: PreparedFacts = {
     supportsTrial: facts.supportsTrial,
-    baseline: baseline.map(({ code }) => code),
-    baselineRanks: Object.fromEntries(baseline.map(({ code, ...fault }) => [code, rankOf(fault)])),
     ...(fromVersion === undefined ? {} : { fromVersion }),
     ...(installed?.sha256 === undefined ? {} : { fromSha256: installed.sha256 }),
     ...(installed?.rxswin === undefined ? {} : { fromRxswin: installed.rxswin }),
@@ -125,7 +105,7 @@ async function prepare(
     ...(image === undefined ? {} : { sha256: image.sha256, sizeBytes: image.size }),
   };
   await journal.writeNote("notes", noteKey(record, component, SIGNED_NOTE), JSON.stringify(signed));
-  await provider.prepare(jobOf(options, record, { ...member, ...prepared }, run));
+  await providerFor(options, component).prepare(jobOf(options, record, { ...member, ...prepared }, run));
   return prepared;
 }
 
@@ -145,48 +125,6 @@ function approvalOf(
   return { toRxswin: rxswin, toApproval };
 }
 
-function rankOf({ severity, confirmed }: FaultRank): FaultRank {
-  return { ...(severity === undefined ? {} : { severity }), ...(confirmed === undefined ? {} : { confirmed }) };
-}
-
-/** Before anything is written anywhere. */
-function checkTarget(
-  facts: TargetFacts,
-  { policy, allowNoRollback }: UpdatePackage,
-  component: string,
-  members: number,
-  target: ManifestTarget | undefined,
-): void {
-  const { hardware_id: one, hardware_ids: any = [] } = target ?? {};
-  const allowed = one === undefined ? any : [one, ...any];
-  if (allowed.length > 0 && !allowed.includes(facts.hardwareId ?? "")) {
-    throw new Fault(
-      "conflict",
-      `The image is for hardware ${allowed.join(", ")}, ${component} is ${facts.hardwareId ?? "unknown"}`,
-    );
-  }
-  const alone = allowNoRollback.length === 1 && allowNoRollback[0] === component && !facts.supportsTrial;
-  if (
-    policy === "coordinated" &&
-    !facts.supportsRollback &&
-    !(alone || (members === 1 && allowNoRollback.includes(component)))
-  ) {
-    throw new Fault("conflict", `${component} could not go back; a coordinated update needs that of all`);
-  }
-}
-
-async function requireConditions(
-  { holds }: CallsOptions,
-  { preconditions }: UpdatePackage,
-  component: string,
-  signal: AbortSignal,
-): Promise<void> {
-  for (const condition of preconditions) {
-    if (await holds(condition, signal)) continue;
-    throw new Fault("conflict", `Precondition not met for ${component}: ${condition.component}/${condition.data}`);
-  }
-}
-
 /** An update that has begun in time goes on, over restarts and for members whose turn comes late: a half-written ECU must not be left. */
 async function requireInTime(
   { journal, trust, allowExpired, nowMs }: CallsOptions,
@@ -203,6 +141,8 @@ async function requireInTime(
 const BEGUN_NOTE = "begun";
 const IMAGE_NOTE = "image";
 const SIGNED_NOTE = "signed";
+const BASELINE_NOTE = "baseline";
+const NO_BASELINE: Baseline = { faults: [] };
 
 function noteKey({ id, attempt }: CampaignRecord, component: string, name: string): string {
   return `${id}/${attempt}/${component}/${name}`;
@@ -214,8 +154,37 @@ function signedOf(journal: Journal, record: CampaignRecord, component: string): 
   return note === undefined ? undefined : (JSON.parse(note) as SignedManifest);
 }
 
+function baselineOf(journal: Journal, record: CampaignRecord, component: string): Baseline | undefined {
+  const note = journal.readNote("notes", noteKey(record, component, BASELINE_NOTE));
+  return note === undefined ? undefined : (JSON.parse(note) as Baseline);
+}
+
+/** Taken right before the first start of the new software, and kept when an execution goes on after a restart of ours. */
+async function rememberBaseline(
+  options: CallsOptions,
+  record: CampaignRecord,
+  component: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const { journal } = options;
+  if (baselineOf(journal, record, component) !== undefined) return;
+  const faults = (await providerFor(options, component).faults?.(component, signal)) ?? [];
+  const resetReason = await options.resetReason(component, signal);
+  const baseline: Baseline = {
+    faults: faults.filter(({ active }) => active),
+    ...(resetReason === undefined ? {} : { resetReason }),
+  };
+  await journal.writeNote("notes", noteKey(record, component, BASELINE_NOTE), JSON.stringify(baseline));
+}
+
+/** A sample that cannot be put on record is no reason to judge the target. */
+function noteSample({ journal, log }: CallsOptions, { id }: CampaignRecord, component: string, result: string): void {
+  const entry = { actor: SYSTEM, campaign: id, event: "gateSample", component, result };
+  journal.note(entry).catch((error: unknown) => log("a health sample was not put on record", { error, component }));
+}
+
 async function rememberImage(
-  { journal }: CallsOptions,
+  journal: Journal,
   record: CampaignRecord,
   component: string,
   { component: owner, category, id }: BulkKey,
@@ -224,16 +193,29 @@ async function rememberImage(
   await journal.writeNote("notes", noteKey(record, component, IMAGE_NOTE), JSON.stringify(key));
 }
 
-function jobOf({ journal, bulk, log }: CallsOptions, record: CampaignRecord, member: Member, run: CallRun): UpdateJob {
+/** The image that was verified, as long as it is there: another file under the same id is not it. */
+function imageOf({ journal, bulk }: CallsOptions, record: CampaignRecord, member: Member): BulkInfo | undefined {
+  const note = journal.readNote("notes", noteKey(record, member.component, IMAGE_NOTE));
+  const image = note === undefined ? undefined : bulk.find(JSON.parse(note) as BulkKey);
+  return image?.complete === true && image.sha256 === member.sha256 ? image : undefined;
+}
+
+/** @throws Fault conflict when the image went, or became another, since it was verified */
+function requireSameImage(options: CallsOptions, record: CampaignRecord, member: Member): void {
+  if (member.sha256 === undefined || imageOf(options, record, member) !== undefined) return;
+  throw new Fault("conflict", `The image for ${member.component} is no longer the one that was verified`);
+}
+
+function jobOf(options: CallsOptions, record: CampaignRecord, member: Member, run: CallRun): UpdateJob {
+  const { journal, bulk, log } = options;
   const { component, fromVersion, toVersion } = member;
-  const imageNote = journal.readNote("notes", noteKey(record, component, IMAGE_NOTE));
   const signed = signedOf(journal, record, component);
-  const image = imageNote === undefined ? undefined : bulk.find(JSON.parse(imageNote) as BulkKey);
+  const image = imageOf(options, record, member);
   return {
     campaign: record.id,
     attempt: record.attempt,
     component,
-    artifact: image?.complete === true ? bulk.artifact(image) : undefined,
+    artifact: image === undefined ? undefined : bulk.artifact(image),
     toVersion,
     fromVersion,
     package: record.package,

@@ -6,7 +6,7 @@ import { Fault, toFaultData } from "#core/errors.ts";
 import type { Clock, TimerHandle } from "#core/time.ts";
 import type { AuditEntry } from "./audit.ts";
 import { type Journal, REGISTERED } from "./journal.ts";
-import { type Action, accepts, next, plan, startable } from "./next.ts";
+import { type Action, accepts, durationOf, next, plan, startable } from "./next.ts";
 import { type ProviderProgress, UNREACHABLE } from "./provider.ts";
 import {
   CALL_OF,
@@ -18,6 +18,7 @@ import {
   type MemberCall,
   type MemberState,
   type PreparedFacts,
+  SYSTEM,
 } from "./states.ts";
 
 /** Does the calls of members; `calls.ts` makes the real one. All of them may come again. */
@@ -58,6 +59,12 @@ export interface CampaignsOptions {
   readonly onProblem: (problem: unknown, where: string) => void;
 }
 
+/** A deadline is a time of day, which survives the process; the wait for it goes by a clock that nobody sets. */
+interface Deadline {
+  readonly deadlineMs: number;
+  readonly timer: TimerHandle;
+}
+
 interface InFlight {
   readonly call: MemberCall;
   readonly controller: AbortController;
@@ -66,14 +73,13 @@ interface InFlight {
   settling: boolean;
 }
 
-const SYSTEM = "system";
 const MAX_BACKOFF = 32;
 
 export class Campaigns {
   readonly #options: CampaignsOptions;
   readonly #inFlight = new Map<string, InFlight>();
   readonly #progress = new Map<string, ProviderProgress>();
-  readonly #deadlines = new Map<string, TimerHandle>();
+  readonly #deadlines = new Map<string, Deadline>();
   readonly #pauses = new Map<string, TimerHandle>();
   /** Failed tries of the call that a member waits for. */
   readonly #tries = new Map<string, { readonly call: MemberCall; readonly count: number }>();
@@ -142,7 +148,8 @@ export class Campaigns {
   async stop(): Promise<void> {
     this.#stopped = true;
     const { clock } = this.#options;
-    for (const timer of [...this.#deadlines.values(), ...this.#pauses.values()]) clock.clearTimeout(timer);
+    for (const { timer } of this.#deadlines.values()) clock.clearTimeout(timer);
+    for (const timer of this.#pauses.values()) clock.clearTimeout(timer);
     const running = [...this.#inFlight.values()];
     for (const { controller } of running) controller.abort(new Fault("notReady", "The program ends"));
     await Promise.all(running.map(({ done }) => done));
@@ -290,24 +297,30 @@ export class Campaigns {
     this.#pauses.set(key, timer);
   }
 
+  /** What is left after a restart is never more than the state may last: the wall clock may have been set back meanwhile. */
   #armDeadline(id: string, record: CampaignRecord | undefined): void {
-    const { clock, nowMs } = this.#options;
+    const { clock, nowMs, limits } = this.#options;
     const armed = this.#deadlines.get(id);
-    if (armed !== undefined) clock.clearTimeout(armed);
+    if (armed?.deadlineMs === record?.deadlineMs) return;
+    if (armed !== undefined) clock.clearTimeout(armed.timer);
     this.#deadlines.delete(id);
     if (record?.deadlineMs === undefined) return;
-    const waitMs = Math.min(Math.max(0, record.deadlineMs - nowMs()), MAX_TIMER_MS);
-    this.#deadlines.set(
-      id,
-      clock.setTimeout(() => this.#expire(id), waitMs),
-    );
+    const leftMs = Math.min(record.deadlineMs - nowMs(), durationOf(record, limits) ?? 0);
+    this.#await(id, record.deadlineMs, clock.now() + Math.max(0, leftMs));
   }
 
-  #expire(id: string): void {
-    this.#deadlines.delete(id);
-    const deadlineMs = this.get(id)?.deadlineMs;
-    if (deadlineMs !== undefined && this.#options.nowMs() >= deadlineMs) void this.#report(id, { type: "expire" });
-    else this.#reconcile(id);
+  #await(id: string, deadlineMs: number, dueMs: number): void {
+    const { clock } = this.#options;
+    const waitMs = Math.min(Math.max(0, dueMs - clock.now()), MAX_TIMER_MS);
+    const timer = clock.setTimeout(() => {
+      if (clock.now() < dueMs) {
+        this.#await(id, deadlineMs, dueMs);
+        return;
+      }
+      this.#deadlines.delete(id);
+      void this.#report(id, { type: "expire" });
+    }, waitMs);
+    this.#deadlines.set(id, { deadlineMs, timer });
   }
 
   #alarm(record: CampaignRecord): void {

@@ -23,6 +23,7 @@ import { SlotProvider, type SlotTarget } from "./providers/slot.ts";
 import { type SecondaryTarget, SovdSecondaryProvider } from "./providers/sovd-secondary.ts";
 import { type KeyOfSeed, UdsFlashProvider, type UdsTarget } from "./providers/uds-flash.ts";
 import { readRecipe } from "./providers/uds-recipe.ts";
+import { readResetReason } from "./reset-reason.ts";
 import { Staging } from "./staging.ts";
 import { readTrustedKeys } from "./trust.ts";
 import { type TufStore, TufVerifier } from "./tuf.ts";
@@ -102,6 +103,9 @@ export async function createSoftware(parts: SoftwareParts): Promise<Software> {
     allowExpired: wanted.allow_expired,
   });
   let rules = rulesOf(update);
+  const resetReasons: Readonly<Record<string, string | undefined>> = Object.fromEntries(
+    Object.entries(update.targets).map(([component, { reset_reason }]) => [component.toLowerCase(), reset_reason]),
+  );
   const calls = createCalls({
     journal,
     bulk,
@@ -122,6 +126,11 @@ export async function createSoftware(parts: SoftwareParts): Promise<Software> {
     },
     providerOf: (component) => providerOf(component) ?? (mayReturn(component) ? providers.secondary : undefined),
     holds: (condition, signal) => holds(fleet, condition, signal),
+    verdictMs: update.execute_timeout_ms + update.commit_timeout_ms,
+    resetReason(component, signal) {
+      const where = resetReasons[component];
+      return where === undefined ? undefined : readResetReason(fleet, component, where, signal);
+    },
     log: (message, fields) => log("info", message, fields),
   });
   const campaigns = new Campaigns({
@@ -153,6 +162,7 @@ export async function createSoftware(parts: SoftwareParts): Promise<Software> {
     bulk,
     staging,
     role: update.role,
+    verdictTimeoutMs: update.verdict_timeout_ms,
     ownComponents: own,
     implicitPrepare: update.implicit_prepare,
     maxPackages: update.max_packages,

@@ -51,19 +51,30 @@ export function next(record: CampaignRecord, event: CampaignEvent, context: Next
 
 /** `executing` and `trial` share one deadline, set when executing began. */
 function deadlineOf(record: CampaignRecord, { nowMs, limits }: NextContext): number | undefined {
-  switch (record.state) {
+  const lastsMs = durationOf(record, limits);
+  if (lastsMs === undefined) return undefined;
+  const isShared = record.state === "executing" || record.state === "trial";
+  return (isShared ? record.deadlineMs : undefined) ?? nowMs + lastsMs;
+}
+
+/** How long the state of a record may last, milliseconds; undefined for one that nothing ends but a request. */
+export function durationOf(
+  { state, watchdogMs }: Pick<CampaignRecord, "state" | "watchdogMs">,
+  limits: CampaignLimits,
+): number | undefined {
+  switch (state) {
     case "preparing":
-      return nowMs + limits.prepareMs;
+      return limits.prepareMs;
     case "executing":
     case "trial":
-      return record.deadlineMs ?? nowMs + limits.executeMs;
+      return limits.executeMs;
     case "awaitingVerdict":
-      return nowMs + (record.watchdogMs ?? limits.executeMs);
+      return watchdogMs ?? limits.executeMs;
     case "committing":
     case "closing":
-      return nowMs + limits.commitMs;
+      return limits.commitMs;
     case "rollingBack":
-      return nowMs + limits.rollbackMs;
+      return limits.rollbackMs;
     default:
       return undefined;
   }

@@ -6,10 +6,20 @@ import type { Precondition } from "./package.ts";
 export async function holds(fleet: Fleet, condition: Precondition, signal: AbortSignal): Promise<boolean> {
   const ecu = fleet.ecu(condition.component);
   if (ecu === undefined) return false;
-  const args = { service: condition.data, id: condition.data, resource: "data", accept: "json" } as const;
-  const { body } = await fleet.call(ecu.name, "dataRead", args, { signal });
-  const answer: unknown = JSON.parse(Buffer.from(body ?? []).toString() || "null");
-  return matches(valueAt(answer, condition.pointer ?? "/data"), condition);
+  return matches(await dataOf(fleet, ecu.name, condition.data, condition.pointer, signal), condition);
+}
+
+/** A value of an ECU's data: `pointer` into the answer of `GET /components/{ecu}/data/{data}`. */
+export async function dataOf(
+  fleet: Fleet,
+  ecu: string,
+  data: string,
+  pointer = "/data",
+  signal?: AbortSignal,
+): Promise<unknown> {
+  const args = { service: data, id: data, resource: "data", accept: "json" } as const;
+  const { body } = await fleet.call(ecu, "dataRead", args, signal === undefined ? {} : { signal });
+  return valueAt(JSON.parse(Buffer.from(body ?? []).toString() || "null"), pointer);
 }
 
 /** RFC 6901. */

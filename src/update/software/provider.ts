@@ -83,6 +83,10 @@ export interface TargetFacts {
    * others passed.
    */
   readonly supportsTrial: boolean;
+  /** Room for an image, bytes; undefined where nobody can tell. */
+  readonly freeBytes?: number;
+  /** A trial without a verdict goes back by itself after so long; undefined where it waits for ever, or there is no trial. */
+  readonly verdictTimeoutMs?: number;
 }
 
 /** A fault of a target as the health gate weighs it. */

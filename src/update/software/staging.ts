@@ -6,6 +6,7 @@ import { Fault } from "#core/errors.ts";
 import type { Bulk, BulkInfo, BulkKey } from "./bulk.ts";
 import { ManifestSchema, type ManifestTarget, SignaturesSchema, type UpdatePackage } from "./package.ts";
 import type { SignedManifest } from "./provider.ts";
+import { checkImage } from "./trust.ts";
 import type { TufVerifier } from "./tuf.ts";
 import { fetchTufFiles } from "./tuf-repository.ts";
 
@@ -15,6 +16,7 @@ const MAX_MANIFEST_BYTES = 1 << 20;
 const HTTP_OK = 200;
 const HTTP_PARTIAL = 206;
 const HTTP_NOT_FOUND = 404;
+const HTTP_RANGE = 416;
 
 export interface StagingOptions {
   readonly bulk: Bulk;
@@ -61,14 +63,14 @@ export class Staging {
     return ["targets", ...parts.slice(0, -1), `${hashes.sha256}.${parts.at(-1)}`].join("/");
   }
 
-  /** The complete image behind an URI; `limitBytes` bounds what is fetched. */
+  /** The complete image behind an URI, the very one that the manifest names. @throws Fault invalidData */
   image(update: UpdatePackage, target: ManifestTarget | undefined, signal: AbortSignal): Promise<BulkInfo> | undefined {
     // what another node handed on lies here, wherever the manifest says it once was
     const relayed = update.watchdogMs === undefined ? undefined : update.artifactUri;
     const uri = relayed ?? target?.uri ?? update.artifactUri;
     if (uri === undefined) return undefined;
     const local = bulkKeyOf(uri);
-    if (local !== undefined) return this.#local(local);
+    if (local !== undefined) return this.#local(local, target);
     const { repository } = this.#options;
     const url = /^https?:\/\//i.test(uri) ? uri : repository === undefined ? undefined : under(repository, uri);
     if (url === undefined) throw new Fault("invalidData", `There is no update server to fetch ${uri} from`);
@@ -79,7 +81,7 @@ export class Staging {
     const key = { component: update.id.toLowerCase(), category: STAGED, id };
     let fetching = this.#fetching.get(id);
     if (fetching === undefined) {
-      fetching = this.#fetch(url, key, target, signal).finally(() => this.#fetching.delete(id));
+      fetching = this.#whole(url, key, target, signal).finally(() => this.#fetching.delete(id));
       this.#fetching.set(id, fetching);
     }
     return fetching;
@@ -93,17 +95,43 @@ export class Staging {
       await bulk.remove({ component, category: STAGED, id: file });
   }
 
-  async #local(key: BulkKey): Promise<BulkInfo> {
+  async #local(key: BulkKey, target: ManifestTarget | undefined): Promise<BulkInfo> {
     const info = this.#options.bulk.get(key);
     if (!info.complete) throw new Fault("conflict", `The upload of ${key.id} is not complete`);
+    if (target !== undefined) checkImage(target, { sizeBytes: info.size, sha256: info.sha256 });
     return info;
   }
 
-  async #fetch(url: string, key: BulkKey, target: ManifestTarget | undefined, signal: AbortSignal): Promise<BulkInfo> {
-    const { bulk, timeoutMs } = this.#options;
+  /**
+   * Goes on with what a cut left, where a hash will tell whether both halves are of one file: a server may have another one there by
+   * now. What is wrong is not kept, and what was put together is fetched once more as a whole.
+   */
+  async #whole(url: string, key: BulkKey, target: ManifestTarget | undefined, signal: AbortSignal): Promise<BulkInfo> {
+    const { bulk } = this.#options;
     const known = bulk.find(key);
     if (known?.complete === true) return known;
-    const offset = known?.size ?? 0;
+    const offset = target === undefined ? 0 : (known?.size ?? 0);
+    const info = await this.#fetch(url, key, target, offset, signal);
+    try {
+      if (info === undefined) throw new Fault("invalidData", `${url} does not go on at byte ${offset}`);
+      if (target !== undefined) checkImage(target, { sizeBytes: info.size, sha256: info.sha256 });
+      return info;
+    } catch (error) {
+      await bulk.remove(key);
+      if (offset === 0) throw error;
+      return this.#whole(url, key, target, signal);
+    }
+  }
+
+  /** Undefined when the server does not go on where it was cut. */
+  async #fetch(
+    url: string,
+    key: BulkKey,
+    target: ManifestTarget | undefined,
+    offset: number,
+    signal: AbortSignal,
+  ): Promise<BulkInfo | undefined> {
+    const { bulk, timeoutMs } = this.#options;
     const headers = offset === 0 ? {} : { range: `bytes=${offset}-` };
     const { request } = await import("undici");
     const response = await request(url, { headers, signal, headersTimeout: timeoutMs, bodyTimeout: timeoutMs }).catch(
@@ -111,12 +139,14 @@ export class Staging {
         throw new Fault("notResponding", `${url}: ${(error as Error).message}`, undefined, error);
       },
     );
-    const { statusCode, body } = response;
-    if (statusCode !== HTTP_OK && statusCode !== HTTP_PARTIAL) {
+    const { statusCode, body, headers: answer } = response;
+    const isPart = statusCode === HTTP_PARTIAL && `${answer["content-range"]}`.startsWith(`bytes ${offset}-`);
+    if (statusCode !== HTTP_OK && !isPart) {
       await body.dump();
+      if (offset > 0 && (statusCode === HTTP_PARTIAL || statusCode === HTTP_RANGE)) return undefined;
       throw new Fault("invalidData", `${url} answers ${statusCode}`);
     }
-    const from = statusCode === HTTP_PARTIAL ? offset : 0;
+    const from = isPart ? offset : 0;
     const name = new URL(url).pathname.split("/").at(-1) || "image";
     const start = { ...key, name, mimetype: "application/octet-stream" };
     return bulk.write(start, from, bounded(body, from, target?.length), true);

@@ -200,13 +200,10 @@ export const IDLE_STATES: ReadonlySet<CampaignState> = new Set([
 ]);
 export const FINAL_STATES: ReadonlySet<CampaignState> = new Set(["completed", "partial", "rolledBack", "failed"]);
 
-export type RollbackPolicy = "independent" | "coordinated";
+/** Who acts when nobody asked. */
+export const SYSTEM = "system";
 
-/** How bad a fault is. `severity`: 1 is worst. */
-export interface FaultRank {
-  readonly severity?: number;
-  readonly confirmed?: boolean;
-}
+export type RollbackPolicy = "independent" | "coordinated";
 
 /** How software came to the vehicle, as UN R156 tells it apart. */
 export const UPDATE_METHODS = ["ota", "workshop", "factory"] as const;
@@ -241,10 +238,6 @@ export interface Member {
   readonly started?: number;
   /** How often a start of the process found it executing. */
   readonly restarts: number;
-  /** Codes of the faults it had before, which the health gate does not count. */
-  readonly baseline: readonly string[];
-  /** How bad they were, where the target says so, by code. */
-  readonly baselineRanks?: Readonly<Record<string, FaultRank>>;
   readonly error?: FaultData;
 }
 
@@ -284,8 +277,6 @@ export interface PreparedFacts {
   readonly toVersion?: string;
   readonly sha256?: string;
   readonly sizeBytes?: number;
-  readonly baseline: readonly string[];
-  readonly baselineRanks?: Readonly<Record<string, FaultRank>>;
 }
 
 export type CampaignEvent =
@@ -329,5 +320,5 @@ export interface CampaignLimits {
 
 /** A member before its target has said what it is and can. */
 export function freshMember(component: string, state: "idle" | "preparing"): Member {
-  return { component, state, supportsTrial: true, restarts: 0, baseline: [] };
+  return { component, state, supportsTrial: true, restarts: 0 };
 }

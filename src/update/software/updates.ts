@@ -36,6 +36,8 @@ export interface UpdatesOptions {
   readonly bulk: Bulk;
   readonly staging: Staging;
   readonly role: "standalone" | "primary" | "secondary";
+  /** Longest wait of a secondary for the verdict of its primary. */
+  readonly verdictTimeoutMs: number;
   /** Components of the node itself: what answers under `/components` without being an ECU. */
   readonly ownComponents: readonly string[];
   readonly implicitPrepare: boolean;
@@ -95,7 +97,7 @@ export class Updates {
       throw new Fault("payloadTooLarge", `A package has at most ${MAX_PACKAGE_CHARACTERS} characters`);
     }
     const update = readPackage(body);
-    const { journal, campaigns, role, maxPackages } = this.#options;
+    const { journal, campaigns, role, maxPackages, verdictTimeoutMs } = this.#options;
     if (update.watchdogMs !== undefined && role !== "secondary") {
       throw new Fault("badRequest", "Only a secondary waits for the verdict of another node");
     }
@@ -107,6 +109,9 @@ export class Updates {
     return update.id;
   }
 
+    if ((update.watchdogMs ?? 0) > verdictTimeoutMs) {
+      throw new Fault("badRequest", `This node waits at most ${verdictTimeoutMs} ms for a verdict`);
+    }
   /** Ids that match, in the order of registration. */
   list({ origin, targetVersion }: ListFilter): readonly string[] {
     const packages = this.#options.journal.campaigns().map((record) => readPackage(record.package as never));
@@ -250,15 +255,13 @@ export class Updates {
     const provider = providerOf(component);
     if (provider === undefined) throw new Fault("notFound", `${component} takes no updates`);
     const facts = await provider.describe(component, AbortSignal.timeout(describeTimeoutMs));
-    const busy = journal
-      .campaigns()
-      .find(
-        ({ state, members }) => !IDLE_STATES.has(state) && members.some((member) => member.component === component),
-      );
+    const busy = journal.campaigns().find((record) => isBusyWith(record, component));
+    const candidate = busy?.members.find((member) => member.component === component)?.toVersion;
+    const own = ownComponents.includes(component);
     const installed = journal.installed(component);
     const version = facts.version ?? installed?.version;
     return {
-      role: ownComponents.includes(component) ? role : provider.kind === "sovd-secondary" ? "secondary" : "ecu",
+      role: own ? role : provider.kind === "sovd-secondary" ? "secondary" : "ecu",
       ecu_hardware_id: facts.hardwareId ?? "",
       ecu_serial: facts.serial ?? "",
       supports_rollback: facts.supportsRollback,
@@ -274,6 +277,12 @@ export class Updates {
   }
 
   /** Records of the audit chain, without the states they carry. */
+      ...(candidate === undefined ? {} : { candidate_version: candidate }),
+      ...(busy?.state !== "awaitingVerdict" || busy.deadlineMs === undefined
+        ? {}
+        : { trial_deadline: new Date(busy.deadlineMs).toISOString() }),
+      ...(own && role === "secondary" ? { verdict_timeout_ms: this.#options.verdictTimeoutMs } : {}),
+      ...(facts.freeBytes === undefined ? {} : { free_bytes: facts.freeBytes }),
   *audit(id?: string, after = 0): Generator<Omit<AuditRecord, "state">> {
     for (const { state: _, ...record } of this.#options.journal.records(after)) {
       if (id === undefined || record.campaign === keyOfId(id)) yield record;
@@ -324,6 +333,13 @@ function recordOf(update: UpdatePackage, body: Readonly<Record<string, unknown>>
     changedAtMs: 0,
     method: update.method,
     package: body,
+/** What runs on the component, is staged on it, or left it in need of service. */
+function isBusyWith({ state, members }: CampaignRecord, component: string): boolean {
+  const member = members.find((each) => each.component === component);
+  if (member === undefined) return false;
+  return !IDLE_STATES.has(state) || state === "prepared" || member.state === "stuck";
+}
+
     ...(update.watchdogMs === undefined ? {} : { watchdogMs: update.watchdogMs }),
   };
 }

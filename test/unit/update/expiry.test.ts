@@ -17,7 +17,7 @@ const YEARS = "2035-01-01T00:00:00Z";
 const AFTER = Date.parse(LATER) + 1;
 const keys = newKeys();
 const RUN = { progress: () => undefined, signal: new AbortController().signal };
-const MEMBER: Member = { component: "bcm", state: "preparing", supportsTrial: true, restarts: 0, baseline: [] };
+const MEMBER: Member = { component: "bcm", state: "preparing", supportsTrial: true, restarts: 0 };
 const FILES = { "bcm.bin": { content: "x", custom: { components: ["bcm"] } } };
 
 const tuf = (expires: RepositoryState["expires"]) => ({
@@ -75,6 +75,8 @@ async function startNode(rootExpires: string) {
     },
     providerOf: () => provider,
     holds: async () => true,
+    verdictMs: 0,
+    resetReason: () => undefined,
     log: () => undefined,
   });
   return { now, rules, calls, executed: () => executed };

@@ -14,15 +14,14 @@ const JOB = {
   progress: () => undefined,
 } as unknown as UpdateJob;
 
-async function gate(faults: readonly TargetFault[], more: object = {}, settings: object = {}): Promise<string> {
+async function gate(faults: readonly TargetFault[], before: TargetFault, settings: object): Promise<string> {
   const provider = { verify: async () => undefined, faults: async () => faults } as unknown as UpdateProvider;
   const run = {
     provider,
     job: JOB,
-    baseline: ["B"],
+    baseline: { faults: [before] },
     settings: { ...SETTINGS, ...settings },
     clock: systemClock,
-    ...more,
   };
   return runGate(run).then(
     () => "well",
@@ -31,47 +30,99 @@ async function gate(faults: readonly TargetFault[], more: object = {}, settings:
 }
 
 const fault = (code: string, more: Partial<TargetFault> = {}): TargetFault => ({ code, active: true, ...more });
-const ROWS: readonly [what: string, faults: readonly TargetFault[], more: object, settings: object, says: RegExp][] = [
-  ["no faults", [], {}, {}, /^well$/],
-  ["a fault that is not active", [fault("N", { active: false })], {}, {}, /^well$/],
-  ["what was there before", [fault("B")], {}, {}, /^well$/],
-  ["a new fault", [fault("N")], {}, {}, /new faults N/],
-  ["as many as are let pass", [fault("N")], {}, { maxFaults: 1 }, /^well$/],
-  ["one that is not severe enough", [fault("N", { severity: 3 })], {}, { maxSeverity: 2 }, /^well$/],
-  ["one that is just severe enough", [fault("N", { severity: 2 })], {}, { maxSeverity: 2 }, /new faults N/],
-  ["one that does not say how severe it is", [fault("N")], {}, { maxSeverity: 1 }, /new faults N/],
+const BEFORE = fault("B");
+const ROWS: readonly [
+  what: string,
+  faults: readonly TargetFault[],
+  before: TargetFault,
+  settings: object,
+  says: RegExp,
+][] = [
+  ["no faults", [], BEFORE, {}, /^well$/],
+  ["a fault that is not active", [fault("N", { active: false })], BEFORE, {}, /^well$/],
+  ["what was there before", [fault("B")], BEFORE, {}, /^well$/],
+  ["a new fault", [fault("N")], BEFORE, {}, /new faults N/],
+  ["as many as are let pass", [fault("N")], BEFORE, { maxFaults: 1 }, /^well$/],
+  ["one that is not severe enough", [fault("N", { severity: 3 })], BEFORE, { maxSeverity: 2 }, /^well$/],
+  ["one that is just severe enough", [fault("N", { severity: 2 })], BEFORE, { maxSeverity: 2 }, /new faults N/],
+  ["one that does not say how severe it is", [fault("N")], BEFORE, { maxSeverity: 1 }, /new faults N/],
   [
     "an old one that became more severe",
     [fault("B", { severity: 1 })],
-    { baselineRanks: { B: { severity: 3 } } },
+    fault("B", { severity: 3 }),
     {},
     /became worse: B/,
   ],
-  [
-    "an old one that became milder",
-    [fault("B", { severity: 3 })],
-    { baselineRanks: { B: { severity: 1 } } },
-    {},
-    /^well$/,
-  ],
+  ["an old one that became milder", [fault("B", { severity: 3 })], fault("B", { severity: 1 }), {}, /^well$/],
   [
     "an old one that is confirmed now",
     [fault("B", { confirmed: true })],
-    { baselineRanks: { B: { confirmed: false } } },
+    fault("B", { confirmed: false }),
     {},
     /became worse: B/,
   ],
   [
     "an old one that was confirmed then",
     [fault("B", { confirmed: true })],
-    { baselineRanks: { B: { confirmed: true } } },
+    fault("B", { confirmed: true }),
     {},
     /^well$/,
   ],
 ];
-for (const [what, faults, more, settings, says] of ROWS) {
-  test(what, async () => assert.match(await gate(faults, more, settings), says));
+for (const [what, faults, before, settings, says] of ROWS) {
+  test(what, async () => assert.match(await gate(faults, before, settings), says));
 }
+
+/** One answer a poll: "well", "silent", or a reset reason; the last one repeats. */
+async function polled(answers: readonly string[], before?: string): Promise<{ end: string; samples: string[] }> {
+  let poll = -1;
+  const at = () => answers[Math.min(poll, answers.length - 1)]!;
+  const samples: string[] = [];
+  const provider = {
+    async verify() {
+      poll++;
+      if (at() === "silent") throw new Fault("notResponding", "no answer");
+    },
+  } as unknown as UpdateProvider;
+  const end = await runGate({
+    provider,
+    job: JOB,
+    baseline: { faults: [], ...(before === undefined ? {} : { resetReason: before }) },
+    settings: SETTINGS,
+    clock: systemClock,
+    ...(answers.includes("well") ? {} : { resetReason: async () => at() }),
+    onSample: (seen) => samples.push(seen),
+  }).then(
+    () => "well",
+    (error: Fault) => error.message,
+  );
+  return { end, samples };
+}
+
+const TWICE = /reset twice for the same reason/;
+const RESETS: readonly [what: string, answers: readonly string[], before: string | undefined, says: RegExp][] = [
+  ["no reset", ["power on"], "power on", /^well$/],
+  ["the reset of the update itself", ["software"], "power on", /^well$/],
+  ["the update's, and one more for another reason", ["software", "silent", "watchdog"], "power on", /^well$/],
+  ["two by the watchdog", ["software", "silent", "watchdog", "silent", "watchdog"], "power on", TWICE],
+  ["two by the watchdog, another in between", ["watchdog", "software", "watchdog"], "power on", TWICE],
+  ["the same reason behind a silence, as before the update", ["silent", "power on"], "power on", /^well$/],
+  ["and again", ["silent", "power on", "silent", "power on"], "power on", TWICE],
+];
+for (const [what, answers, before, says] of RESETS) {
+  test(`resets: ${what}`, async () => assert.match((await polled(answers, before)).end, says));
+}
+
+test("silence is not health: a break begins the count of clean answers anew", async () => {
+  const { end, samples } = await polled(["well", "well", "silent", "well", "well", "silent", "well"]);
+  assert.equal(end, "well");
+  assert.deepEqual(samples, ["no faults", "silent: no answer", "no faults", "silent: no answer", "no faults"]);
+});
+
+test("a target that comes and goes does not fill the record", async () => {
+  const { samples } = await polled([...Array.from({ length: 100 }, (_, i) => (i % 2 ? "silent" : "well")), "well"]);
+  assert.equal(samples.length, 32);
+});
 
 test("silence is not health: a target that never answers fails when its time is up", async () => {
   const provider = {
@@ -79,7 +130,7 @@ test("silence is not health: a target that never answers fails when its time is 
       throw new Fault("notResponding", "no answer");
     },
   } as unknown as UpdateProvider;
-  const run = { provider, job: JOB, baseline: [], settings: SETTINGS, clock: systemClock };
+  const run = { provider, job: JOB, baseline: { faults: [] }, settings: SETTINGS, clock: systemClock };
   await assert.rejects(runGate(run), /no answer/);
 });
 

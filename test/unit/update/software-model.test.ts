@@ -42,7 +42,7 @@ function eventsFor({ members }: CampaignRecord): CampaignEvent[] {
     if (type === "cancel" || type === "rollback") return [{ type, reason: "no" }];
     if (!type.startsWith("member")) return [{ type } as CampaignEvent];
     return members.map(({ component }) => {
-      const facts = { supportsTrial: component !== "c", baseline: [] };
+      const facts = { supportsTrial: component !== "c" };
       return { type, component, error: ERROR, facts } as unknown as CampaignEvent;
     });
   });

@@ -94,7 +94,7 @@ export class World {
   readonly calls: MemberCalls = {
     prepare: async (_record, { component }) => {
       this.#play("prepare", component, () => undefined);
-      return { supportsTrial: !this.single.has(component), baseline: [] };
+      return { supportsTrial: !this.single.has(component) };
     },
     execute: async (_record, { component }) => {
       this.#play("execute", component, () => {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { Fault } from "#core/errors.ts";
 import type { TargetFacts, UpdateJob, UpdateProvider } from "../provider.ts";
 import { type CommandRunner, fill } from "./command-runner.ts";
-import { exportImage } from "./files.ts";
+import { exportImage, hashOfFile, roomFor } from "./files.ts";
 
 export interface CommandTarget {
   /** Where images are put for the programs (`{file}`). */
@@ -31,7 +31,8 @@ export class CommandProvider implements UpdateProvider {
   }
 
   async describe(component: string): Promise<TargetFacts> {
-    const { commands, timeoutMs, hardwareId, serial } = this.#target(component);
+    const { commands, timeoutMs, hardwareId, serial, folder } = this.#target(component);
+    const free = roomFor(folder);
     const version =
       commands.version.length === 0
         ? ""
@@ -42,6 +43,7 @@ export class CommandProvider implements UpdateProvider {
       ...(hardwareId === undefined ? {} : { hardwareId }),
       ...(serial === undefined ? {} : { serial }),
       ...(version === "" ? {} : { version }),
+      ...(free === undefined ? {} : { freeBytes: free }),
     };
   }
 
@@ -51,6 +53,10 @@ export class CommandProvider implements UpdateProvider {
   }
 
   async execute(job: UpdateJob): Promise<void> {
+    const { artifact, component } = job;
+    if (artifact !== undefined && (await hashOfFile(this.#file(job))) !== artifact.sha256) {
+      throw new Fault("corruption", `The image of ${component} is no longer what was verified`);
+    }
     await job.memory.set("touched", "yes");
     await this.#call("execute", job);
   }

@@ -1,9 +1,18 @@
 /** Files of a provider's own target: written whole and on the disk before their name says so. */
 import { createHash } from "node:crypto";
+import { statSync } from "node:fs";
 import { type FileHandle, mkdir, open, readFile, readlink, rename, rm, symlink } from "node:fs/promises";
 import { dirname } from "node:path";
 import { Fault } from "#core/errors.ts";
+import { freeBytes } from "#store/faults.ts";
 import type { UpdateJob } from "../provider.ts";
+
+/** Bytes that a file in a folder may have, in the place of another; undefined where the system does not tell. */
+export function roomFor(folder: string, replaced?: string): number | undefined {
+  const free = freeBytes(folder);
+  if (free === undefined || replaced === undefined) return free;
+  return free + (statSync(replaced, { throwIfNoEntry: false })?.size ?? 0);
+}
 
 /** Makes the names in a folder durable. */
 export async function syncFolder(folder: string): Promise<void> {

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { Fault } from "#core/errors.ts";
 import type { TargetFacts, UpdateJob, UpdateProvider } from "../provider.ts";
 import { type CommandRunner, fill } from "./command-runner.ts";
-import { exportImage, hashOfFile, linkTarget, readJson, replaceFile, replaceLink } from "./files.ts";
+import { exportImage, hashOfFile, linkTarget, readJson, replaceFile, replaceLink, roomFor } from "./files.ts";
 
 export interface SlotTarget {
   /** Holds `slot-a`, `slot-b`, the link `current` and `slots.json`. */
@@ -53,15 +53,18 @@ export class SlotProvider implements UpdateProvider {
   }
 
   async describe(component: string): Promise<TargetFacts> {
-    const { hardwareId, serial } = this.#target(component);
+    const { hardwareId, serial, folder } = this.#target(component);
     const { committed, versions } = await this.#state(component);
     const version = committed === null ? undefined : versions[committed];
+    // the image that is there gives way to the next
+    const free = roomFor(folder, join(folder, otherSlot(committed), "image"));
     return {
       supportsRollback: true,
       supportsTrial: true,
       ...(hardwareId === undefined ? {} : { hardwareId }),
       ...(serial === undefined ? {} : { serial }),
       ...(version === undefined ? {} : { version }),
+      ...(free === undefined ? {} : { freeBytes: free }),
     };
   }
 

@@ -86,13 +86,17 @@ export class SovdSecondaryProvider implements UpdateProvider {
     const remote = this.#target(component);
     const { json } = await this.#ask(component, "GET", `/components/${remote.component}/x-medkit-update`, signal);
     const text = (name: string) => (typeof json[name] === "string" ? (json[name] as string) : undefined);
+    const number = (name: string) => (typeof json[name] === "number" ? (json[name] as number) : undefined);
     const [hardwareId, serial, version] = [text("ecu_hardware_id"), text("ecu_serial"), text("current_version")];
+    const [freeBytes, verdictTimeoutMs] = [number("free_bytes"), number("verdict_timeout_ms")];
     return {
       supportsRollback: json.supports_rollback === true,
       supportsTrial: json.supports_trial !== false,
       ...(hardwareId === undefined ? {} : { hardwareId }),
       ...(serial === undefined ? {} : { serial }),
       ...(version === undefined ? {} : { version }),
+      ...(freeBytes === undefined ? {} : { freeBytes }),
+      ...(verdictTimeoutMs === undefined ? {} : { verdictTimeoutMs }),
     };
   }
 
@@ -197,6 +201,9 @@ export class SovdSecondaryProvider implements UpdateProvider {
   async #register(job: UpdateJob, uri: string | undefined): Promise<void> {
     const { component } = this.#target(job.component);
     const coordinated = job.package.rollback_policy === "coordinated";
+    const own = this.#options.watchdogMs;
+    // no longer than the other node is ready to wait
+    const { verdictTimeoutMs = own } = coordinated ? await this.describe(job.component, job.signal) : {};
     const manifest = renamed(job, component);
     const body = {
       id: job.campaign,
@@ -210,7 +217,7 @@ export class SovdSecondaryProvider implements UpdateProvider {
       ...manifest,
       "x-relay": relayOf(job),
       "x-update-method": packageOf(job).method,
-      ...(coordinated ? { "x-orchestrator": { watchdog_ms: this.#options.watchdogMs } } : {}),
+      ...(coordinated ? { "x-orchestrator": { watchdog_ms: Math.min(own, verdictTimeoutMs) } } : {}),
     };
     const headers = { "content-type": "application/json" };
     await this.#ask(job.component, "POST", "/updates", job.signal, { headers, body: JSON.stringify(body) });
