@@ -1,5 +1,6 @@
 // `npm run build`: one bundle per entry in dist/. Native addons stay outside, and so does Piscina, which starts a file of its own.
 import { chmodSync, existsSync, readdirSync, rmSync } from "node:fs";
+import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
@@ -24,6 +25,39 @@ const entryPoints = {
   ...Object.fromEntries(workers.map((file) => [`workers/${file.slice(0, -".ts".length)}`, `workers/${file}`])),
 };
 
+const require = createRequire(import.meta.url);
+
+/**
+ * The names that `import()` of a CommonJS package gives in Node; undefined for any other package. esbuild alone gives `default` only, and
+ * who takes a name gets undefined.
+ */
+async function namesOf(name) {
+  const all = await import(name);
+  let whole;
+  try {
+    whole = require(name);
+  } catch {
+    return undefined;
+  }
+  if (all.default !== whole) return undefined;
+  return Object.keys(all).filter((key) => key !== "default" && key !== "module.exports");
+}
+
+const lazyPackages = {
+  name: "lazy-packages",
+  setup(build) {
+    build.onResolve({ filter: /^[@a-z]/ }, async ({ path, kind }) => {
+      if (kind !== "dynamic-import" || EXTERNAL.includes(path) || path.startsWith("node:")) return undefined;
+      const names = await namesOf(path);
+      return names === undefined ? undefined : { path, namespace: "lazy-package", pluginData: names };
+    });
+    build.onLoad({ filter: /.*/, namespace: "lazy-package" }, ({ path, pluginData: names }) => ({
+      contents: `const all = require("${path}"); export const { ${names.join(", ")} } = all; export default all;`,
+      resolveDir: ROOT,
+    }));
+  },
+};
+
 rmSync(`${ROOT}/dist`, { recursive: true, force: true });
 const { metafile } = await build({
   absWorkingDir: ROOT,
@@ -40,6 +74,7 @@ const { metafile } = await build({
   metafile: true,
   legalComments: "linked",
   external: EXTERNAL,
+  plugins: [lazyPackages],
   banner: { js: SHIM },
   logLevel: "warning",
 });
