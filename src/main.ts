@@ -241,7 +241,7 @@ function createFleet(
 const HEALTH_OF = { pending: "Pending", starting: "Starting", up: "Up", failed: "Failed" } as const;
 
 function createContext(parts: UpdaterParts, updater: Updater, software: Software | undefined) {
-  const { config, fleet, health, log, authenticator, storage } = parts;
+  const { config, fleet, communication, health, log, authenticator, storage } = parts;
   return createSovdContext({
     fleet,
     clock: systemClock,
@@ -251,6 +251,7 @@ function createContext(parts: UpdaterParts, updater: Updater, software: Software
     embeddedFiles: createEmbeddedFiles(storage, (ecu) => fleet.databaseOf(ecu.id)),
     databaseUpdate: updater,
     ...(software === undefined ? {} : { softwareUpdates: software.updates }),
+    vin: () => config.update.vin || communication.vin,
     version: { name: PRODUCT, version: VERSION, commit: "", buildDate: "" },
     health: () => health.snapshot(),
     switching: () => updater.switching,

@@ -2,6 +2,7 @@ import { isIPv6 } from "node:net";
 import { formatAddress } from "#core/bytes.ts";
 import { Fault, toFaultData } from "#core/errors.ts";
 import type { Clock } from "#core/time.ts";
+import { isUnset } from "#doip/codec.ts";
 import { type Announcement, Discovery, type DiscoveryOptions } from "#doip/discovery.ts";
 import type { VehicleFleet } from "./fleet.ts";
 import type { LogMessage } from "./messages.ts";
@@ -48,6 +49,8 @@ export class Communication {
   /** Whether calls have nothing to wait for any more. */
   #settled = false;
   state: CommunicationState = "pending";
+  /** Of the vehicle, as its entities announce it; undefined until one does that has been given it. */
+  vin: string | undefined;
 
   constructor(options: CommunicationOptions) {
     this.#options = options;
@@ -149,8 +152,9 @@ export class Communication {
   }
 
   #announced(announcement: Announcement): void {
-    const { logicalAddress, ip, version, furtherAction } = announcement;
+    const { logicalAddress, ip, version, furtherAction, vin } = announcement;
     const { fleet } = this.#options;
+    if (!isUnset(vin)) this.vin = vin;
     if (!fleet.ready) {
       if (this.#early.size < MAX_EARLY) this.#early.set(logicalAddress, announcement);
       return;

@@ -128,6 +128,8 @@ export interface SovdContext {
   /** Absent where databases cannot be changed. */
   readonly databaseUpdate?: DatabaseUpdate;
   readonly softwareUpdates?: Updates;
+  /** Of the vehicle; undefined as long as nobody says. */
+  readonly vin?: () => string | undefined;
   readonly version: VersionInfo;
   health(): HealthSnapshot;
   /** True only while a new database set is switched in. */

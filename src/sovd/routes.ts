@@ -21,6 +21,9 @@ import { resetRoutes } from "./reset.ts";
 import type { Route } from "./route.ts";
 import { runtimeExecutionRoutes } from "./runtime-executions.ts";
 import { runtimeContentRoutes, runtimeFileRoutes } from "./runtime-files.ts";
+import { rxswinRoutes } from "./rxswin.ts";
+import { softwarePackageRoutes } from "./software-packages.ts";
+import { ucmRoutes } from "./ucm.ts";
 import { updateRoutes } from "./updates.ts";
 import { vehicleRoutes } from "./vehicle.ts";
 import { versionRoutes } from "./version.ts";
@@ -48,6 +51,14 @@ const ALWAYS: readonly Route[] = [
   ...groupOperationRoutes,
 ];
 
+const UPDATES: readonly Route[] = [
+  ...updateRoutes,
+  ...bulkDataRoutes,
+  ...softwarePackageRoutes,
+  ...ucmRoutes,
+  ...rxswinRoutes,
+];
+
 /** Every route these options offer. Order does not matter: a fixed segment wins over a parameter. */
 export function sovdRoutes(
   options: Pick<SovdOptions, "healthEnabled" | "databaseDownload" | "updatesEnabled">,
@@ -55,7 +66,7 @@ export function sovdRoutes(
   return [
     ...ALWAYS,
     ...(options.healthEnabled ? healthRoutes : []),
-    ...(options.updatesEnabled ? [...updateRoutes, ...bulkDataRoutes] : []),
+    ...(options.updatesEnabled ? UPDATES : []),
     ...(options.databaseDownload ? runtimeContentRoutes : []),
   ];
 }

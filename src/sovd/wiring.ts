@@ -18,6 +18,7 @@ type Given = Pick<
   | "softwareUpdates"
   | "switching"
   | "version"
+  | "vin"
 >;
 
 export interface SovdParts extends Given {

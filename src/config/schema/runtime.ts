@@ -175,6 +175,12 @@ export const UPDATE = section("Software update (`/updates`) and retrieval of dat
   status_interval_ms: atLeast(10, 1_000, "Period of progress questions to secondaries."),
   component: text("", "Name of this node among the components; empty: it is none."),
   serial: text("", "Serial number of this node."),
+  vin: pattern(
+    "17 letters and digits, or none",
+    /^([A-HJ-NPR-Z0-9]{17})?$/u,
+    "",
+    "VIN for the RXSWIN report; empty: as the vehicle's DoIP entities announce it.",
+  ),
   repository: optional(
     text("", "Base URL of the update server: `{id}/manifest.json` and the images it names.", {
       example: "https://updates.example/vehicle",

@@ -84,6 +84,14 @@ export class Updates {
     return this.#options.knows(component);
   }
 
+  /** Which of these no node has, once the secondaries were asked. */
+  async unknown(components: readonly string[]): Promise<readonly string[]> {
+    const { knows, discover, describeTimeoutMs } = this.#options;
+    const missing = () => components.filter((component) => !knows(componentOf(component)));
+    if (missing().length > 0) await discover(AbortSignal.timeout(describeTimeoutMs)).catch(() => undefined);
+    return missing();
+  }
+
   /** Registers a package. Resolves with its id. @throws Fault badRequest, updateInProgress, noSpaceLeft */
   async register(body: unknown, actor: string): Promise<string> {
     if (!Value.Check(PackageSchema, body)) {
@@ -287,6 +295,11 @@ export class Updates {
     for (const { state: _, ...record } of this.#options.journal.records(after)) {
       if (id === undefined || record.campaign === keyOfId(id)) yield record;
     }
+  }
+
+  /** The chain with the states it carries, read as it is walked. */
+  auditChain(): Iterable<AuditRecord> {
+    return this.#options.journal.records();
   }
 
   auditWhole(after = 0, limit = Number.POSITIVE_INFINITY): readonly AuditRecord[] {
