@@ -19,6 +19,12 @@ const FIRMWARE = optionalSection("Firmware that is wanted, from one of these.", 
   container: { ...OCI, doc: "The same as `oci`." },
   hawkbit: optionalSection("Eclipse hawkBit.", {
     controller: text("", "Controller id.", { example: "bms-17" }),
+    authorization: optional(
+      text("", "The controller's own `TargetToken …`; absent: the server's.", {
+        secret: true,
+        example: "TargetToken …",
+      }),
+    ),
   }),
   file: optionalSection("Bulk data of this node: `<name>.bin` and `<name>.json` with `version`, `checksum`, `size`.", {
     name: text("", "Name without ending.", { example: "bms-app" }),
@@ -69,6 +75,11 @@ export const AJOUR = section("Embedded devices that fetch their firmware by the 
     url: text("", "Its URL, without the path of the API.", { example: "https://hawkbit.example" }),
     tenant: text("DEFAULT", "Tenant."),
     authorization: text("", "`TargetToken …` or `GatewayToken …`.", { secret: true, example: "GatewayToken …" }),
+    confirmation: choice(
+      ["leave", "confirmed", "denied"],
+      "leave",
+      "What is said to deployments that want a confirmation; `leave`: nothing, somebody else does.",
+    ),
   }),
   mqtt: optionalSection("A broker that devices speak to: `dfu/<device>`, answered on `command/inbox/<device>/dfu`.", {
     url: text("", "Its URL.", { example: "mqtts://broker.example" }),

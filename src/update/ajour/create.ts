@@ -13,11 +13,11 @@ import { FileSource } from "./file-source.ts";
 import { HawkbitSource } from "./hawkbit.ts";
 import { Images } from "./images.ts";
 import { startMqtt } from "./mqtt.ts";
-import type { Desired, Image } from "./next.ts";
+import type { Desired } from "./next.ts";
 import { OciSource } from "./oci.ts";
 import { AjourProvider, type AjourTarget } from "./provider.ts";
 import { type FirmwareSpec, type Identity, keyOf, Registry } from "./registry.ts";
-import { type FirmwareSource, Sources } from "./sources.ts";
+import { type FirmwareSource, type Served, Sources } from "./sources.ts";
 import type { Transport, TransportParts } from "./transport.ts";
 
 type AjourConfig = Config["update"]["ajour"];
@@ -59,17 +59,17 @@ export function createAjour({ config, clock, persistence, storage, onProblem }: 
     onProblem,
     onChange: collect,
   });
-  const byConfiguration = (identity: Identity): Image | undefined => {
+  const byConfiguration = (identity: Identity): Served | undefined => {
     const firmware = registry.firmwareOf(identity);
-    return firmware === undefined ? undefined : sources.image(firmware);
+    return firmware === undefined ? undefined : sources.serve(firmware);
   };
   const desk = new Desk({
     desired: (identity): Desired | "later" | undefined => {
       const assigned = assignments.get(keyOf(identity));
       if (assigned !== undefined) return { ...assigned, busy: assigned.job !== NO_JOB };
-      if (registry.firmwareOf(identity) === undefined) return undefined;
-      const image = byConfiguration(identity);
-      return image === undefined ? "later" : { image, gate: "open" };
+      const { image, gate = "open", looking = false } = byConfiguration(identity) ?? {};
+      if (image === undefined) return looking ? "later" : undefined;
+      return { image, gate };
     },
     images,
     clock,
@@ -92,7 +92,7 @@ export function createAjour({ config, clock, persistence, storage, onProblem }: 
       assignments,
       images,
       clock,
-      configured: (device) => byConfiguration(registry.named(device)),
+      configured: (device) => byConfiguration(registry.named(device))?.image,
       targets: targetsOf(ajour, targets),
       offlineMs: ajour.offline_secs * SECOND_MS,
       trialSilenceMs: MISSED_REPORTS * ajour.gate_poll_secs * SECOND_MS,
@@ -105,7 +105,7 @@ export function createAjour({ config, clock, persistence, storage, onProblem }: 
     ...parts,
     provider,
     async start() {
-      for (const firmware of registry.firmware) sources.image(firmware);
+      for (const firmware of registry.firmware) sources.serve(firmware);
       const coap = ajour.coap === undefined ? undefined : await startCoap(ajour.coap, parts);
       if (coap !== undefined) transports.push(coap);
       if (ajour.mqtt !== undefined) transports.push(await startMqtt(ajour.mqtt, parts));
@@ -136,7 +136,7 @@ function specOf(firmware: FirmwareConfig, owner: string): FirmwareSpec | undefin
   if (given.length !== 1)
     throw new Fault("misconfigured", `The firmware of ${owner} is to come from exactly one place`);
   if (oci !== undefined) return { kind: "oci", ...oci };
-  if (hawkbit !== undefined) return { kind: "hawkbit", controller: hawkbit.controller };
+  if (hawkbit !== undefined) return { kind: "hawkbit", ...hawkbit };
   return { kind: "file", ...file! };
 }
 
@@ -154,10 +154,15 @@ function sourceOf(ajour: AjourConfig, bulk: Bulk, onProblem: AjourParts["onProbl
     }
     if (ajour.hawkbit === undefined)
       throw new Fault("misconfigured", "Firmware is to come from hawkBit, but none is named");
-    const { controller } = spec;
-    const pollMs = refreshMs;
-    const onFeedbackProblem = (problem: unknown) => onProblem(problem, `hawkbit ${controller}`);
-    return new HawkbitSource({ ...ajour.hawkbit, controller, timeoutMs, pollMs, onProblem: onFeedbackProblem });
+    const { controller, authorization = ajour.hawkbit.authorization } = spec;
+    return new HawkbitSource({
+      ...ajour.hawkbit,
+      controller,
+      authorization,
+      timeoutMs,
+      pollMs: refreshMs,
+      onProblem: (problem) => onProblem(problem, `hawkbit ${controller}`),
+    });
   };
 }
 

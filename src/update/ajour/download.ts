@@ -7,7 +7,7 @@ const MAX_DOCUMENT_BYTES = 4 << 20;
 
 export interface Download {
   readonly headers?: Readonly<Record<string, string>>;
-  readonly method?: "GET" | "POST";
+  readonly method?: "GET" | "POST" | "PUT";
   readonly body?: string;
   readonly signal: AbortSignal;
   /** Until the headers of the answer are there. */

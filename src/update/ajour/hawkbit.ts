@@ -1,191 +1,182 @@
 /**
- * Firmware from Eclipse hawkBit by its Direct Device Integration API: one controller, polled at the pace it asks for. What the device
- * makes of it goes back as feedback; only `closed` ends an action there.
+ * Firmware from Eclipse hawkBit by its Direct Device Integration API: one controller, asked at the pace that it names. A deployment is what
+ * the device shall have; how far the device may go with it is the deployment's word; what the device makes of it goes back as
+ * feedback, and only `closed` ends an action there.
  */
 import { Fault } from "#core/errors.ts";
 import type { Report } from "./desk.ts";
-import { jsonOf, requireOk, resumed, send } from "./download.ts";
-import { offsetOf } from "./next.ts";
-import type { FirmwareSource, Offer } from "./sources.ts";
+import { type Feedback, HawkbitClient, type HawkbitServer, linkOf, pollMs } from "./hawkbit-client.ts";
+import { type Gate, offsetOf, versionText } from "./next.ts";
+import type { FirmwareSource, Nothing, Offer } from "./sources.ts";
 
-export interface HawkbitOptions {
-  /** Without the path of the API. */
-  readonly url: string;
-  readonly tenant: string;
-  readonly controller: string;
-  /** `TargetToken …` or `GatewayToken …`. */
-  readonly authorization: string;
-  readonly timeoutMs: number;
+export interface HawkbitOptions extends HawkbitServer {
   /** Pace when the server names none. */
   readonly pollMs: number;
+  /** What is said to deployments that want a confirmation; `leave`: nothing, somebody else does. */
+  readonly confirmation: "leave" | "confirmed" | "denied";
   readonly onProblem: (problem: unknown) => void;
 }
 
-type Execution = "proceeding" | "closed";
-type Finished = "success" | "failure" | "none";
-
 interface Action {
   readonly id: string;
-  readonly offer: Offer;
-  /** In tenths, so that not every block is a request. */
+  readonly offer: Omit<Offer, "validMs" | "gate">;
+  /** Undefined: not even to be downloaded. */
+  gate: Gate | undefined;
+  /** Tenths of the image, so that not every block is a request; `DOWNLOADED` when it is whole. */
   told: number;
   /** `swap` was answered, and the device has not come back with the new version. */
   swapping: boolean;
-  closed: boolean;
+  outcome: "success" | "failure" | undefined;
 }
 
 const PERCENT_STEP = 10;
+const DOWNLOADED = 11;
 /** Times a device may drop an image before the action has failed. */
 const MAX_REFUSALS = 3;
 
+type Json = Record<string, unknown>;
 interface Artifact {
   readonly filename?: string;
   readonly hashes?: { readonly sha256?: string };
-  readonly _links?: Record<string, { readonly href?: string } | undefined>;
 }
 
 export class HawkbitSource implements FirmwareSource {
   readonly #options: HawkbitOptions;
-  readonly #base: string;
+  readonly #client: HawkbitClient;
   #action: Action | undefined;
   #refusals = 0;
-  #signal: AbortSignal | undefined;
-  #feedback: Promise<unknown> = Promise.resolve();
+  #version: string | undefined;
+  #signal = new AbortController().signal;
+  #feedback: Promise<void> = Promise.resolve();
 
   constructor(options: HawkbitOptions) {
     this.#options = options;
-    const { url, tenant, controller } = options;
-    this.#base = `${url.replace(/\/+$/, "")}/${encodeURIComponent(tenant)}/controller/v1/${encodeURIComponent(controller)}`;
+    this.#client = new HawkbitClient(options);
   }
 
-  async look(signal: AbortSignal): Promise<Offer | undefined> {
+  async look(signal: AbortSignal): Promise<Offer | Nothing> {
     this.#signal = signal;
-    const base = await this.#get(this.#base, signal);
-    const links = (base._links ?? {}) as Record<string, { readonly href?: string } | undefined>;
+    await this.#feedback;
+    const base = await this.#client.base(signal);
+    await this.#obey(base, signal);
+    // what was installed before is still wanted: a device may have been exchanged since
+    const href = linkOf(base, "deploymentBase");
+    const installed = href === undefined && this.#action === undefined ? linkOf(base, "installedBase") : undefined;
+    const link = href ?? installed;
+    if (link !== undefined) this.#take(await this.#client.follow(link, signal), installed !== undefined);
+    const action = this.#action;
     const validMs = pollMs(base) ?? this.#options.pollMs;
-    if (links.cancelAction?.href !== undefined) await this.#cancel(links.cancelAction.href, signal);
-    const href = links.deploymentBase?.href;
-    if (href === undefined) return this.#action === undefined ? undefined : { ...this.#action.offer, validMs };
-    const deployment = await this.#get(this.#own(href), signal);
-    const id = String(deployment.id ?? "");
-    if (this.#action?.id !== id) {
-      const offer = this.#offerOf(deployment, validMs);
-      this.#action = { id, offer, told: -1, swapping: false, closed: false };
-      this.#refusals = 0;
-    }
-    return { ...this.#action.offer, validMs };
+    if (action?.gate === undefined || action.outcome === "failure") return { validMs };
+    return { ...action.offer, gate: action.gate, validMs };
   }
 
   note({ status, answer, image }: Report): void {
+    this.#version = versionText(status.version);
     const action = this.#action;
-    if (action === undefined || action.closed || image?.sha256 !== action.offer.sha256) return;
+    if (action === undefined || action.outcome !== undefined || image?.sha256 !== action.offer.sha256) return;
+    const offset = offsetOf(status, image);
     if (answer === "sync") this.#close(action, "success");
-    else if (answer === "swap") action.swapping = true;
+    else if (answer === "swap") {
+      this.#progress(action, offset, image.sizeBytes);
+      action.swapping = true;
+    } else if (answer === "wait") this.#progress(action, offset, image.sizeBytes);
     else if (answer === "write") {
       if (action.swapping && ++this.#refusals >= MAX_REFUSALS) {
         this.#close(action, "failure");
         return;
       }
       action.swapping = false;
-      this.#progress(action, offsetOf(status, image), image.sizeBytes);
+      this.#progress(action, offset, image.sizeBytes);
     }
   }
 
+  /** What the server asks for beside deployments. */
+  async #obey(base: Json, signal: AbortSignal): Promise<void> {
+    const { confirmation } = this.#options;
+    const cancel = linkOf(base, "cancelAction");
+    if (cancel !== undefined) await this.#cancel(await this.#client.follow(cancel, signal), signal);
+    const confirm = linkOf(base, "confirmationBase");
+    if (confirm !== undefined && confirmation !== "leave") {
+      const waiting = await this.#client.follow(confirm, signal);
+      if (waiting.id !== undefined) await this.#client.confirm(String(waiting.id), confirmation, signal);
+    }
+    if (linkOf(base, "configData") !== undefined && this.#version !== undefined) {
+      await this.#client.putAttributes({ agent: "sovd-edge", version: this.#version }, signal);
+    }
+  }
+
+  #take(document: Json, installed: boolean): void {
+    const id = String(document.id ?? "");
+    if (this.#action?.id !== id) {
+      const outcome = installed ? "success" : undefined;
+      this.#action = { id, offer: this.#offerOf(document), gate: "open", told: -1, swapping: false, outcome };
+      this.#refusals = 0;
+    } else if (!installed && this.#action.outcome !== undefined) {
+      // the server has not heard it
+      this.#close(this.#action, this.#action.outcome);
+    }
+    this.#action.gate = installed ? "open" : gateOf(document);
+  }
+
   #progress(action: Action, offset: number, sizeBytes: number): void {
-    const tenths = Math.floor((100 * offset) / sizeBytes / PERCENT_STEP);
+    const tenths = offset === sizeBytes ? DOWNLOADED : Math.floor((100 * offset) / sizeBytes / PERCENT_STEP);
     if (tenths <= action.told) return;
     action.told = tenths;
-    this.#tell(action.id, "proceeding", "none", { cnt: offset, of: sizeBytes });
+    const execution = tenths === DOWNLOADED ? "downloaded" : "proceeding";
+    this.#tell(action, { execution, finished: "none", progress: { cnt: offset, of: sizeBytes } });
   }
 
-  #close(action: Action, finished: Finished): void {
-    action.closed = true;
-    this.#tell(action.id, "closed", finished);
+  #close(action: Action, outcome: "success" | "failure"): void {
+    action.outcome = outcome;
+    this.#tell(action, { execution: "closed", finished: outcome });
   }
 
-  #tell(id: string, execution: Execution, finished: Finished, progress?: { cnt: number; of: number }): void {
-    const url = `${this.#base}/deploymentBase/${encodeURIComponent(id)}/feedback`;
+  /** One after the other: hawkBit keeps the order in which they come. */
+  #tell(action: Action, feedback: Feedback): void {
     this.#feedback = this.#feedback
-      .then(() => this.#post(url, { execution, result: { finished, ...(progress && { progress }) }, details: [] }))
+      .then(async () => {
+        const goesOn = await this.#client.feedback("deploymentBase", action.id, feedback, this.#signal);
+        // ended there, without us: nothing of it is served any more
+        if (!goesOn && action.outcome === undefined && this.#action === action) this.#action = undefined;
+      })
       .catch(this.#options.onProblem);
   }
 
-  /** The deployment is withdrawn: nothing of it is served any more. */
-  async #cancel(href: string, signal: AbortSignal): Promise<void> {
-    const cancel = await this.#get(this.#own(href), signal);
-    const stopId = String((cancel.cancelAction as { stopId?: unknown } | undefined)?.stopId ?? "");
-    const withdrawn = this.#action?.id === stopId && !this.#action.closed;
-    if (withdrawn) this.#action = undefined;
-    const id = encodeURIComponent(String(cancel.id ?? stopId));
-    const status = { execution: "closed", result: { finished: "success" }, details: [] };
-    await this.#post(`${this.#base}/cancelAction/${id}/feedback`, status);
+  /** A deployment is withdrawn: nothing of it is served any more. A device that was told to swap cannot be called back. */
+  async #cancel(document: Json, signal: AbortSignal): Promise<void> {
+    const stopId = String((document.cancelAction as { stopId?: unknown } | undefined)?.stopId ?? "");
+    const id = String(document.id ?? stopId);
+    const action = this.#action?.id === stopId ? this.#action : undefined;
+    if (action?.swapping === true || action?.outcome === "success") {
+      const details = [`the device ${action.swapping ? "is starting" : "runs"} it already`];
+      await this.#client.feedback("cancelAction", id, { execution: "rejected", finished: "none", details }, signal);
+      return;
+    }
+    if (action !== undefined) this.#action = undefined;
+    await this.#client.feedback("cancelAction", id, { execution: "closed", finished: "success" }, signal);
   }
 
-  async #post(url: string, status: object): Promise<void> {
-    const response = await send(url, {
-      method: "POST",
-      headers: { ...this.#headers(), "content-type": "application/json" },
-      body: JSON.stringify({ timestamp: Date.now(), status }),
-      signal: this.#signal ?? new AbortController().signal,
-      timeoutMs: this.#options.timeoutMs,
-    });
-    await response.body?.cancel();
-    // 410: the action is over already
-    if (response.status !== 410) requireOk(response);
-  }
-
-  #offerOf(deployment: Record<string, unknown>, validMs: number): Offer {
-    const chunks = (deployment.deployment as { chunks?: unknown } | undefined)?.chunks;
+  #offerOf(document: Json): Action["offer"] {
+    const chunks = (document.deployment as { chunks?: unknown } | undefined)?.chunks;
     const [chunk] = Array.isArray(chunks) ? (chunks as { version?: unknown; artifacts?: unknown }[]) : [];
-    const [artifact] = Array.isArray(chunk?.artifacts) ? (chunk.artifacts as Artifact[]) : [];
+    const [artifact] = Array.isArray(chunk?.artifacts) ? (chunk.artifacts as (Artifact & Json)[]) : [];
     const sha256 = artifact?.hashes?.sha256?.toLowerCase() ?? "";
-    const href = artifact?._links?.download?.href ?? artifact?._links?.["download-http"]?.href;
+    const href = artifact && (linkOf(artifact, "download") ?? linkOf(artifact, "download-http"));
     if (typeof chunk?.version !== "string" || href === undefined || !/^[0-9a-f]{64}$/.test(sha256)) {
-      throw new Fault(
-        "invalidData",
-        `The deployment ${String(deployment.id)} has no artifact with version and SHA-256`,
-      );
+      throw new Fault("invalidData", `The deployment ${String(document.id)} has no artifact with version and SHA-256`);
     }
     return {
       name: artifact?.filename ?? "firmware",
       version: Buffer.from(chunk.version),
       sha256,
-      validMs,
-      fetch: (signal, offset) => this.#download(href, signal, offset),
+      fetch: (signal, offset) => this.#client.download(href, offset, signal),
     };
-  }
-
-  #download(href: string, signal: AbortSignal, offset: number): AsyncGenerator<Uint8Array> {
-    // artifacts may be elsewhere, and then the token is none of their business
-    const own = new URL(href).origin === new URL(this.#base).origin;
-    const headers = own ? this.#headers() : {};
-    const { timeoutMs } = this.#options;
-    const open = (more: object) => send(href, { headers: { ...headers, ...more }, signal, timeoutMs });
-    return resumed(open, offset, signal);
-  }
-
-  async #get(url: string, signal: AbortSignal): Promise<Record<string, unknown>> {
-    const headers = { ...this.#headers(), accept: "application/json" };
-    const response = await send(url, { headers, signal, timeoutMs: this.#options.timeoutMs });
-    requireOk(response);
-    return jsonOf(response);
-  }
-
-  #headers(): Record<string, string> {
-    return this.#options.authorization === "" ? {} : { authorization: this.#options.authorization };
-  }
-
-  /** A link of the server's own. The token goes nowhere else. @throws Fault invalidData */
-  #own(href: string): string {
-    if (URL.canParse(href) && new URL(href).origin === new URL(this.#base).origin) return href;
-    throw new Fault("invalidData", `hawkBit links to another server: ${href}`);
   }
 }
 
-/** `config.polling.sleep`, "HH:mm:ss". */
-export function pollMs(base: Record<string, unknown>): number | undefined {
-  const sleep = (base.config as { polling?: { sleep?: unknown } } | undefined)?.polling?.sleep;
-  const [, hours, minutes, seconds] = /^(\d{1,3}):(\d{2}):(\d{2})$/.exec(String(sleep)) ?? [];
-  if (seconds === undefined) return undefined;
-  return ((Number(hours) * 60 + Number(minutes)) * 60 + Number(seconds)) * 1_000;
+/** How far a device may go: `attempt` and `forced` are both yes, and outside of its window nothing is started. */
+function gateOf(document: Json): Gate | undefined {
+  const { download, update, maintenanceWindow } = (document.deployment ?? {}) as Json;
+  if (download === "skip") return undefined;
+  return update === "skip" || maintenanceWindow === "unavailable" ? "download" : "open";
 }

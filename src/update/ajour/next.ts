@@ -47,10 +47,11 @@ export function nextStep(status: Status, desired: Desired | undefined, limits: A
   const { pollS, gatePollS } = limits;
   if (desired === undefined) return { type: "wait", pollS };
   const { image, gate, busy = false } = desired;
-  const atGate = { type: "wait", pollS: gatePollS } as const;
+  const pause = { pollS: busy ? gatePollS : pollS };
+  const atGate = { type: "wait", ...pause } as const;
   if (gate === "held") return atGate;
   if (sameVersion(status.version, image.version)) {
-    return gate === "trial" ? atGate : { type: "sync", pollS: busy ? gatePollS : pollS };
+    return gate === "trial" ? atGate : { type: "sync", ...pause };
   }
   const offset = offsetOf(status, image);
   if (offset === image.sizeBytes) return gate === "download" ? atGate : { type: "swap" };

@@ -11,7 +11,12 @@ export type FirmwareSpec =
       /** `os/architecture[/variant]` of an index. */
       readonly platform?: string | undefined;
     }
-  | { readonly kind: "hawkbit"; readonly controller: string }
+  | {
+      readonly kind: "hawkbit";
+      readonly controller: string;
+      /** The controller's own token; undefined: that of the server's section. */
+      readonly authorization?: string | undefined;
+    }
   | { readonly kind: "file"; readonly component: string; readonly category: string; readonly name: string };
 
 export interface ApplicationEntry {

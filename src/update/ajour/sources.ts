@@ -5,7 +5,7 @@
 import type { Clock } from "#core/time.ts";
 import type { Report } from "./desk.ts";
 import type { Images } from "./images.ts";
-import type { Image } from "./next.ts";
+import type { Gate, Image } from "./next.ts";
 import type { FirmwareSpec } from "./registry.ts";
 
 /** What a source offers now. */
@@ -16,14 +16,19 @@ export interface Offer {
   readonly sha256: string;
   /** Milliseconds until it is worth asking again; undefined: never. */
   readonly validMs: number | undefined;
+  /** How far a device may go with it; default: all the way. */
+  readonly gate?: Gate;
   /** Its bytes from `offset` on. */
   fetch(signal: AbortSignal, offset: number): AsyncIterable<Uint8Array>;
 }
 
+/** There is nothing now, and it is not worth asking again before so many milliseconds. */
+export type Nothing = Pick<Offer, "validMs">;
+
 /** One place that firmware comes from. */
 export interface FirmwareSource {
-  /** Undefined: there is nothing yet. @throws Fault */
-  look(signal: AbortSignal): Promise<Offer | undefined>;
+  /** Undefined: there is nothing yet, as if it had failed. @throws Fault */
+  look(signal: AbortSignal): Promise<Offer | Nothing | undefined>;
   /** What a device said that was served from here. */
   note?(report: Report): void;
 }
@@ -39,9 +44,17 @@ export interface SourcesOptions {
   readonly onChange: () => Promise<void>;
 }
 
+/** What is served now. `looking`: there may be more in a moment. */
+export interface Served {
+  readonly image: Image | undefined;
+  readonly gate: Gate;
+  readonly looking: boolean;
+}
+
 interface Kept {
   readonly source: FirmwareSource;
   image: Image | undefined;
+  gate: Gate;
   /** `Clock.now()` from which on the source is asked again. */
   dueMs: number;
   running: Promise<void> | undefined;
@@ -56,15 +69,15 @@ export class Sources {
     this.#options = options;
   }
 
-  /** The image to serve now; undefined while there is none. Looks for it, or for a newer one, beside. */
-  image(spec: FirmwareSpec): Image | undefined {
+  /** The image to serve now, if there is one. Looks for it, or for a newer one, beside. */
+  serve(spec: FirmwareSpec): Served {
     const kept = this.#keep(spec);
     if (kept.running === undefined && this.#options.clock.now() >= kept.dueMs && !this.#controller.signal.aborted) {
       kept.running = this.#look(kept, labelOf(spec)).finally(() => {
         kept.running = undefined;
       });
     }
-    return kept.image;
+    return { image: kept.image, gate: kept.gate, looking: kept.running !== undefined };
   }
 
   note(spec: FirmwareSpec, report: Report): void {
@@ -86,7 +99,8 @@ export class Sources {
     const label = labelOf(spec);
     const known = this.#kept.get(label);
     if (known !== undefined) return known;
-    const kept: Kept = { source: this.#options.create(spec), image: undefined, dueMs: 0, running: undefined };
+    const source = this.#options.create(spec);
+    const kept: Kept = { source, image: undefined, gate: "open", dueMs: 0, running: undefined };
     this.#kept.set(label, kept);
     return kept;
   }
@@ -102,11 +116,13 @@ export class Sources {
     const { clock, retryMs, onProblem, onChange } = this.#options;
     const { signal } = this.#controller;
     try {
-      const offer = await kept.source.look(signal);
+      const found = await kept.source.look(signal);
+      const offer = found !== undefined && "sha256" in found ? found : undefined;
       const before = kept.image;
-      kept.image = offer === undefined ? undefined : await this.#store(offer);
+      kept.image = offer && (await this.#store(offer));
+      kept.gate = offer?.gate ?? "open";
       if (before !== undefined && before.sha256 !== kept.image?.sha256) await onChange();
-      const validMs = offer === undefined ? retryMs : offer.validMs;
+      const validMs = found === undefined ? retryMs : found.validMs;
       kept.dueMs = validMs === undefined ? Number.POSITIVE_INFINITY : clock.now() + validMs;
     } catch (error) {
       kept.dueMs = clock.now() + retryMs;

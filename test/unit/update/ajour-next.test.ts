@@ -38,11 +38,12 @@ test("steps", () => {
     ["none", report("1.0", 0, "2.0", 0), wanted("open"), WAIT],
     ["too small", report("1.0", 0, "2.0", 15), wanted("open"), WAIT],
     ["it may fill its memory", report("1.0", 0), wanted("download"), write(0, 512)],
-    ["and not swap", report("1.0", 1_000), wanted("download"), GATE],
+    ["and not swap", report("1.0", 1_000), wanted("download"), WAIT],
+    ["an update waits for its verdict", report("1.0", 1_000), { ...wanted("download"), busy: true }, GATE],
     ["it may swap", report("1.0", 1_000), wanted("trial"), { type: "swap" }],
-    ["and not keep it", report("2.0"), wanted("trial"), GATE],
-    ["it is held", report("1.0"), wanted("held"), GATE],
-    ["held with what it tries", report("2.0"), wanted("held"), GATE],
+    ["and not keep it", report("2.0"), { ...wanted("trial"), busy: true }, GATE],
+    ["it is held", report("1.0"), { ...wanted("held"), busy: true }, GATE],
+    ["held with what it tries", report("2.0"), { ...wanted("held"), busy: true }, GATE],
   ] as const) {
     assert.deepEqual(nextStep(status, desired, LIMITS), step, name);
   }
