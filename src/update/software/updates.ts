@@ -109,6 +109,9 @@ export class Updates {
     if (update.watchdogMs !== undefined && role !== "secondary") {
       throw new Fault("badRequest", "Only a secondary waits for the verdict of another node");
     }
+    if ((update.watchdogMs ?? 0) > verdictTimeoutMs) {
+      throw new Fault("badRequest", `This node waits at most ${verdictTimeoutMs} ms for a verdict`);
+    }
     const known = journal.campaign(keyOfId(update.id));
     if (known === undefined && journal.campaigns().length >= maxPackages) {
       throw new Fault("noSpaceLeft", `There are ${maxPackages} updates already`);
@@ -117,11 +120,9 @@ export class Updates {
     return update.id;
   }
 
-    if ((update.watchdogMs ?? 0) > verdictTimeoutMs) {
-      throw new Fault("badRequest", `This node waits at most ${verdictTimeoutMs} ms for a verdict`);
-    }
-  /** Ids that match, in the order of registration. */
+  /** Ids that match, in the order of registration. @throws Fault badRequest for an origin that there is not */
   list({ origin, targetVersion }: ListFilter): readonly string[] {
+    if (origin !== undefined) checkOrigin(origin);
     const packages = this.#options.journal.campaigns().map((record) => readPackage(record.package as never));
     return packages
       .filter((update) => origin === undefined || update.origins.includes(origin))
@@ -135,7 +136,6 @@ export class Updates {
   }
 
   record(id: string): CampaignRecord {
-    if (origin !== undefined) checkOrigin(origin);
     const record = this.#options.journal.campaign(keyOfId(id));
     if (record !== undefined) return record;
     // reserved for what a server chose by itself: this one never does
@@ -277,6 +277,12 @@ export class Updates {
       provider: provider.kind,
       state: busy?.state ?? "idle",
       ...(busy === undefined ? {} : { update: busy.package.id }),
+      ...(candidate === undefined ? {} : { candidate_version: candidate }),
+      ...(busy?.state !== "awaitingVerdict" || busy.deadlineMs === undefined
+        ? {}
+        : { trial_deadline: new Date(busy.deadlineMs).toISOString() }),
+      ...(own && role === "secondary" ? { verdict_timeout_ms: this.#options.verdictTimeoutMs } : {}),
+      ...(facts.freeBytes === undefined ? {} : { free_bytes: facts.freeBytes }),
       ...(version === undefined ? {} : { current_version: version }),
       ...(installed?.floor === undefined ? {} : { rollback_floor: installed.floor }),
       ...(installed?.sha256 === undefined ? {} : { current_sha256: installed.sha256 }),
@@ -285,12 +291,6 @@ export class Updates {
   }
 
   /** Records of the audit chain, without the states they carry. */
-      ...(candidate === undefined ? {} : { candidate_version: candidate }),
-      ...(busy?.state !== "awaitingVerdict" || busy.deadlineMs === undefined
-        ? {}
-        : { trial_deadline: new Date(busy.deadlineMs).toISOString() }),
-      ...(own && role === "secondary" ? { verdict_timeout_ms: this.#options.verdictTimeoutMs } : {}),
-      ...(facts.freeBytes === undefined ? {} : { free_bytes: facts.freeBytes }),
   *audit(id?: string, after = 0): Generator<Omit<AuditRecord, "state">> {
     for (const { state: _, ...record } of this.#options.journal.records(after)) {
       if (id === undefined || record.campaign === keyOfId(id)) yield record;
@@ -333,6 +333,13 @@ export class Updates {
   }
 }
 
+/** What runs on the component, is staged on it, or left it in need of service. */
+function isBusyWith({ state, members }: CampaignRecord, component: string): boolean {
+  const member = members.find((each) => each.component === component);
+  if (member === undefined) return false;
+  return !IDLE_STATES.has(state) || state === "prepared" || member.state === "stuck";
+}
+
 /** Before anything happens. */
 function recordOf(update: UpdatePackage, body: Readonly<Record<string, unknown>>): CampaignRecord {
   return {
@@ -346,13 +353,6 @@ function recordOf(update: UpdatePackage, body: Readonly<Record<string, unknown>>
     changedAtMs: 0,
     method: update.method,
     package: body,
-/** What runs on the component, is staged on it, or left it in need of service. */
-function isBusyWith({ state, members }: CampaignRecord, component: string): boolean {
-  const member = members.find((each) => each.component === component);
-  if (member === undefined) return false;
-  return !IDLE_STATES.has(state) || state === "prepared" || member.state === "stuck";
-}
-
     ...(update.watchdogMs === undefined ? {} : { watchdogMs: update.watchdogMs }),
   };
 }
