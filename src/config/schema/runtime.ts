@@ -161,6 +161,11 @@ export const UPDATE = section("Software update (`/updates`) and retrieval of dat
   upload_timeout_ms: atLeast(1_000, 300_000, "Longest upload of databases or bulk data, transfer included."),
   drain_timeout_ms: u64(1_000, "Longest wait for running requests before databases are switched."),
   provider: optional(path("", "ES module that installs packages.", { example: "./update-provider.mjs" })),
+  abandon_timeout_ms: atLeast(
+    10,
+    60_000,
+    "How long a call of that module may go on after it was aborted, until it is left behind and the next one made.",
+  ),
   secondaries: textList([], "Base URLs of the secondaries of a primary."),
   primary: optional(
     text("", "Base URL of the primary of a secondary.", { example: "https://10.2.1.1:20002/vehicle/v15" }),

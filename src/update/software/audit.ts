@@ -4,7 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import { canonical } from "./canonical.ts";
-import type { CampaignRecord } from "./states.ts";
+import type { CampaignEvent, CampaignRecord } from "./states.ts";
 
 /** Before the first record. */
 export const GENESIS = "0".repeat(64);
@@ -53,10 +53,16 @@ export function hashOf(record: Omit<AuditRecord, "hash">): string {
 }
 
 export type ChainVerdict =
-  | { readonly whole: true; readonly records: number; readonly head: Anchor }
+  | {
+      readonly whole: true;
+      readonly records: number;
+      readonly head: Anchor;
+      /** Whether the expected head was compared: not when it lies before the oldest record that is kept. */
+      readonly compared: boolean;
+    }
   | { readonly whole: false; readonly seq: number; readonly problem: string };
 
-/** Walks a chain from its anchor. `expected`: a head noted elsewhere, which must be in the chain or before it. */
+/** Walks a chain from its anchor. `expected`: a head noted elsewhere, which must be in the chain, its anchor, or before it. */
 export function verifyChain(
   records: Iterable<AuditRecord>,
   anchor: Anchor = NO_ANCHOR,
@@ -64,6 +70,10 @@ export function verifyChain(
 ): ChainVerdict {
   let head = anchor;
   let count = 0;
+  const other = (seq: number): ChainVerdict => {
+    return { whole: false, seq, problem: "is not the record that was noted elsewhere" };
+  };
+  if (expected?.seq === anchor.seq && expected.hash !== anchor.hash) return other(anchor.seq);
   let seen = expected === undefined || expected.seq <= anchor.seq;
   for (const { hash, ...record } of records) {
     const seq = head.seq + 1;
@@ -71,12 +81,36 @@ export function verifyChain(
     if (record.prev !== head.hash) return { whole: false, seq, problem: "does not follow the record before" };
     if (hashOf(record) !== hash) return { whole: false, seq, problem: "does not match its hash" };
     if (expected?.seq === seq) {
-      if (expected.hash !== hash) return { whole: false, seq, problem: "is not the record that was noted elsewhere" };
+      if (expected.hash !== hash) return other(seq);
       seen = true;
     }
     head = { seq, hash };
     count++;
   }
   if (!seen) return { whole: false, seq: head.seq + 1, problem: `the chain ends before record ${expected!.seq}` };
-  return { whole: true, records: count, head };
+  return { whole: true, records: count, head, compared: expected === undefined || expected.seq >= anchor.seq };
+}
+
+/** What a transition puts on record. */
+export function entryOf(
+  before: CampaignRecord,
+  after: CampaignRecord,
+  event: CampaignEvent,
+  actor: string,
+): Omit<AuditEntry, "state"> {
+  const entry = { actor, campaign: before.id, event: event.type, from: before.state, to: after.state };
+  const result = "error" in event ? event.error.message : "reason" in event ? event.reason : "ok";
+  if (!("component" in event)) return { ...entry, result };
+  const member = after.members.find(({ component }) => component === event.component);
+  return {
+    ...entry,
+    result,
+    component: event.component,
+    ...(member?.fromVersion === undefined ? {} : { versionBefore: member.fromVersion }),
+    ...(member?.toVersion === undefined ? {} : { versionAfter: member.toVersion }),
+    ...(member?.fromSha256 === undefined ? {} : { sha256Before: member.fromSha256 }),
+    ...(member?.sha256 === undefined ? {} : { sha256After: member.sha256 }),
+    ...(member?.fromRxswin === undefined ? {} : { rxswinBefore: member.fromRxswin }),
+    ...(member?.toRxswin === undefined ? {} : { rxswinAfter: member.toRxswin }),
+  };
 }

@@ -4,9 +4,10 @@
  */
 import { Fault, toFaultData } from "#core/errors.ts";
 import type { Clock, TimerHandle } from "#core/time.ts";
-import type { AuditEntry } from "./audit.ts";
+import { entryOf } from "./audit.ts";
 import { type Journal, REGISTERED } from "./journal.ts";
 import { type Action, accepts, durationOf, next, plan, startable } from "./next.ts";
+import { progressAfter } from "./progress.ts";
 import { type ProviderProgress, UNREACHABLE } from "./provider.ts";
 import {
   CALL_OF,
@@ -224,14 +225,17 @@ export class Campaigns {
   async #perform(record: CampaignRecord, call: MemberCall, component: string, signal: AbortSignal): Promise<void> {
     const key = keyOf(record.id, component);
     let event: CampaignEvent | undefined;
+    let over = false;
     try {
-      const run = { signal, progress: (progress: ProviderProgress) => this.#tell(record.id, component, progress) };
+      const progress = (said: unknown) => void (over || this.#tell(record.id, component, said));
+      const run = { signal, progress };
       const member = record.members.find((each) => each.component === component)!;
       event = await this.#call(record, call, member, run);
       this.#tries.delete(key);
     } catch (error) {
       event = signal.aborted ? undefined : this.#failed(key, call, component, error);
     }
+    over = true;
     const running = this.#inFlight.get(key);
     if (running !== undefined) running.settling = true;
     if (event !== undefined) await this.#report(record.id, event);
@@ -270,8 +274,12 @@ export class Campaigns {
     return { type: FAILURE[call], component, error: toFaultData(error) };
   }
 
-  #tell(id: string, component: string, progress: ProviderProgress): void {
-    this.#progress.set(keyOf(id, component), progress);
+  #tell(id: string, component: string, said: unknown): void {
+    const key = keyOf(id, component);
+    const shown = this.#progress.get(key);
+    const now = progressAfter(shown, said);
+    if (now === shown) return;
+    this.#progress.set(key, now);
     this.#options.onChange(id);
   }
 
@@ -369,27 +377,4 @@ function keyOf(id: string, component: string): string {
 /** Ids hold no slash. */
 function idOf(key: string): string {
   return key.slice(0, key.indexOf("/"));
-}
-
-function entryOf(
-  before: CampaignRecord,
-  after: CampaignRecord,
-  event: CampaignEvent,
-  actor: string,
-): Omit<AuditEntry, "state"> {
-  const entry = { actor, campaign: before.id, event: event.type, from: before.state, to: after.state };
-  const result = "error" in event ? event.error.message : "reason" in event ? event.reason : "ok";
-  if (!("component" in event)) return { ...entry, result };
-  const member = after.members.find(({ component }) => component === event.component);
-  return {
-    ...entry,
-    result,
-    component: event.component,
-    ...(member?.fromVersion === undefined ? {} : { versionBefore: member.fromVersion }),
-    ...(member?.toVersion === undefined ? {} : { versionAfter: member.toVersion }),
-    ...(member?.fromSha256 === undefined ? {} : { sha256Before: member.fromSha256 }),
-    ...(member?.sha256 === undefined ? {} : { sha256After: member.sha256 }),
-    ...(member?.fromRxswin === undefined ? {} : { rxswinBefore: member.fromRxswin }),
-    ...(member?.toRxswin === undefined ? {} : { rxswinAfter: member.toRxswin }),
-  };
 }

@@ -1,7 +1,7 @@
 /** Puts the parts of the software update together, as the configuration says. */
 import { readFileSync } from "node:fs";
 import type { Config } from "#config/types.ts";
-import { Fault } from "#core/errors.ts";
+import { Fault, type FaultDetails, type FaultKind } from "#core/errors.ts";
 import { functionOfModule, makeOfModule } from "#core/module.ts";
 import type { Clock } from "#core/time.ts";
 import type { Fleet } from "#fleet/api.ts";
@@ -16,9 +16,10 @@ import type { OpenMdns } from "./discovery-mdns.ts";
 import type { GateSettings } from "./gate.ts";
 import { Journal } from "./journal.ts";
 import { holds } from "./preconditions.ts";
-import type { CreateProvider, UpdateProvider } from "./provider.ts";
+import type { CreateProvider, ProviderContext, UpdateProvider } from "./provider.ts";
 import { CommandProvider, type CommandTarget } from "./providers/command.ts";
 import { runCommand } from "./providers/command-runner.ts";
+import { providerOfModule } from "./providers/module.ts";
 import { SlotProvider, type SlotTarget } from "./providers/slot.ts";
 import { type SecondaryTarget, SovdSecondaryProvider } from "./providers/sovd-secondary.ts";
 import { type KeyOfSeed, UdsFlashProvider, type UdsTarget } from "./providers/uds-flash.ts";
@@ -293,20 +294,24 @@ async function createProviders(parts: SoftwareParts, bulk: Bulk, discovery: Disc
 
 /** The kinds the program adds, and the one of the configured module. */
 async function furtherProviders(
-  { config, log, more = {} }: SoftwareParts,
+  { config, clock, log, more = {} }: SoftwareParts,
   of: (kind: string) => Targets,
   known: ReadonlySet<string>,
 ): Promise<UpdateProvider[]> {
+  const note: ProviderContext["log"] = (message, fields = {}) => log("info", message, fields);
   const contextOf = (targets: Targets) => ({
     targets,
-    log: (message: string, fields: Readonly<Record<string, unknown>> = {}) => log("info", message, fields),
+    log: note,
+    fault: (kind: FaultKind, message: string, details?: FaultDetails) => new Fault(kind, message, details),
   });
   const made = await Promise.all(Object.entries(more).map(([kind, create]) => create(contextOf(of(kind)))));
-  const { provider: file, targets } = config.update;
+  const { provider: file, targets, abandon_timeout_ms: patienceMs } = config.update;
   if (file === undefined) return made;
   const taken = new Set([...known, ...Object.keys(more)]);
   const rest = Object.fromEntries(Object.entries(targets).filter(([, { provider }]) => !taken.has(provider)));
-  return [...made, (await makeOfModule("update.provider", file, contextOf(rest))) as UpdateProvider];
+  const own = await makeOfModule("update.provider", file, contextOf(rest));
+  const where = `update.provider: ${file}`;
+  return [...made, providerOfModule(own, { where, known: taken, clock, patienceMs, log: note })];
 }
 
 function secondaryTarget(target: TargetConfig, component: string): SecondaryTarget {

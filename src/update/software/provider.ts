@@ -7,9 +7,10 @@
  *
  * Order of calls for one target: `prepare` → `execute` → `verify` (until the health gate has its verdict) → `commit` → `close`,
  * or, from any point after `execute` was first called and before `close`: `rollback`. `cancel` may come beside `prepare` or `execute`.
- * Failures are `Fault`s; their kind and message go into the status and the audit.
+ * Failures are `Fault`s (`context.fault` makes them); their kind and message go into the status and the audit. Anything else that is
+ * thrown is a failure with its message. Who goes on after its signal was aborted is left behind in the end, and the next call comes.
  */
-import type { FaultKind } from "#core/errors.ts";
+import type { Fault, FaultDetails, FaultKind } from "#core/errors.ts";
 import type { Manifest } from "./package.ts";
 import type { TufFiles } from "./tuf.ts";
 
@@ -145,6 +146,8 @@ export interface ProviderContext {
   /** Component id → its table `[update.targets.<component>]`, all tables that name this kind. */
   readonly targets: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
   log(message: string, fields?: Readonly<Record<string, unknown>>): void;
+  /** A failure of the closed set, for a call to throw: one of `UNREACHABLE` is tried again, `invalidSignature` is told as such. */
+  fault(kind: FaultKind, message: string, details?: FaultDetails): Fault;
 }
 
 /** Default export of an ES module named by `[update] provider`. */
