@@ -6,38 +6,21 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { type TestContext, test } from "node:test";
 import { io } from "socket.io-client";
 import { WebSocket } from "ws";
 import { createFlash } from "#sim/ajour-device.ts";
-import { httpLink } from "#sim/ajour-links.ts";
 import { canonical } from "#update/software/canonical.ts";
-import { type AjourNode, HOST, image, PASSWORD, sha256, startDevice, startNode } from "./ajour-support.ts";
+import { type AjourNode, HOST, image, sha256, startDevice, startNode } from "./ajour-support.ts";
 import { bounded } from "./harness.ts";
+import { ask, type Client, CONFIG, link, socketIo, TARGET, tcp, udp, webSocket } from "./skybrush-support.ts";
 
-type Message = { readonly id: string; readonly refs?: string; readonly body: Record<string, unknown> };
-
-/** A connection that speaks the protocol. */
-interface Client {
-  send(message: unknown): void;
-  /** The first message, from the beginning on, that is accepted. */
-  next(accepts: (message: Message) => boolean): Promise<Message>;
-  readonly received: readonly Message[];
-}
-
-const TARGET = "dev.sovd-edge.firmware.ajour";
-const CONFIG = {
-  skybrush: { enabled: true, tcp_port: 0, websocket_port: 0, max_blob_bytes: 1 << 20, timeout_secs: 20 },
-  update: {
-    targets: { bms: { provider: "ajour" }, hud: { provider: "ajour" }, app: { provider: "command", folder: "app" } },
-    ajour: { devices: { "bms-1": { component: "bms" }, "hud-1": { component: "hud" } } },
-  },
-};
+const WITH_UDP = { ...CONFIG, skybrush: { ...CONFIG.skybrush, udp: true } };
 
 const TRANSPORTS: Readonly<Record<string, (t: TestContext, node: AjourNode) => Promise<Client>>> = {
   "TCP lines": (t, node) => tcp(t, node.server.devicePorts.skybrushTcp),
   WebSocket: (t, node) => webSocket(t, node.server.devicePorts.skybrushWebSocket),
+  UDP: (t, node) => udp(t, node.server.devicePorts.skybrushUdp),
   "Socket.IO": (t, node) => socketIo(t, node.server.devicePorts.skybrushWebSocket, ["websocket"]),
   "Socket.IO by polling": (t, node) => socketIo(t, node.server.devicePorts.skybrushWebSocket, ["polling"]),
   "Socket.IO from polling to WebSocket": async (t, node) =>
@@ -46,10 +29,11 @@ const TRANSPORTS: Readonly<Record<string, (t: TestContext, node: AjourNode) => P
 
 for (const [name, open] of Object.entries(TRANSPORTS)) {
   test(`${name}: an upload runs to its end, with receipt, progress and result`, async (t) => {
-    const node = await startNode(t, CONFIG);
+    const node = await startNode(t, WITH_UDP);
     const { device, seen } = startDevice(t, createFlash("1.0"), { link: link(node, "bms-1") });
     const client = await open(t, node);
-    const blob = image(100_000);
+    // no more than goes in a datagram
+    const blob = image(40_000);
     const answer = await ask(client, {
       type: "FW-UPLOAD",
       ids: ["bms", "app", "nobody"],
@@ -79,7 +63,7 @@ for (const [name, open] of Object.entries(TRANSPORTS)) {
   });
 
   test(`${name}: objects and targets`, async (t) => {
-    const node = await startNode(t, CONFIG);
+    const node = await startNode(t, WITH_UDP);
     const client = await open(t, node);
     const other = "dev.sovd-edge.firmware.command";
     for (const [body, expected] of [
@@ -266,16 +250,6 @@ test("pages of anyone's, old Engine.IO and other name spaces are refused", async
   assert.equal((problem as Error).message, "Invalid namespace");
 });
 
-let requests = 0;
-async function ask(client: Client, body: unknown): Promise<Record<string, unknown>> {
-  const id = `q${++requests}`;
-  client.send({ "$fw.version": "1.0", id, body });
-  return (await client.next(({ refs }) => refs === id)).body;
-}
-
-const link = (node: AjourNode, device: string) =>
-  httpLink(node.origin, { device, password: PASSWORD, timeoutMs: 2_000 });
-
 /** A device that says it is there, and from then on nothing. */
 function mute(node: AjourNode, device: string) {
   const real = link(node, device);
@@ -288,61 +262,4 @@ function mute(node: AjourNode, device: string) {
     },
     close: () => real.close(),
   };
-}
-
-function clientOf(send: (message: unknown) => void): { client: Client; take(message: Message): void } {
-  const received: Message[] = [];
-  const waiting = new Set<(message: Message) => void>();
-  const next: Client["next"] = (accepts) => {
-    const known = received.find(accepts);
-    if (known !== undefined) return Promise.resolve(known);
-    return bounded(
-      "a message",
-      (resolve) => {
-        const wake = (message: Message) => {
-          if (!accepts(message)) return;
-          waiting.delete(wake);
-          resolve(message);
-        };
-        waiting.add(wake);
-      },
-      30_000,
-    );
-  };
-  const take = (message: Message) => {
-    received.push(message);
-    for (const wake of waiting) wake(message);
-  };
-  return { client: { send, next, received }, take };
-}
-
-async function tcp(t: TestContext, port: number): Promise<Client> {
-  const socket = connect(port, HOST);
-  t.after(() => socket.destroy());
-  await once(socket, "connect");
-  const text = (message: unknown) => (typeof message === "string" ? message : JSON.stringify(message));
-  const { client, take } = clientOf((message) => socket.write(`${text(message)}\n`));
-  createInterface({ input: socket }).on("line", (line) => take(JSON.parse(line) as Message));
-  return client;
-}
-
-async function webSocket(t: TestContext, port: number): Promise<Client> {
-  const socket = new WebSocket(`ws://${HOST}:${port}/`);
-  t.after(() => socket.terminate());
-  await once(socket, "open");
-  const { client, take } = clientOf((message) => socket.send(JSON.stringify(message)));
-  socket.on("message", (data) => take(JSON.parse(String(data)) as Message));
-  return client;
-}
-
-async function socketIo(t: TestContext, port: number, transports = ["websocket"]): Promise<Client> {
-  const socket = io(`http://${HOST}:${port}`, { transports, reconnection: false });
-  t.after(() => socket.close());
-  if (transports.length > 1) {
-    await bounded("the change to a WebSocket", (resolve) => socket.io.engine.once("upgrade", resolve));
-  }
-  if (!socket.connected) await bounded("a connection", (resolve) => socket.on("connect", () => resolve(undefined)));
-  const { client, take } = clientOf((message) => socket.emit("fw", message));
-  socket.on("fw", take);
-  return client;
 }

@@ -4,19 +4,24 @@ import { Arrival } from "./budget.ts";
 import { Gather } from "./gather.ts";
 import type { ListenOptions } from "./listener.ts";
 
+const MAX_SHOWN = 100;
+
 export interface HttpOptions extends ListenOptions {
   /** Web pages that may connect. */
   readonly origins: readonly string[];
 }
 
 /** Programs name no origin. A page of anyone's must not reach through a browser what only the browser can reach. */
-export function mayConnect(origin: string | undefined, origins: readonly string[]): boolean {
-  return origin === undefined || origins.includes(origin);
+export function mayConnect(origin: string | undefined, { origins, onProblem }: HttpOptions): boolean {
+  if (origin === undefined || origins.includes(origin)) return true;
+  onProblem(`The origin ${origin.slice(0, MAX_SHOWN)} is not among skybrush.origins`, "http");
+  return false;
 }
 
 /** Whether a request may go on; else it is answered. */
-export function admit({ headers: { origin } }: IncomingMessage, response: ServerResponse, origins: readonly string[]) {
-  if (!mayConnect(origin, origins)) {
+export function admit(request: IncomingMessage, response: ServerResponse, options: HttpOptions): boolean {
+  const { origin } = request.headers;
+  if (!mayConnect(origin, options)) {
     answer(response, 403, "");
     return false;
   }

@@ -37,7 +37,7 @@ export class Polling {
   }
 
   handle(request: IncomingMessage, response: ServerResponse, url: URL, actor: string): void {
-    if (!admit(request, response, this.#options.origins)) return;
+    if (!admit(request, response, this.#options)) return;
     const id = url.searchParams.get("sid");
     const polled = id === null ? undefined : this.#sessions.get(id);
     if (id === null && request.method === "GET") this.#open(response, actor);

@@ -14,7 +14,7 @@ import { nak, Outcome } from "./outcome.ts";
 export const POST_PATH = /^\/api\/v1\/?$/;
 
 export function handlePost(request: IncomingMessage, response: ServerResponse, options: HttpOptions): void {
-  if (!admit(request, response, options.origins)) return;
+  if (!admit(request, response, options)) return;
   if (request.method !== "POST") {
     response.setHeader("Allow", "POST");
     answer(response, 405, "");

@@ -41,7 +41,8 @@ export async function listenUdp(options: ListenOptions): Promise<Listener> {
   socket.on("error", (problem) => onProblem(problem, "udp"));
   socket.on("message", (bytes, from) => {
     const incoming = readText(bytes.toString("utf8"));
-    if (incoming.kind === "bad") return;
+    // nobody is at port 0, and sending there throws
+    if (incoming.kind === "bad" || from.port === 0) return;
     const key = `${from.address} ${from.port}`;
     const known = peers.get(key);
     if (known === undefined && peers.size >= maxClients) forget(peers.keys().next().value ?? "");

@@ -25,7 +25,7 @@ const CONNECTIONS_PER_CLIENT = 2;
 /** Listens. @throws Fault misconfigured */
 export async function listenWebSocket(options: HttpOptions): Promise<Listener> {
   const { WebSocketServer } = await import("ws");
-  const { address, maxMessageBytes, maxClients, origins, tls, onProblem } = options;
+  const { address, maxMessageBytes, maxClients, tls, onProblem } = options;
   const polling = new Polling(options);
   const handle = (request: IncomingMessage, response: ServerResponse) => {
     const url = urlOf(request);
@@ -39,7 +39,7 @@ export async function listenWebSocket(options: HttpOptions): Promise<Listener> {
     server: http,
     maxPayload: maxMessageBytes,
     perMessageDeflate: false,
-    verifyClient: ({ origin }: { origin?: string }) => mayConnect(origin, origins),
+    verifyClient: ({ origin }: { origin?: string }) => mayConnect(origin, options),
   });
   const port = await listenOn(http, options.port, address);
   server.on("error", (problem) => onProblem(problem, "websocket"));

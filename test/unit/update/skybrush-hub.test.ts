@@ -181,6 +181,26 @@ test("progress renews the time limit; without it the operation ends, is taken ba
   assert.deepEqual(h.answer("q2")?.error, { [String(id)]: "No such receipt" });
 });
 
+test("a client hears of an operation in which nothing moves; a trial has its own limit", async (t) => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  t.after(() => mock.timers.reset());
+  const h = start({ timeoutMs: 30_000 });
+  h.send("q1", upload(["bcm"]));
+  await h.settled();
+  const { bcm: id } = h.answer("q1")!.receipt as Record<string, string>;
+  h.become("bcm", { state: "running", percent: 85, step: "trial", limited: true });
+  const before = h.received.length;
+  for (let i = 0; i < 6; i++) mock.timers.tick(10_000);
+  const heard = h.received.slice(before).map(({ body }) => body);
+  assert.deepEqual(
+    heard,
+    Array.from({ length: 6 }, () => ({ type: "ASYNC-ST", id, progress: { percentage: 85, message: "trial" } })),
+  );
+  h.become("bcm", { state: "running", percent: 90, step: "committing" });
+  for (let i = 0; i < 3; i++) mock.timers.tick(10_000);
+  assert.deepEqual(h.received.at(-1)?.body, { type: "ASYNC-TIMEOUT", ids: [id] });
+});
+
 test("only the client that asked is told, until another takes the receipt up", async (t) => {
   const h = start();
   t.after(() => h.hub.close());
