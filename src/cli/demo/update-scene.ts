@@ -61,14 +61,15 @@ request = "31 01 FF 01"
 name = "version"
 request = "2E F1 95 {version}"
 [[step]]
-name = "DTC setting on"
-request = "85 01"
-[[step]]
 name = "reset"
 request = "11 01"
 [[step]]
 name = "wait for the ECU"
 detect = true
+[[step]]
+name = "DTC setting on"
+request = "85 01"
+always = true
 `;
 
 /** Key = seed + 0x0D per byte, as the simulator wants it. */

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
+import { toHex } from "#core/bytes.ts";
 import type { Fault } from "#core/errors.ts";
 import type { CatalogEntry } from "#fleet/messages.ts";
 import { groupDatabase } from "../../e2e/databases.ts";
@@ -242,6 +243,26 @@ test("raw answers are bytes of their own: the frame they came in stays whole", a
   assert.equal(Buffer.from(body!).toString("hex"), "62d0010096");
   assert.notEqual(body!.buffer, frame.buffer);
   assert.equal(body!.byteLength, body!.buffer.byteLength);
+});
+
+test("a flash service may stay pending for minutes, a service of a client not", async () => {
+  for (const [call, ends] of [
+    ["flashService", "62D0010096"],
+    ["genericService", "7F2278"],
+  ] as const) {
+    const { vehicle, gateway } = await online();
+    vehicle.script = () => undefined;
+    const request = Uint8Array.of(0x22, 0xd0, 0x01);
+    const reply = vehicle.call("BODY", call, { request }, vehicle.clock.now() + 300_000);
+    await vehicle.quiet();
+    const link = gateway.link("BODY");
+    for (let half = 0; half < 400 && link.open !== undefined; half++) {
+      link.answer("7F2278");
+      await vehicle.clock.advanceAsync(500);
+    }
+    if (link.open !== undefined) link.answer("62D0010096");
+    assert.equal(toHex((await reply).body!), ends, call);
+  }
 });
 
 test("a new set: who did not change keeps link and session, the old mapping goes with its last use", async () => {
