@@ -35,10 +35,12 @@ const MAX_NAME = 48;
 const HASH_DIGITS = 12;
 
 /** The options that name a server. */
-export function connected(command: Command): Command {
-  return command
-    .requiredOption("--to <url>", "base path of the server, e.g. http://127.0.0.1:20002/api/v1")
-    .option("--token <token>", "bearer token; default: SOVD_TOKEN, or one of the server in mode development");
+export function connected(command: Command, need: "required" | "optional" = "required"): Command {
+  const to = ["--to <url>", "base path of the server, e.g. http://127.0.0.1:20002/api/v1"] as const;
+  return (need === "required" ? command.requiredOption(...to) : command.option(...to)).option(
+    "--token <token>",
+    "bearer token; default: SOVD_TOKEN, or one of the server in mode development",
+  );
 }
 
 export async function connect({ to, token = process.env.SOVD_TOKEN }: Connection): Promise<Client> {

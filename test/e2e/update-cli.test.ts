@@ -1,36 +1,15 @@
 /** The commands `update` and `audit` as processes of their own, against a server; the terminal's bars by their text. */
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
 import { createHash, generateKeyPairSync } from "node:crypto";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
 import { painter, progressLines } from "#cli/update-progress.ts";
+import { cli } from "./cli-support.ts";
 import { type Node, startNode } from "./updates-support.ts";
 
-const CLI = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
 const CONTENT = "software of the command line";
-
-interface Ended {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
-
-async function cli(...argv: string[]): Promise<Ended> {
-  const run = promisify(execFile)(process.execPath, ["--import", "tsx", CLI, ...argv], { timeout: 60_000 });
-  return run.then(
-    ({ stdout, stderr }) => ({ code: 0, out: stdout, err: stderr }),
-    (error: { code: number; stdout: string; stderr: string }) => ({
-      code: error.code,
-      out: error.stdout,
-      err: error.stderr,
-    }),
-  );
-}
 
 /** A node with two components in slots, and a file to push. */
 async function twoSlots(t: TestContext, update: object = {}): Promise<Node & { file: string; slots: string[] }> {

@@ -2,32 +2,25 @@
  * The durable side of campaigns. A transition is one audit record that holds the state it leads to, then the campaign's own key. When
  * power fails between the two, the record is the truth and the next start writes the key. Everything else is read from these keys.
  */
-import { Fault } from "#core/errors.ts";
 import type { Persistence } from "#store/persistence.ts";
+import { type Anchor, type AuditEntry, type AuditRecord, type ChainVerdict, hashOf, NO_ANCHOR } from "./audit.ts";
 import {
-  type Anchor,
-  type AuditEntry,
-  type AuditRecord,
-  type ChainVerdict,
-  hashOf,
-  NO_ANCHOR,
-  verifyChain,
-} from "./audit.ts";
+  ANCHOR_KEY,
+  auditKeys,
+  BUCKETS,
+  keyOf,
+  keysOf,
+  readAnchor,
+  readRecord,
+  readRecords,
+  verifyStored,
+} from "./chain.ts";
 import { type Installed, installedBy, newlyClosed } from "./installed.ts";
 import type { CampaignRecord, Member } from "./states.ts";
 
-export const BUCKETS = {
-  campaigns: "update-campaigns",
-  audit: "update-audit",
-  notes: "update-notes",
-  installed: "update-floors",
-  trust: "update-trust",
-} as const;
 type NoteBucket = "notes" | "trust";
 /** The event whose record carries the package. */
 export const REGISTERED = "registered";
-const ANCHOR_KEY = "anchor";
-const SEQ_DIGITS = 12;
 /** Pruning goes in steps, so that it is not done at each record. */
 const PRUNE_STEP = 64;
 
@@ -60,13 +53,13 @@ export class Journal {
     for (const key of keysOf(persistence, BUCKETS.campaigns)) {
       this.#campaigns.set(key, JSON.parse(persistence.get(BUCKETS.campaigns, key)) as CampaignRecord);
     }
-    this.#anchor = this.#readAnchor();
-    const last = this.#auditKeys().at(-1);
+    this.#anchor = readAnchor(persistence);
+    const last = auditKeys(persistence, this.#anchor.seq).at(-1);
     if (last === undefined) {
       this.#head = this.#anchor;
       return;
     }
-    const { seq, hash, state } = this.#readRecord(last);
+    const { seq, hash, state } = readRecord(persistence, last);
     this.#head = { seq, hash };
     if (state === undefined) return;
     const known = this.#campaigns.get(state.id);
@@ -105,12 +98,12 @@ export class Journal {
   }
 
   /** The chain as it is kept, oldest first. `after`: only records behind this sequence number. */
-  *records(after = 0): Generator<AuditRecord, void, undefined> {
-    for (const key of this.#auditKeys()) if (Number(key) > after) yield this.#readRecord(key);
+  records(after = 0): Generator<AuditRecord, void, undefined> {
+    return readRecords(this.#options.persistence, Math.max(after, this.#anchor.seq));
   }
 
   verify(expected?: Anchor): ChainVerdict {
-    return verifyChain(this.records(), this.#anchor, expected);
+    return verifyStored(this.#options.persistence, expected);
   }
 
   /** Components that an update has ended on for good. */
@@ -180,47 +173,18 @@ export class Journal {
   async #prune(): Promise<void> {
     const { persistence, maxRecords } = this.#options;
     if (this.#head.seq - this.#anchor.seq < maxRecords + PRUNE_STEP) return;
-    const old = this.#auditKeys().filter((key) => Number(key) <= this.#head.seq - maxRecords);
+    const old = auditKeys(persistence, this.#anchor.seq).filter((key) => Number(key) <= this.#head.seq - maxRecords);
     const last = old.at(-1);
     if (last === undefined) return;
-    const { seq, hash } = this.#readRecord(last);
+    const { seq, hash } = readRecord(persistence, last);
     await persistence.set(BUCKETS.audit, ANCHOR_KEY, JSON.stringify({ seq, hash }));
     this.#anchor = { seq, hash };
     for (const key of old) await persistence.delete(BUCKETS.audit, key);
-  }
-
-  #auditKeys(): string[] {
-    const keys = keysOf(this.#options.persistence, BUCKETS.audit).filter((key) => key !== ANCHOR_KEY);
-    return keys.filter((key) => Number(key) > this.#anchor.seq);
-  }
-
-  #readAnchor(): Anchor {
-    const { persistence } = this.#options;
-    if (!persistence.contains(BUCKETS.audit, ANCHOR_KEY)) return NO_ANCHOR;
-    return JSON.parse(persistence.get(BUCKETS.audit, ANCHOR_KEY)) as Anchor;
-  }
-
-  #readRecord(key: string): AuditRecord {
-    return JSON.parse(this.#options.persistence.get(BUCKETS.audit, key)) as AuditRecord;
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
     const turn = this.#turn.then(work);
     this.#turn = turn.catch(() => undefined);
     return turn;
-  }
-}
-
-function keyOf(seq: number): string {
-  return String(seq).padStart(SEQ_DIGITS, "0");
-}
-
-function keysOf(persistence: Persistence, bucket: string): string[] {
-  try {
-    return persistence.listKeys(bucket);
-  } catch (error) {
-    // a bucket appears with its first value
-    if (error instanceof Fault && error.kind === "bucketNotFound") return [];
-    throw error;
   }
 }

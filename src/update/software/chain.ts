@@ -1,0 +1,64 @@
+/** The audit chain as it lies in the store: a record a key, and the anchor that pruning left. Read by the journal and by whoever checks it. */
+import { Fault } from "#core/errors.ts";
+import type { Persistence } from "#store/persistence.ts";
+import { type Anchor, type AuditRecord, type ChainVerdict, NO_ANCHOR, verifyChain } from "./audit.ts";
+import type { CampaignRecord } from "./states.ts";
+
+export const BUCKETS = {
+  campaigns: "update-campaigns",
+  audit: "update-audit",
+  notes: "update-notes",
+  installed: "update-floors",
+  trust: "update-trust",
+} as const;
+export const ANCHOR_KEY = "anchor";
+const SEQ_DIGITS = 12;
+
+type Readable = Pick<Persistence, "get" | "contains" | "listKeys">;
+
+export function keyOf(seq: number): string {
+  return String(seq).padStart(SEQ_DIGITS, "0");
+}
+
+/** Keys of a bucket, which appears with its first value. */
+export function keysOf(persistence: Readable, bucket: string): string[] {
+  try {
+    return persistence.listKeys(bucket);
+  } catch (error) {
+    if (error instanceof Fault && error.kind === "bucketNotFound") return [];
+    throw error;
+  }
+}
+
+export function readAnchor(persistence: Readable): Anchor {
+  if (!persistence.contains(BUCKETS.audit, ANCHOR_KEY)) return NO_ANCHOR;
+  return JSON.parse(persistence.get(BUCKETS.audit, ANCHOR_KEY)) as Anchor;
+}
+
+/** Keys of the records behind a sequence number, oldest first. */
+export function auditKeys(persistence: Readable, after: number): string[] {
+  return keysOf(persistence, BUCKETS.audit).filter((key) => key !== ANCHOR_KEY && Number(key) > after);
+}
+
+export function readRecord(persistence: Readable, key: string): AuditRecord {
+  return JSON.parse(persistence.get(BUCKETS.audit, key)) as AuditRecord;
+}
+
+/** Records behind a sequence number, oldest first. */
+export function* readRecords(persistence: Readable, after: number): Generator<AuditRecord, void, undefined> {
+  for (const key of auditKeys(persistence, after)) yield readRecord(persistence, key);
+}
+
+/** Walks the chain of a store, and looks for updates that stand behind its end: their records were cut away. */
+export function verifyStored(persistence: Readable, expected?: Anchor): ChainVerdict {
+  const anchor = readAnchor(persistence);
+  const verdict = verifyChain(readRecords(persistence, anchor.seq), anchor, expected);
+  if (!verdict.whole) return verdict;
+  for (const key of keysOf(persistence, BUCKETS.campaigns)) {
+    const { auditSeq } = JSON.parse(persistence.get(BUCKETS.campaigns, key)) as CampaignRecord;
+    if (auditSeq <= verdict.head.seq) continue;
+    const seq = verdict.head.seq + 1;
+    return { whole: false, seq, problem: `the chain ends, but update ${key} stands at record ${auditSeq}` };
+  }
+  return verdict;
+}

@@ -1,0 +1,89 @@
+/** `sovd-edge audit verify` as a process of its own: on a server, on the store it has open, on a backup, and on copies that were tampered with. */
+import assert from "node:assert/strict";
+import { cp, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { openStoreEnvironment } from "#store/environments.ts";
+import { createLmdbPersistence } from "#store/lmdb-persistence.ts";
+import { backupFolder } from "#store/maintenance.ts";
+import type { Persistence } from "#store/persistence.ts";
+import { BUCKETS, keyOf, readRecord } from "#update/software/chain.ts";
+import { cli } from "./cli-support.ts";
+import { run, startNode, upload } from "./updates-support.ts";
+
+const MIB = 1 << 20;
+const LIMITS = { databases: 64 * MIB, state: 64 * MIB, bulk: 512 * MIB };
+
+test("a chain is whole wherever it lies; a change, a hole, a cut tail end with 1", { timeout: 120_000 }, async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), "audit-"));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  const slot = { provider: "slot", folder: join(folder, "slots") };
+  const node = await startNode(t, { component: "compute", targets: { compute: slot } });
+  const uri = await upload(node, "compute", "software");
+  await run(node, { id: "fw", affected_components: ["compute"], artifact_uri: uri });
+  await node.until("fw", "completed");
+  const store = join(node.folder, "store");
+  const verify = (...argv: string[]) => cli("audit", "verify", ...argv);
+
+  const live = await verify("--to", node.url);
+  assert.deepEqual([live.code, live.err], [0, ""]);
+  const head = /^whole: \d+ records, head (\d+:[0-9a-f]{64})$/m.exec(live.out)?.[1] ?? "";
+  assert.notEqual(head, "");
+  const backup = join(folder, "backup");
+  await backupFolder(store, backup, LIMITS);
+  for (const place of [store, backup]) {
+    assert.deepEqual(await verify("--store", place, "--expect", head), { code: 0, out: live.out, err: "" });
+  }
+
+  const [seq] = head.split(":").map(Number) as [number];
+  const copies: Record<string, readonly [change: (disk: Persistence) => Promise<void>, says: RegExp]> = {
+    changed: [
+      (disk) => {
+        const record = { ...readRecord(disk, keyOf(3)), actor: "nobody" };
+        return disk.set(BUCKETS.audit, keyOf(3), JSON.stringify(record));
+      },
+      /broken at record 3: does not match its hash/,
+    ],
+    "with a hole": [(disk) => disk.delete(BUCKETS.audit, keyOf(4)), /broken at record 4: record 4 is missing/],
+    "without its tail": [
+      (disk) => disk.delete(BUCKETS.audit, keyOf(seq)),
+      new RegExp(`broken at record ${seq}: the chain ends, but update fw stands at record ${seq}`),
+    ],
+    "without its tail and its update": [
+      async (disk) => {
+        await disk.delete(BUCKETS.audit, keyOf(seq));
+        await disk.delete(BUCKETS.campaigns, "fw");
+      },
+      /the chain ends before record/,
+    ],
+  };
+  for (const [what, [change, says]] of Object.entries(copies)) {
+    const copy = join(folder, what);
+    await cp(backup, join(copy, "store"), { recursive: true });
+    const env = await openStoreEnvironment(copy, "state", { maxBytes: LIMITS.state });
+    const disk = createLmdbPersistence(env);
+    await change(disk);
+    await disk.flush();
+    await env.close();
+    const { code, err } = await verify("--store", copy, ...(what.endsWith("update") ? ["--expect", head] : []));
+    assert.equal(code, 1, what);
+    assert.match(err, says);
+  }
+});
+
+const WRONG: readonly [argv: readonly string[], says: RegExp][] = [
+  [["--store", "/nowhere"], /There is no store/],
+  [["--to", "http://127.0.0.1:1/api/v1"], /ECONNREFUSED/],
+  [["--to", "http://127.0.0.1:1/api/v1", "--store", "/nowhere"], /one of --to and --store/],
+  [[], /one of --to and --store/],
+  [["--store", "/nowhere", "--expect", "12"], /is not seq:hash/],
+];
+test("what cannot be read says so and ends with 1", async () => {
+  for (const [argv, says] of WRONG) {
+    const { code, err, out } = await cli("audit", "verify", ...argv);
+    assert.deepEqual([code, out], [1, ""], argv.join(" "));
+    assert.match(err, says);
+    assert.ok(!err.includes("    at "), `a stack: ${err}`);
+  }
+});
