@@ -35,12 +35,12 @@ async function call(
 
 const image = (text: string): Buffer => Buffer.alloc(IMAGE_BYTES, `${text}\n`);
 
-/** Registers and prepares; executes when `before` is done. */
+/** Registers, prepares and executes. `during`: done once the ECU is being flashed. */
 async function update(
   scene: UpdateScene,
   say: Say,
   version: string,
-  before: () => Promise<void> = async () => undefined,
+  during: () => Promise<void> = async () => undefined,
 ): Promise<StatusView> {
   const { primary } = scene;
   const content = `vehicle software ${version}`;
@@ -61,16 +61,27 @@ async function update(
   await call(primary, "PUT", `/updates/${id}/prepare`);
   const prepared = await follow(primary, say, id);
   if (prepared.status === "failed") return prepared;
-  await before();
   await call(primary, "PUT", `/updates/${id}/execute`);
-  return follow(primary, say, id);
+  let done = false;
+  return follow(primary, say, id, async ({ subprogress = [] }) => {
+    const ecu = subprogress.find(({ entity }) => entity === "body_mcu");
+    if (done || ecu?.["x-state"] === "prepared") return;
+    done = true;
+    await during();
+  });
 }
 
 /** Tells what changes until nothing more does. */
-async function follow(node: SceneNode, say: Say, id: string): Promise<StatusView> {
+async function follow(
+  node: SceneNode,
+  say: Say,
+  id: string,
+  seen: (status: StatusView) => Promise<void> = async () => undefined,
+): Promise<StatusView> {
   let shown: string[] = [];
   for (;;) {
     const status = (await call(node, "GET", `/updates/${id}/status`)) as unknown as StatusView;
+    await seen(status);
     const lines = progressLines(status);
     for (const line of lines.filter((each) => !shown.includes(each))) say(`  ${line}`);
     shown = lines;
@@ -79,7 +90,7 @@ async function follow(node: SceneNode, say: Say, id: string): Promise<StatusView
   }
 }
 
-/** The ECU has a fault that it did not have when the update was prepared. */
+/** The ECU has a fault that it did not have when the update began. */
 async function breakEcu({ vehicle }: UpdateScene): Promise<void> {
   const answer = await fetch(`http://127.0.0.1:${vehicle.controlPort}/BODY_MCU/dtc/Standard`, {
     method: "PUT",
@@ -144,4 +155,9 @@ async function main(once: boolean): Promise<void> {
   await endOnSignals(scene.close);
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) await main(process.argv.includes("--once"));
+if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
+  await main(process.argv.includes("--once")).catch((error: unknown) => {
+    process.stderr.write(`The demo failed: ${error instanceof Error ? error.message : String(error)}\n`);
+    process.exitCode = 1;
+  });
+}
