@@ -1,9 +1,11 @@
-/** `sovd-edge update push|status|list|rollback`: a client of any SOVD server with `/updates`; `pack` makes what others upload. */
+/** `sovd-edge update push|status|list|rollback|rxswin`: a client of any SOVD server with `/updates`; `pack` makes what others upload. */
 import { type Command, Option } from "commander";
-import { type Connection, connect, connected } from "./update-client.ts";
+import { type Connection, connect, connected, type Json } from "./update-client.ts";
 import { type PackOptions, pack } from "./update-pack.ts";
 import { follow, progressLines, statusOf } from "./update-progress.ts";
 import { type PushOptions, push } from "./update-push.ts";
+
+const RXSWIN_COLUMNS = ["componentId", "rxswin", "softwareVersion", "updatedAt", "authority", "approvalRef"];
 
 interface WatchOptions extends Connection {
   readonly watch?: boolean;
@@ -49,6 +51,13 @@ export function register(program: Command): void {
   command("list", "Ids of the updates").action(async (options: Connection) => {
     const { items } = await (await connect(options)).json("GET", "/updates");
     for (const id of items as readonly string[]) output.write(`${id}\n`);
+  });
+  command("rxswin", "RXSWIN of the vehicle and of each component (UN R156)").action(async (options: Connection) => {
+    const { vin, entries } = await (await connect(options)).json("GET", "/rxswin/report");
+    output.write(`VIN ${vin}\n`);
+    for (const entry of entries as readonly Json[]) {
+      output.write(`${RXSWIN_COLUMNS.map((name) => entry[name] || "-").join("\t")}\n`);
+    }
   });
   command("rollback", "Stop an update, or take it back")
     .argument("<id>")

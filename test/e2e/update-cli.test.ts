@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { painter, progressLines } from "#cli/update-progress.ts";
 import { cli } from "./cli-support.ts";
-import { type Node, startNode } from "./updates-support.ts";
+import { type Node, run, startNode, upload } from "./updates-support.ts";
 
 const CONTENT = "software of the command line";
 
@@ -83,6 +83,21 @@ test("rollback of what was prepared succeeds, and an upload goes on where it was
   const back = await cli("update", "rollback", "big", ...to, "--watch");
   assert.equal(back.code, 0, back.err);
   assert.equal((await cli("update", "status", "big", ...to, "--watch")).code, 1);
+});
+
+test("rxswin: one line for the vehicle, one for each component, with blanks to split at", async (t) => {
+  const node = await twoSlots(t, { vin: "WDB9634031L123456" });
+  const sha256 = createHash("sha256").update(CONTENT).digest("hex");
+  const target = { sha256, length: CONTENT.length, version: "2.0", rxswin: "R155 4711", rxswin_authority: "KBA" };
+  const artifact_uri = await upload(node, "compute", CONTENT);
+  const manifest = { id: "fw", targets: { compute: target } };
+  await run(node, { id: "fw", updated_components: ["compute"], artifact_uri, "x-manifest": manifest });
+  await node.until("fw", "completed");
+  const { code, out, err } = await cli("update", "rxswin", "--to", node.url);
+  assert.equal(code, 0, err);
+  const [vin, entry, ...rest] = out.trimEnd().split("\n");
+  assert.deepEqual([vin, rest], ["VIN WDB9634031L123456", []]);
+  assert.match(entry ?? "", /^compute\tR155 4711\t2\.0\t\d{4}-[\d:T.-]+Z\tKBA\t-$/);
 });
 
 test("what cannot work says so in one line and fails", async (t) => {
