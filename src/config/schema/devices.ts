@@ -83,6 +83,11 @@ export const AJOUR = section("Embedded devices that fetch their firmware by the 
   }),
   mqtt: optionalSection("A broker that devices speak to: `dfu/<device>`, answered on `command/inbox/<device>/dfu`.", {
     url: text("", "Its URL.", { example: "mqtts://broker.example" }),
+    version: choice(
+      ["3.1.1", "5"],
+      "3.1.1",
+      "Version of MQTT that is spoken with the broker; devices may speak another.",
+    ),
     username: optional(text("", "User name.", { example: "edge" })),
     password: optional(text("", "Password.", { secret: true, example: "…" })),
     client_id: optional(text("", "Client id.", { example: "sovd-edge" })),

@@ -5,13 +5,15 @@
  */
 import { readFileSync } from "node:fs";
 import { Socket } from "node:net";
-import type { MqttClient } from "mqtt";
-import { Fault } from "#core/errors.ts";
+import type { IClientOptions, MqttClient } from "mqtt";
+import { Fault, reasonOf } from "#core/errors.ts";
+import { type Clock, systemClock, type TimerHandle } from "#core/time.ts";
 import type { Identity } from "./registry.ts";
 import { CHANNEL, MAX_REPORT_BYTES, type Transport, type TransportParts } from "./transport.ts";
 
 export interface MqttOptions {
   readonly url: string;
+  readonly version: "3.1.1" | "5";
   readonly username?: string | undefined;
   readonly password?: string | undefined;
   readonly client_id?: string | undefined;
@@ -30,36 +32,94 @@ export interface Delivery {
   readonly answerTo: string;
 }
 
-const EVENT = /^app\/([^/]+)$/;
+/** A Drogue Cloud names the topic of an event as it was subscribed to. */
+const EVENT = /^(?:\$shared\/[^/]+\/)?app\/([^/]+)$/;
 const DEVICE = /^dfu\/([^/]+)$/;
 /** Delivered at least once: a report that comes twice is answered twice, which a stateless protocol allows. */
 const AT_LEAST_ONCE = { qos: 1 } as const;
+/** Pauses before a broker that is gone is called again: doubled each time, up to the last. */
+const FIRST_PAUSE_MS = 1_000;
+const LAST_PAUSE_MS = 60_000;
+/** A start waits no longer for its broker. */
+const START_WAIT_MS = 2_000;
+const LEVELS = { "3.1.1": 4, "5": 5 } as const;
 
-/** Connects, and again whenever the broker is gone. Resolves when the first connection stands or has failed. */
-export async function startMqtt(options: MqttOptions, parts: TransportParts): Promise<Transport> {
+/** Connects, and again whenever the broker is gone. Resolves when the first connection stands or has failed. @throws Fault misconfigured */
+export async function startMqtt(
+  options: MqttOptions,
+  parts: TransportParts,
+  clock: Clock = systemClock,
+): Promise<Transport> {
   const { default: mqtt } = await import("mqtt");
-  const { url, username, password, client_id, ca } = options;
-  const client = mqtt.connect(url, {
-    clean: true,
-    ...(username === undefined ? {} : { username }),
-    ...(password === undefined ? {} : { password }),
-    ...(client_id === undefined ? {} : { clientId: client_id }),
-    ...(ca === undefined ? {} : { ca: readFileSync(ca) }),
+  const client = connect(mqtt.connect, options);
+  const stopCalling = callAgain(client, clock);
+  client.on("error", (problem) => parts.onProblem(problem, options.url));
+  client.on("message", (topic, payload, { retain }) => {
+    // what a broker kept says nothing of now
+    if (!retain) answer(client, topic, payload, parts);
   });
-  client.on("error", (problem) => parts.onProblem(problem, url));
-  client.on("message", (topic, payload) => answer(client, topic, payload, parts));
-  const subscribed = new Promise<void>((resolve) => {
+  let late: TimerHandle | undefined;
+  await new Promise<void>((resolve) => {
+    late = setTimeout(resolve, START_WAIT_MS);
     client.once("close", resolve);
     client.on("connect", () => {
       withoutDelay(client);
       client.subscribe(topicsOf(options), AT_LEAST_ONCE, (problem) => {
-        if (problem) parts.onProblem(problem, url);
+        if (problem) parts.onProblem(problem, options.url);
         resolve();
       });
     });
+  }).finally(() => clearTimeout(late));
+  const close = async (): Promise<void> => {
+    stopCalling();
+    // a broker that is gone would never take what is on its way
+    await client.endAsync(true);
+  };
+  return { port: 0, close };
+}
+
+/** Calls a broker that is gone until it is there again. Returns what ends that. */
+function callAgain(client: MqttClient, clock: Clock): () => void {
+  let pauseMs = FIRST_PAUSE_MS;
+  let timer: TimerHandle | undefined;
+  let ended = false;
+  const stop = (): void => {
+    if (timer !== undefined) clock.clearTimeout(timer);
+  };
+  client.on("connect", () => {
+    pauseMs = FIRST_PAUSE_MS;
   });
-  await subscribed;
-  return { port: 0, close: () => client.endAsync() };
+  client.on("close", () => {
+    stop();
+    if (ended) return;
+    timer = clock.setTimeout(() => client.reconnect(), pauseMs);
+    pauseMs = Math.min(2 * pauseMs, LAST_PAUSE_MS);
+  });
+  return () => {
+    ended = true;
+    stop();
+  };
+}
+
+function connect(open: (url: string, options: IClientOptions) => MqttClient, options: MqttOptions): MqttClient {
+  const { url, version, username, password, client_id, ca } = options;
+  // the library takes any other for the first of these
+  if (!/^(mqtts?|wss?):\/\//.test(url)) throw new Fault("misconfigured", `${url} is no mqtt, mqtts, ws or wss`);
+  try {
+    return open(url, {
+      clean: true,
+      protocolVersion: LEVELS[version],
+      // the library's own way knows one pause only
+      reconnectPeriod: 0,
+      resubscribe: false,
+      ...(username === undefined ? {} : { username }),
+      ...(password === undefined ? {} : { password }),
+      ...(client_id === undefined ? {} : { clientId: client_id }),
+      ...(ca === undefined ? {} : { ca: readFileSync(ca) }),
+    });
+  } catch (error) {
+    throw new Fault("misconfigured", `MQTT at ${url}: ${reasonOf(error)}`, undefined, error);
+  }
 }
 
 /** A device waits for each answer: gathering small packets into larger ones would only slow it down. */
@@ -68,7 +128,8 @@ function withoutDelay({ stream }: MqttClient): void {
 }
 
 function topicsOf({ devices, drogue_applications, shared_group }: MqttOptions): string[] {
-  const share = shared_group === "" ? "" : `$share/${shared_group}/`;
+  // as a Drogue Cloud has it, which is not the `$share` of brokers
+  const share = shared_group === "" ? "" : `$shared/${shared_group}/`;
   const events = drogue_applications.map((application) => `${share}app/${application}`);
   return devices ? [...events, `${CHANNEL}/+`] : events;
 }
