@@ -168,13 +168,19 @@ async function rememberBaseline(
 ): Promise<void> {
   const { journal } = options;
   if (baselineOf(journal, record, component) !== undefined) return;
-  const faults = (await providerFor(options, component).faults?.(component, signal)) ?? [];
+  // a boot loader that an earlier attempt has left behind reads no faults; what comes up later is new then
+  const faults = (await providerFor(options, component).faults?.(component, signal).catch(noneWhenRefused)) ?? [];
   const resetReason = await options.resetReason(component, signal);
   const baseline: Baseline = {
     faults: faults.filter(({ active }) => active),
     ...(resetReason === undefined ? {} : { resetReason }),
   };
   await journal.writeNote("notes", noteKey(record, component, BASELINE_NOTE), JSON.stringify(baseline));
+}
+
+function noneWhenRefused(error: unknown): readonly [] {
+  if (error instanceof Fault && error.kind === "ecuRefused") return [];
+  throw error;
 }
 
 /** A sample that cannot be put on record is no reason to judge the target. */

@@ -100,13 +100,13 @@ export class UdsFlashProvider implements UpdateProvider {
     for (const info of old) if (info.id !== id) await bulk.remove(keyOf(info));
   }
 
+  /** None where the database knows no service that reads them: then the version alone decides. */
   async faults(component: string, signal: AbortSignal): Promise<readonly TargetFault[]> {
-    const reply = await this.#options.fleet.call(
-      ecuName(this.#options, component),
-      "faultList",
-      { statusMask: 0xff },
-      { signal },
-    );
+    const ecu = ecuName(this.#options, component);
+    const reply = await this.#options.fleet
+      .call(ecu, "faultList", { statusMask: 0xff }, { signal })
+      .catch(unlessUnknown);
+    if (reply === undefined) return [];
     const { items = [] } = JSON.parse(Buffer.from(reply.body ?? []).toString() || "{}") as { items?: SovdFault[] };
     return items.map(faultOf);
   }
@@ -191,6 +191,10 @@ export function faultOf({ code, severity, status = {} }: SovdFault): TargetFault
 
 function keyOf({ component, category, id }: BulkInfo): BulkKey {
   return { component, category, id };
+}
+
+function unlessUnknown(error: unknown): undefined {
+  if (!(error instanceof Fault) || error.kind !== "notFound") throw error;
 }
 
 function unlessRefused(error: unknown): undefined {
