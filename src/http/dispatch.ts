@@ -2,6 +2,7 @@
 import type { TObject, TSchema } from "typebox";
 import { Fault, type FaultKind } from "#core/errors.ts";
 import type { Clock } from "#core/time.ts";
+import { problemsOf } from "#core/validate.ts";
 import type { Claims } from "#security/claims.ts";
 import type { SovdContext } from "#sovd/context.ts";
 import { toErrorAnswer } from "#sovd/errors.ts";
@@ -16,7 +17,6 @@ import {
   type Route,
 } from "#sovd/route.ts";
 import { SovdErrorSchema, schemaText } from "#sovd/schemas.ts";
-import { problemsOf } from "#sovd/validate.ts";
 import { readBody, requireUploadType } from "./body.ts";
 import { type Entry, Exchange, type HeaderReader } from "./exchange.ts";
 import { acceptedForm, BYTES_TYPE, JSON_TYPE } from "./negotiate.ts";

@@ -1,7 +1,7 @@
 /** Query parameters by their schema: names in any case, values as sent, unknown ones ignored, a known one twice refused. */
 import type { TObject, TSchema } from "typebox";
 import { Fault } from "#core/errors.ts";
-import { problemsOf } from "#sovd/validate.ts";
+import { problemsOf } from "#core/validate.ts";
 
 type Kind = "boolean" | "integer" | "string";
 

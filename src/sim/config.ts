@@ -1,8 +1,8 @@
 /** A vehicle as TOML. Keys of misbehaviour are those of the control API's JSON. */
 import { parse } from "smol-toml";
-import { type Static, Type } from "typebox";
 import { fromHex } from "#core/bytes.ts";
 import { Fault } from "#core/errors.ts";
+import { type Static, Type } from "#core/schema.ts";
 import type { EcuOptions } from "./ecu.ts";
 import { EcuMisbehaviourSchema, EntityMisbehaviourSchema } from "./misbehaviour.ts";
 import { checked } from "./schema.ts";

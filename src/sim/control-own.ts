@@ -1,7 +1,7 @@
 /** Control routes of our own, under `/x-sim`: misbehaviour on demand, unasked messages, further data identifiers. */
-import { type Static, Type } from "typebox";
 import { fromHex } from "#core/bytes.ts";
 import { Fault } from "#core/errors.ts";
+import { type Static, Type } from "#core/schema.ts";
 import {
   type ControlAnswer,
   type ControlContext,

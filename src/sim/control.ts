@@ -3,9 +3,9 @@
  * sets misbehaviour. No authentication: it is for a test bench.
  */
 
-import { Type } from "typebox";
 import { DTC_STATUS_BITS } from "#core/dtc-status.ts";
 import { Fault } from "#core/errors.ts";
+import { Type } from "#core/schema.ts";
 import { OWN_ROUTES } from "./control-own.ts";
 import {
   type ControlAnswer,

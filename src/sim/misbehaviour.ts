@@ -2,7 +2,7 @@
  * How an ECU or a DoIP entity deviates on purpose. The schemas are the JSON bodies of the control API and the objects that a test
  * sets in-process. What has `times` stops after so many uses; without it it stays until taken away. Times are milliseconds.
  */
-import { type Static, Type } from "typebox";
+import { type Static, Type } from "#core/schema.ts";
 
 const Byte = Type.Integer({ minimum: 0, maximum: 255 });
 const Milliseconds = Type.Number({ minimum: 0, maximum: 3_600_000 });

@@ -1,6 +1,6 @@
 /** `POST /v1/dfu`: devices that fetch their firmware by drogue-ajour. They prove who they are to the protocol, not with our tokens. */
-import { Type } from "typebox";
 import { Fault } from "#core/errors.ts";
+import { Type } from "#core/schema.ts";
 import { CHANNEL, MAX_REPORT_BYTES, type TransportParts } from "#update/ajour/transport.ts";
 import { type Route, route, type Upload } from "./route.ts";
 

@@ -1,5 +1,5 @@
 /** Tokens for credentials. */
-import { Type } from "typebox";
+import { Type } from "#core/schema.ts";
 import { type Route, route } from "./route.ts";
 import { ok } from "./schemas.ts";
 

@@ -1,7 +1,7 @@
 /** Bulk data of a component: files of any length, streamed in and out, resumable both ways. */
 import { randomBytes } from "node:crypto";
-import { Type } from "typebox";
 import { Fault } from "#core/errors.ts";
+import { Type } from "#core/schema.ts";
 import type { Bulk, BulkInfo, BulkKey } from "#update/software/bulk.ts";
 import type { SovdContext } from "./context.ts";
 import { resourceNotFound } from "./guard.ts";

@@ -1,5 +1,5 @@
 /** Communication parameters of a component, overridden while an execution exists. */
-import { Type } from "typebox";
+import { Type } from "#core/schema.ts";
 import type { EcuView } from "#fleet/api.ts";
 import type { ComParamInput } from "#fleet/messages.ts";
 import type { ComParamExecution } from "./comparam-registry.ts";

@@ -1,5 +1,5 @@
 /** Components: the list of ECUs, one ECU, and its variant detection. */
-import { Type } from "typebox";
+import { Type } from "#core/schema.ts";
 import type { EcuView } from "#fleet/api.ts";
 import { objectText, textOf } from "./json-text.ts";
 import { type Answer, type Route, route } from "./route.ts";

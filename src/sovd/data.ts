@@ -1,5 +1,5 @@
 /** Data and configurations of a component: lists, reads, writes, special data, and each resource's own document. */
-import { Type } from "typebox";
+import { Type } from "#core/schema.ts";
 import type { EcuView } from "#fleet/api.ts";
 import type { Accept, ByteFormat } from "#fleet/messages.ts";
 import type { SovdContext } from "./context.ts";

@@ -1,6 +1,6 @@
 /** Download to an ECU: request, transfer in the background, exit. */
-import { type Static, Type } from "typebox";
 import { Fault } from "#core/errors.ts";
+import { type Static, Type } from "#core/schema.ts";
 import type { TransferMessage } from "#fleet/messages.ts";
 import { indexRoute } from "./links.ts";
 import { callPermitted } from "./permit.ts";

@@ -1,6 +1,6 @@
 /** Files that a component's diagnostic database carries. */
-import { Type } from "typebox";
 import { Fault } from "#core/errors.ts";
+import { Type } from "#core/schema.ts";
 import { indexRoute } from "./links.ts";
 import { type Route, route } from "./route.ts";
 import { items, ok, SchemaQuery } from "./schemas.ts";

@@ -1,7 +1,7 @@
 /** Faults of a component: DTCs by status, severity and memory, their environment data, clearing them. */
-import { Type } from "typebox";
 import { DTC_STATUS_BITS } from "#core/dtc-status.ts";
 import { Fault } from "#core/errors.ts";
+import { Type } from "#core/schema.ts";
 import type { SovdContext } from "./context.ts";
 import { invalidValue } from "./errors.ts";
 import { callPermitted } from "./permit.ts";

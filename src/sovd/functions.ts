@@ -1,5 +1,5 @@
 /** Functional groups: structure, data and modes of many ECUs at once. */
-import { Type } from "typebox";
+import { Type } from "#core/schema.ts";
 import type { ModeId, ServiceBody } from "#fleet/messages.ts";
 import { MODE_NAMES } from "#fleet/messages.ts";
 import type { SovdContext } from "./context.ts";

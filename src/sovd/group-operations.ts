@@ -1,5 +1,5 @@
 /** Operations of a functional group: routines of many ECUs at once. */
-import { Type } from "typebox";
+import { Type } from "#core/schema.ts";
 import type { GroupOutcome, ServiceBody } from "#fleet/messages.ts";
 import type { SovdContext } from "./context.ts";
 import type { Execution } from "./executions.ts";

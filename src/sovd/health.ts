@@ -1,5 +1,5 @@
 /** Whether this program works, for people and for probes. */
-import { Type } from "typebox";
+import { Type } from "#core/schema.ts";
 import { type Route, route } from "./route.ts";
 import { NO_CONTENT, ok, SchemaQuery } from "./schemas.ts";
 

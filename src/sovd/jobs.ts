@@ -1,5 +1,5 @@
 /** Single ECU jobs as the database describes them; they cannot be run. */
-import { Type } from "typebox";
+import { Type } from "#core/schema.ts";
 import { DataItem } from "./data.ts";
 import { type Route, route } from "./route.ts";
 import { items, ok, SchemaQuery } from "./schemas.ts";

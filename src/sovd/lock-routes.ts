@@ -1,6 +1,6 @@
 /** Locks of components, functional groups and the vehicle: three scopes, one shape. */
-import { Type } from "typebox";
 import { Fault } from "#core/errors.ts";
+import { Type } from "#core/schema.ts";
 import type { LockScope } from "./locks.ts";
 import { type AnyRequest, type Route, route } from "./route.ts";
 import { items, NO_CONTENT, ok, SchemaQuery } from "./schemas.ts";

@@ -1,6 +1,6 @@
 /** Modes of a component: session, security access, communication control, DTC setting, authentication. */
-import { type Static, Type } from "typebox";
 import { Fault } from "#core/errors.ts";
+import { type Static, Type } from "#core/schema.ts";
 import type { ModeId, ModeWrite } from "#fleet/messages.ts";
 import { MODE_NAMES } from "#fleet/messages.ts";
 import { callPermitted } from "./permit.ts";

@@ -1,6 +1,6 @@
 /** Gateways, functional groups and their ECUs, as main knows them from the shards' events. */
-import { type Static, Type } from "typebox";
 import { formatAddress } from "#core/bytes.ts";
+import { type Static, Type } from "#core/schema.ts";
 import type { EcuView, Fleet, GatewayView } from "#fleet/api.ts";
 
 const EcuEntry = Type.Object({

@@ -1,6 +1,6 @@
 /** Operations of a component: routines, run at once or as executions that are followed. */
-import { Type } from "typebox";
 import { Fault } from "#core/errors.ts";
+import { Type } from "#core/schema.ts";
 import type { EcuView } from "#fleet/api.ts";
 import type { OperationFacts, Reply } from "#fleet/messages.ts";
 import type { SovdContext } from "./context.ts";

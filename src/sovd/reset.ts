@@ -1,6 +1,6 @@
 /** ECU reset, under all the names it goes by: `operations/reset`, `operations/ecureset`, `status/reset`, `status/restart`. */
-import { Type } from "typebox";
 import { Fault } from "#core/errors.ts";
+import { Type } from "#core/schema.ts";
 import type { EcuView } from "#fleet/api.ts";
 import type { SovdContext } from "./context.ts";
 import { SyncResult } from "./operations.ts";

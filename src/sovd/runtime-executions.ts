@@ -1,6 +1,6 @@
 /** Executions of the database update: apply, rollback, cleanup. One execution, seen below three paths. */
-import { Type } from "typebox";
 import { Fault } from "#core/errors.ts";
+import { Type } from "#core/schema.ts";
 import { UPDATE_MODES, type UpdateMode } from "#update/api.ts";
 import { databaseUpdateOf, requireQuiet } from "./database-update.ts";
 import { type Route, route } from "./route.ts";

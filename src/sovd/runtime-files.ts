@@ -1,6 +1,6 @@
 /** The diagnostic databases as bulk data: current, pending and backup set. */
-import { Type } from "typebox";
 import { Fault } from "#core/errors.ts";
+import { Type } from "#core/schema.ts";
 import { FILE_SETS, type FileSet, type RuntimeFile } from "#update/api.ts";
 import { databaseUpdateOf } from "./database-update.ts";
 import { type Answer, type Route, route } from "./route.ts";

@@ -1,6 +1,6 @@
 /** RXSWIN (UN R156 7.2.1.2) of the components, and where their software came from. */
-import { Type } from "typebox";
 import { Fault } from "#core/errors.ts";
+import { Type } from "#core/schema.ts";
 import { ProvenanceSchema, provenanceOf, RxswinEntrySchema, rxswinEntry } from "#update/software/provenance.ts";
 import type { Updates } from "#update/software/updates.ts";
 import { resourceNotFound } from "./guard.ts";

@@ -1,5 +1,6 @@
 /** Schemas that several resources share, and the `schema` member of answers (`include-schema=true`). */
-import { type TObject, type TProperties, type TSchema, Type } from "typebox";
+import type { TObject, TProperties, TSchema } from "typebox";
+import { Type } from "#core/schema.ts";
 import type { ResponseSpec } from "./route.ts";
 
 const Uuid = Type.String({

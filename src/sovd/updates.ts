@@ -1,6 +1,6 @@
 /** Updates (ISO 17978-3, 7.18): register, prepare, execute, status; verdicts between nodes and the audit beside. */
-import { Type } from "typebox";
 import { Fault, toFaultData } from "#core/errors.ts";
+import { Type } from "#core/schema.ts";
 import { PackageSchema } from "#update/software/package.ts";
 import type { Updates } from "#update/software/updates.ts";
 import type { SovdContext } from "./context.ts";

@@ -1,5 +1,5 @@
 /** The vehicle itself: what stands at the root of the tree. */
-import { Type } from "typebox";
+import { Type } from "#core/schema.ts";
 import { type Route, route } from "./route.ts";
 import { ok, SchemaQuery } from "./schemas.ts";
 

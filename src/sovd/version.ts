@@ -1,5 +1,5 @@
 /** Who serves, and which version of the interface. */
-import { Type } from "typebox";
+import { Type } from "#core/schema.ts";
 import type { SovdContext } from "./context.ts";
 import { type Answer, type AnyRequest, route } from "./route.ts";
 import { ok, SchemaQuery } from "./schemas.ts";

@@ -1,8 +1,8 @@
 /** Routes of plugins as rows of the one route table. */
 import type { TObject, TSchema } from "typebox";
 import { Fault, reasonOf } from "#core/errors.ts";
+import { problemsOf } from "#core/validate.ts";
 import { type Answer, type BodySpec, METHODS, paramNames, type ResponseSpec, type Route, route } from "../route.ts";
-import { problemsOf } from "../validate.ts";
 import { badPlugin, type LoadedPlugin } from "./load.ts";
 import type { PluginContext, PluginRequest, PluginRoute } from "./types.ts";
 

@@ -19,7 +19,6 @@ import { holds } from "./preconditions.ts";
 import type { CreateProvider, ProviderContext, UpdateProvider } from "./provider.ts";
 import { CommandProvider, type CommandTarget } from "./providers/command.ts";
 import { runCommand } from "./providers/command-runner.ts";
-import { providerOfModule } from "./providers/module.ts";
 import { SlotProvider, type SlotTarget } from "./providers/slot.ts";
 import { type SecondaryTarget, SovdSecondaryProvider } from "./providers/sovd-secondary.ts";
 import { type KeyOfSeed, UdsFlashProvider, type UdsTarget } from "./providers/uds-flash.ts";
@@ -311,6 +310,8 @@ async function furtherProviders(
   const rest = Object.fromEntries(Object.entries(targets).filter(([, { provider }]) => !taken.has(provider)));
   const own = await makeOfModule("update.provider", file, contextOf(rest));
   const where = `update.provider: ${file}`;
+  // it alone needs the whole of TypeBox
+  const { providerOfModule } = await import("./providers/module.ts");
   return [...made, providerOfModule(own, { where, known: taken, clock, patienceMs, log: note })];
 }
 

@@ -1,6 +1,6 @@
 /** The description of an update as a client registers it (ISO 17978-3 7.18, Table 261), and what a campaign reads from it. */
-import { type Static, Type } from "typebox";
 import { Fault } from "#core/errors.ts";
+import { type Static, Type } from "#core/schema.ts";
 import { type RollbackPolicy, UPDATE_METHODS, type UpdateMethod } from "./states.ts";
 import type { TufFiles } from "./tuf.ts";
 

@@ -2,7 +2,7 @@
  * Where the software of each component came from (UN R156): read from the audit chain, whose records carry the state they lead to. What
  * is told here was written in the very step it tells of.
  */
-import { type Static, Type } from "typebox";
+import { type Static, Type } from "#core/schema.ts";
 import type { AuditRecord } from "./audit.ts";
 import type { Installed } from "./installed.ts";
 import { type CampaignRecord, type Member, type MemberState, UPDATE_METHODS } from "./states.ts";

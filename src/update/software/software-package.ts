@@ -2,8 +2,8 @@
  * Software packages of a component, as OpenSOVD's native server words them: each update that has the component as a member, seen from
  * there. Installing is preparing the update, activating is executing it; both, and the way back, concern all of its members.
  */
-import { type Static, Type } from "typebox";
 import { Fault } from "#core/errors.ts";
+import { type Static, Type } from "#core/schema.ts";
 import type { Installed } from "./installed.ts";
 import { keyOfId, packageOf } from "./package.ts";
 import { bulkKeyOf } from "./staging.ts";

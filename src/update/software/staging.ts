@@ -1,8 +1,8 @@
 /** Brings the image of each member into the store of this node: from bulk data, or from an HTTP server, resumed where it was cut. */
 import { createHash } from "node:crypto";
 import type { TargetFile } from "@tufjs/models";
-import { Value } from "typebox/value";
 import { Fault } from "#core/errors.ts";
+import { fits } from "#core/validate.ts";
 import type { Bulk, BulkInfo, BulkKey } from "./bulk.ts";
 import { ManifestSchema, type ManifestTarget, SignaturesSchema, type UpdatePackage } from "./package.ts";
 import type { SignedManifest } from "./provider.ts";
@@ -49,10 +49,10 @@ export class Staging {
     }
     const body: unknown = await this.#json(under(repository, `${update.id}/manifest.json`), signal);
     const { signed, signatures: made } = (body ?? {}) as { signed?: unknown; signatures?: unknown };
-    if (!Value.Check(ManifestSchema, signed) || !Value.Check(SignaturesSchema, made ?? [])) {
+    const list = made ?? [];
+    if (!fits(ManifestSchema, signed) || !fits(SignaturesSchema, list)) {
       throw new Fault("invalidData", "The update server's manifest is not one");
     }
-    const list = Value.Parse(SignaturesSchema, made ?? []);
     return { manifest: signed, signatures: typeof list === "string" ? [list] : list.map(({ sig }) => sig) };
   }
 

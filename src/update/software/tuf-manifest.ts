@@ -1,8 +1,8 @@
 /** From what TUF targets metadata says, with Uptane's additions in `custom`, to the manifest of one update. */
 import type { TargetFile, Targets } from "@tufjs/models";
-import { type Static, Type } from "typebox";
-import { Value } from "typebox/value";
 import { Fault } from "#core/errors.ts";
+import { type Static, Type } from "#core/schema.ts";
+import { fits } from "#core/validate.ts";
 import { componentOf, keyOfId, type Manifest, type ManifestTarget, RxswinFields } from "./package.ts";
 import { HASHES } from "./tuf.ts";
 
@@ -37,7 +37,7 @@ export function manifestOf(targets: Targets, id: string, locate: (file: TargetFi
 
 function customOf({ path, custom }: TargetFile): Custom | undefined {
   if (custom?.components === undefined) return undefined;
-  if (!Value.Check(CustomSchema, custom)) throw new Fault("invalidData", `The custom data of target ${path} is none`);
+  if (!fits(CustomSchema, custom)) throw new Fault("invalidData", `The custom data of target ${path} is none`);
   return custom;
 }
 

@@ -1,7 +1,7 @@
 /** Updates as campaigns of AUTOSAR's UCM, in the words of OpenSOVD's native server. A campaign is an update; its id is the update's. */
 import { randomBytes } from "node:crypto";
-import { type Static, Type } from "typebox";
 import { Fault } from "#core/errors.ts";
+import { type Static, Type } from "#core/schema.ts";
 import { keyOfId, MAX_ID_LENGTH, PackageSchema, packageOf } from "./package.ts";
 import { originOf } from "./software-package.ts";
 import type { CampaignRecord, CampaignState } from "./states.ts";

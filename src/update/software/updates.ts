@@ -1,6 +1,6 @@
 /** The updates of this node, as routes, other protocols and the command line use them. */
-import { Value } from "typebox/value";
 import { Fault } from "#core/errors.ts";
+import { fits, problems } from "#core/validate.ts";
 import type { AuditRecord } from "./audit.ts";
 import type { Bulk } from "./bulk.ts";
 import type { Campaigns } from "./campaigns.ts";
@@ -94,8 +94,8 @@ export class Updates {
 
   /** Registers a package. Resolves with its id. @throws Fault badRequest, updateInProgress, noSpaceLeft */
   async register(body: unknown, actor: string): Promise<string> {
-    if (!Value.Check(PackageSchema, body)) {
-      const [first] = Value.Errors(PackageSchema, body);
+    if (!fits(PackageSchema, body)) {
+      const [first] = problems(PackageSchema, body);
       throw new Fault(
         "badRequest",
         `${first?.instancePath ?? ""} ${first?.message ?? "The package is not one"}`.trim(),

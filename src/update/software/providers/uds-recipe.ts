@@ -5,10 +5,10 @@
  */
 import { readFileSync } from "node:fs";
 import { parse } from "smol-toml";
-import { type Static, Type } from "typebox";
-import { Value } from "typebox/value";
 import { fromHex } from "#core/bytes.ts";
 import { Fault } from "#core/errors.ts";
+import { type Static, Type } from "#core/schema.ts";
+import { fits, problems } from "#core/validate.ts";
 
 const CLOSED = { additionalProperties: false } as const;
 const Hex = Type.String({ pattern: "^([0-9a-fA-F]{2}|\\s|\\{(version|previous|size|address|crc32)\\})+$" });
@@ -127,8 +127,8 @@ export function readRecipe(file: string): Recipe {
 }
 
 export function checkedRecipe(value: unknown, name: string): Recipe {
-  if (!Value.Check(RecipeSchema, value)) {
-    const [first] = Value.Errors(RecipeSchema, value);
+  if (!fits(RecipeSchema, value)) {
+    const [first] = problems(RecipeSchema, value);
     throw new Fault(
       "invalidConfig",
       `flash recipe ${name}: ${first?.instancePath ?? ""} ${first?.message ?? "is not one"}`,
