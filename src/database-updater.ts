@@ -9,7 +9,7 @@ import type { Authenticator } from "#security/authenticator.ts";
 import type { Storage } from "#store/storage.ts";
 import type { Health } from "#telemetry/health.ts";
 import type { Log } from "#telemetry/logger.ts";
-import type { JobTable, RunJob } from "#update/jobs.ts";
+import type { JobOutcome, JobsOf, JobTable, RunJob } from "#update/jobs.ts";
 import { createUpdater, type Updater } from "#update/updater.ts";
 
 export interface UpdaterParts {
@@ -43,11 +43,18 @@ export function createDatabaseUpdater(parts: UpdaterParts): Updater {
 }
 
 /** Jobs by name with the configuration in force; a job's fault rejects. */
-export function jobRunner(parts: Pick<UpdaterParts, "jobs" | "config">): RunJob {
+export function jobRunner<Table extends JobsOf<Table> = JobTable>(parts: {
+  readonly jobs: Jobs<Table>;
+  readonly config: Config;
+}): RunJob<Table> {
   return async (job, args, transferList) => {
-    const outcome = await parts.jobs.run(job, { ...args, config: parts.config } as never, transferList);
+    const outcome = (await parts.jobs.run(
+      job,
+      { ...args, config: parts.config } as never,
+      transferList,
+    )) as JobOutcome<never>;
     if ("fault" in outcome) throw fromFaultData(outcome.fault);
-    return outcome.value as never;
+    return outcome.value;
   };
 }
 

@@ -4,19 +4,18 @@ import { systemClock } from "#core/time.ts";
 import type { Authenticator } from "#security/authenticator.ts";
 import type { Route } from "#sovd/route.ts";
 import type { Persistence } from "#store/persistence.ts";
-import type { Storage } from "#store/storage.ts";
 import type { Log } from "#telemetry/logger.ts";
 import type { Ajour } from "#update/ajour/create.ts";
 import type { Authenticate } from "#update/skybrush/access.ts";
 import type { Skybrush } from "#update/skybrush/create.ts";
+import type { Bulk } from "#update/software/bulk.ts";
 import type { CreateProvider } from "#update/software/provider.ts";
 import type { Updates } from "#update/software/updates.ts";
 
 export interface DevicesParts {
   readonly config: Config;
   readonly persistence: Persistence;
-  /** The `bulk` environment, as the software update uses it. */
-  readonly storage: Storage;
+  readonly bulk: Bulk;
   readonly authenticator: Authenticator;
   readonly log: Log;
 }
@@ -42,7 +41,7 @@ export interface Devices {
 export async function createDevices(parts: DevicesParts): Promise<Devices> {
   const { update } = parts.config;
   const ajour = update.ajour.enabled && update.enabled ? await ajourOf(parts) : undefined;
-  const routes = ajour !== undefined && update.ajour.http ? (await import("#sovd/ajour.ts")).ajourRoutes(ajour) : [];
+  const routes = ajour === undefined ? [] : await ajourRoutesOf(ajour, update.ajour.http);
   let skybrush: Skybrush | undefined;
   return {
     providers: ajour === undefined ? {} : { ajour: ajour.provider },
@@ -60,11 +59,17 @@ export async function createDevices(parts: DevicesParts): Promise<Devices> {
   };
 }
 
-async function ajourOf({ config, persistence, storage, log }: DevicesParts): Promise<Ajour> {
+async function ajourOf({ config, persistence, bulk, log }: DevicesParts): Promise<Ajour> {
   const { createAjour } = await import("#update/ajour/create.ts");
   const onProblem = (error: unknown, where: string) =>
     log.scope("ajour").warn({ error, where }, "a device or a source of firmware");
-  return createAjour({ config, clock: systemClock, persistence, storage, onProblem });
+  return createAjour({ config, clock: systemClock, persistence, bulk, onProblem });
+}
+
+async function ajourRoutesOf(ajour: Ajour, http: boolean): Promise<readonly Route[]> {
+  const { ajourDeviceRoutes } = await import("#sovd/ajour-devices.ts");
+  const endpoint = http ? (await import("#sovd/ajour.ts")).ajourRoutes(ajour) : [];
+  return [...endpoint, ...ajourDeviceRoutes(ajour)];
 }
 
 async function skybrushOf({ config, authenticator, log }: DevicesParts, updates: Updates): Promise<Skybrush> {

@@ -36,6 +36,7 @@ import type { JobTable } from "#update/jobs.ts";
 import type { LoadResult } from "#update/load.ts";
 import type { Software } from "#update/software/create.ts";
 import type { Updater } from "#update/updater.ts";
+import { openBulk } from "./bulk.ts";
 import { createDatabaseUpdater, jobRunner, setDatabaseHealth, type UpdaterParts } from "./database-updater.ts";
 import { createDevices, type DevicePorts } from "./devices.ts";
 import { discoveryOf } from "./discovery.ts";
@@ -108,8 +109,10 @@ async function assemble(config: Config, log: Log, endings: Ending[]): Promise<Ru
     maxHeapMb: config.jobs.max_heap_mib,
   });
   endings.push(() => jobs.stop());
+  const uploads = openBulk(config, store);
+  endings.push(() => uploads.stop());
   const metrics = createMetrics(config.limits.metric_series);
-  observeProcess({ config, store, jobs, log }, metrics);
+  observeProcess({ config, store, jobs, uploads, log }, metrics);
   const plugins = await createPluginHost(config.plugins, log);
   const { fleet, communication } = createFleet(live, health, log, metrics, plugins.safetyModules);
   endings.push(
@@ -133,12 +136,11 @@ async function assemble(config: Config, log: Log, endings: Ending[]): Promise<Ru
   };
   const updater = createDatabaseUpdater(parts);
   endings.push(() => updater.idle());
-  const bulk = createLmdbStorage(store.bulk, { maxMappedBytes: config.store.max_mapped_bytes });
-  const devices = await createDevices({ config, persistence, storage: bulk, authenticator, log });
+  const devices = await createDevices({ config, persistence, bulk: uploads.bulk, authenticator, log });
   endings.push(() => devices.close());
   const { providers: more } = devices;
   const software = config.update.enabled
-    ? await startSoftware({ config, fleet, storage: bulk, persistence, log, context: () => context, more })
+    ? await startSoftware({ config, fleet, bulk: uploads.bulk, persistence, log, context: () => context, more })
     : undefined;
   let ready: Promise<void> | undefined;
   endings.push(async () => {

@@ -4,8 +4,8 @@ import { systemClock } from "#core/time.ts";
 import type { VehicleFleet } from "#fleet/fleet.ts";
 import type { SovdContext } from "#sovd/context.ts";
 import type { Persistence } from "#store/persistence.ts";
-import type { Storage } from "#store/storage.ts";
 import type { Log } from "#telemetry/logger.ts";
+import type { Bulk } from "#update/software/bulk.ts";
 import { createSoftware, type Software } from "#update/software/create.ts";
 import type { CreateProvider } from "#update/software/provider.ts";
 
@@ -15,8 +15,7 @@ const HOLD_SECONDS = 24 * 3600;
 export interface SoftwareEnvironment {
   readonly config: Config;
   readonly fleet: VehicleFleet;
-  /** The `bulk` environment. */
-  readonly storage: Storage;
+  readonly bulk: Bulk;
   readonly persistence: Persistence;
   readonly log: Log;
   /** Set as soon as it exists: nothing is flashed before. */
@@ -26,14 +25,14 @@ export interface SoftwareEnvironment {
 }
 
 export function startSoftware(environment: SoftwareEnvironment): Promise<Software> {
-  const { config, fleet, storage, persistence, log, context, more = {} } = environment;
+  const { config, fleet, bulk, persistence, log, context, more = {} } = environment;
   const logger = log.scope("update");
   return createSoftware({
     config,
     fleet,
     clock: systemClock,
     persistence,
-    storage,
+    bulk,
     more,
     log: (level, message, fields) => logger[level](fields, message),
     hold: async (component, campaign) => {

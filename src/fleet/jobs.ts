@@ -7,9 +7,11 @@ export interface JobsOptions {
   /** The thread ends after so much time without work, ms. */
   readonly idleTimeoutMs: number;
   readonly maxHeapMb: number;
+  /** Jobs that run beside each other, for those that mostly wait. Default 1. */
+  readonly parallel?: number;
 }
 
-/** The thread for slow work: one job at a time, started on demand. What a job is, the caller's table of types says. */
+/** A thread for slow work: one job at a time or a few, started on demand. What a job is, the caller's table of types says. */
 export class Jobs<Table extends Record<keyof Table, { readonly args: unknown; readonly result: unknown }>> {
   readonly #pool: LazyPool;
 
@@ -18,6 +20,7 @@ export class Jobs<Table extends Record<keyof Table, { readonly args: unknown; re
       filename: options.entry,
       minThreads: 0,
       idleTimeout: options.idleTimeoutMs,
+      concurrentTasksPerWorker: options.parallel ?? 1,
       resourceLimits: { maxOldGenerationSizeMb: options.maxHeapMb },
     });
   }

@@ -1,12 +1,10 @@
 /** Bulk data of a component: files of any length, streamed in and out, resumable both ways. */
-import { randomBytes } from "node:crypto";
 import { Fault } from "#core/errors.ts";
 import { Type } from "#core/schema.ts";
-import type { Bulk, BulkInfo, BulkKey } from "#update/software/bulk.ts";
+import type { Bulk, BulkInfo } from "#update/software/bulk.ts";
 import type { SovdContext } from "./context.ts";
 import { resourceNotFound } from "./guard.ts";
-import { type FilePart, takeFile } from "./multipart.ts";
-import { type Answer, type Route, route, type Upload } from "./route.ts";
+import { type Answer, type Route, route } from "./route.ts";
 import { items, NO_CONTENT, ok } from "./schemas.ts";
 import { updatesOf } from "./updates.ts";
 
@@ -17,8 +15,6 @@ const tag = "bulk-data";
 const BYTES = "application/octet-stream";
 const MULTIPART = "multipart/form-data";
 const ANY_TYPES = [MULTIPART, BYTES];
-const MAX_ID_LENGTH = 64;
-const RANDOM_BYTES = 3;
 
 const Name = Type.String({ pattern: "^[a-z0-9][a-z0-9._-]{0,127}$" });
 const CategoryParams = Type.Object({ component: Type.String(), category: Name });
@@ -66,15 +62,6 @@ function bulkOf({ params, path }: Place, context: SovdContext): Bulk {
   return updates.bulk;
 }
 
-/** `vehicle-fw v2.1.tar.zst` → `vehicle-fw-v2-1-tar-zst-a1b2c3`. */
-function idOf(name: string): string {
-  const plain = name
-    .toLowerCase()
-    .replace(/[^a-z0-9]+/g, "-")
-    .replace(/^-+|-+$/g, "");
-  return `${plain.slice(0, MAX_ID_LENGTH) || "file"}-${randomBytes(RANDOM_BYTES).toString("hex")}`;
-}
-
 /** File name of a Content-Disposition, without folders. */
 function fileName(disposition: string): string | undefined {
   const match = /filename="?([^";]+)"?/i.exec(disposition);
@@ -117,22 +104,6 @@ async function* exactly(chunks: AsyncIterable<Uint8Array>, bytes: number): Async
     yield chunk;
   }
   if (size < bytes) throw new Fault("badRequest", `The body has ${size} of the ${bytes} bytes of its range`);
-}
-
-async function create(bulk: Bulk, key: Omit<BulkKey, "id">, upload: Upload): Promise<BulkInfo> {
-  const { contentType, contentDisposition, chunks } = upload;
-  const take = async ({ name, mimetype, chunks }: FilePart): Promise<BulkInfo> => {
-    const start = { ...key, id: idOf(name), name, mimetype };
-    try {
-      return await bulk.write(start, 0, chunks, true);
-    } catch (error) {
-      // nobody knows this id: there is nothing to go on with
-      await bulk.remove(start).catch(() => undefined);
-      throw error;
-    }
-  };
-  if (contentType.toLowerCase().startsWith(MULTIPART)) return takeFile(contentType, chunks, take);
-  return take({ name: fileName(contentDisposition) ?? "file", mimetype: BYTES, chunks });
 }
 
 function download(bulk: Bulk, info: BulkInfo, rangeHeader: string, ifRange: string, ifNoneMatch: string): Answer {
@@ -190,7 +161,9 @@ export const bulkDataRoutes: readonly Route[] = [
     responses: { 201: ok(Item, "Stored.") },
     handle: async (request, context) => {
       const { component, category } = request.params;
-      const info = await create(bulkOf(request, context), { component, category }, request.body);
+      const { contentType, contentDisposition, chunks } = request.body;
+      const name = fileName(contentDisposition) ?? "file";
+      const info = await bulkOf(request, context).create({ component, category, name, contentType }, chunks);
       const location = `${request.origin}${request.base}/components/${component}/bulk-data/${category}/${info.id}`;
       return { status: 201, headers: { Location: location }, json: show(info) };
     },
@@ -228,7 +201,7 @@ export const bulkDataRoutes: readonly Route[] = [
       const start = { ...request.params, name: fileName(contentDisposition) ?? request.params.id, mimetype: BYTES };
       const last = range === undefined || range.to === range.total;
       const body = range === undefined ? chunks : exactly(chunks, range.to - range.from);
-      const info = await bulk.write(start, range?.from ?? 0, body, last);
+      const info = await bulk.take(start, range?.from ?? 0, body, last);
       return { status: last ? 201 : 200, json: show(info) };
     },
   }),

@@ -67,6 +67,7 @@ export const METRICS = {
   sovd_store_used_bytes: { type: "gauge", help: "Live data of a part of the store.", labels: ["part"] },
   sovd_store_file_bytes: { type: "gauge", help: "Size of its file.", labels: ["part"] },
   sovd_jobs_waiting: { type: "gauge", help: "Jobs that wait for the jobs thread.", labels: [] },
+  sovd_uploads_waiting: { type: "gauge", help: "Uploads of bulk data that wait for one to end.", labels: [] },
   sovd_log_dropped_total: { type: "counter", help: "Log records lost.", labels: ["sink"] },
   sovd_limit: { type: "gauge", help: "What is configured: the bounds of all these.", labels: ["key"] },
   sovd_stage_total: { type: "counter", help: "Passes of a stage, while stages are timed.", labels: ["stage"] },

@@ -1,4 +1,4 @@
-/** The jobs of the jobs thread by name, with what they take and give. Types only: main imports no job's code. */
+/** The jobs of the threads for slow work by name, with what they take and give. Types only: main imports no job's code. */
 import type { MessagePort } from "node:worker_threads";
 import type { Config } from "#config/types.ts";
 import type { FaultData } from "#core/errors.ts";
@@ -6,6 +6,7 @@ import type { CatalogResult } from "#ecu/catalog.ts";
 import type { Catalog } from "#fleet/messages.ts";
 import type { ExecutionStep, SwitchingMode } from "./change-set.ts";
 import type { LoadResult } from "./load.ts";
+import type { BulkForm, BulkInfo, BulkKey, BulkStart } from "./software/bulk.ts";
 import type { UploadHeaders } from "./upload-parts.ts";
 
 /** A job's end as data: faults cross the thread boundary whole. */
@@ -19,6 +20,7 @@ interface Job<Args, Result> {
 // biome-ignore lint/complexity/noBannedTypes: no arguments but the configuration
 type NoArgs = {};
 
+/** The jobs of the jobs thread. */
 export interface JobTable {
   load: Job<NoArgs, LoadResult>;
   upload: Job<{ readonly port: MessagePort; readonly headers: UploadHeaders }, readonly string[]>;
@@ -38,12 +40,27 @@ export interface JobTable {
 }
 
 export type JobName = keyof JobTable;
-export type JobArgs<K extends JobName> = Omit<JobTable[K]["args"], "config">;
-export type JobResult<K extends JobName> = JobTable[K]["result"] extends JobOutcome<infer T> ? T : never;
+
+/** The jobs of the thread for uploads. */
+export interface BulkJobTable {
+  write: Job<
+    { readonly port: MessagePort; readonly start: BulkStart; readonly offset: number; readonly last: boolean },
+    BulkInfo
+  >;
+  create: Job<{ readonly port: MessagePort; readonly form: BulkForm }, BulkInfo>;
+  remove: Job<{ readonly key: BulkKey }, void>;
+}
+
+/** What a job takes but the configuration, and what it gives. */
+export type JobArgs<J extends { readonly args: unknown }> = Omit<J["args"], "config">;
+export type JobResult<J extends { readonly result: unknown }> = J["result"] extends JobOutcome<infer T> ? T : never;
+
+/** Any table of jobs. */
+export type JobsOf<Table> = { readonly [K in keyof Table]: { readonly args: unknown; readonly result: unknown } };
 
 /** Runs a job and gives its value; rejects with its fault. */
-export type RunJob = <K extends JobName>(
+export type RunJob<Table extends JobsOf<Table> = JobTable> = <K extends keyof Table>(
   job: K,
-  args: JobArgs<K>,
+  args: JobArgs<Table[K]>,
   transferList?: readonly MessagePort[],
-) => Promise<JobResult<K>>;
+) => Promise<JobResult<Table[K]>>;

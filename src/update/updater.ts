@@ -16,7 +16,7 @@ import type { ExecutionStep, SwitchingMode } from "./change-set.ts";
 import type { RunJob } from "./jobs.ts";
 import { BACK_AGAIN, UNTOUCHED } from "./reasons.ts";
 import { listFiles, openFile } from "./runtime-files.ts";
-import { sendUpload } from "./upload-port.ts";
+import { uploadTo } from "./upload-port.ts";
 
 /** The part of the fleet that an update touches. */
 export interface UpdatableFleet {
@@ -220,16 +220,11 @@ export function createUpdater(options: UpdaterOptions): Updater {
     files: (set) => listFiles(storage, set),
     open: (set, id) => openFile(storage, set, id),
     upload: ({ contentType, contentDisposition, chunks }) =>
-      alone(async () => {
-        const { port1, port2 } = new MessageChannel();
-        const staged = run("upload", { port: port2, headers: { contentType, contentDisposition } }, [port2]);
-        const [sent, result] = await Promise.allSettled([sendUpload(chunks, port1), staged]).finally(() =>
-          port1.close(),
-        );
-        if (sent.status === "rejected") throw sent.reason;
-        if (result.status === "rejected") throw result.reason;
-        return result.value;
-      }),
+      alone(() =>
+        uploadTo({ chunks, own: true }, (port) =>
+          run("upload", { port, headers: { contentType, contentDisposition } }, [port]),
+        ),
+      ),
     removePending: (id) => alone(() => run("removePending", { id })),
     removeAll: (set) => alone(() => run("removeSet", { set })),
     start,

@@ -1,8 +1,8 @@
 /**
- * The way of an upload from the main thread to the jobs thread: chunks over a port, transferred, and word back of how many bytes are
+ * The way of an upload from the main thread to the jobs thread: chunks over a port, and word back of how many bytes are
  * taken, so that no more than a window of them is ever under way.
  */
-import type { MessagePort } from "node:worker_threads";
+import { MessageChannel, type MessagePort } from "node:worker_threads";
 import { Fault, type FaultData, fromFaultData, toFaultData } from "#core/errors.ts";
 
 /** Bytes on their way between the threads. */
@@ -13,8 +13,24 @@ interface ToMain {
   readonly takenBytes: number;
 }
 
+/** A body on its way in. */
+export interface UploadSource {
+  readonly chunks: AsyncIterable<Uint8Array>;
+  /** Nobody else has the chunks' buffers: they change their owner instead of being copied. */
+  readonly own?: boolean;
+}
+
+/** Runs a job that reads `source` from the port it is given. Its result; rejects with the fault of the body, else with that of the job. */
+export async function uploadTo<T>(source: UploadSource, job: (port: MessagePort) => Promise<T>): Promise<T> {
+  const { port1, port2 } = new MessageChannel();
+  const [sent, result] = await Promise.allSettled([sendUpload(source, port1), job(port2)]).finally(() => port1.close());
+  if (sent.status === "rejected") throw sent.reason;
+  if (result.status === "rejected") throw result.reason;
+  return result.value;
+}
+
 /** Sends a body to its end. Resolves early when the other side has closed the port: its job says why. Rejects with the body's fault. */
-export async function sendUpload(chunks: AsyncIterable<Uint8Array>, port: MessagePort): Promise<void> {
+async function sendUpload({ chunks, own = false }: UploadSource, port: MessagePort): Promise<void> {
   const post = (message: ToJobs, transfer: ArrayBuffer[] = []) => port.postMessage(message, transfer);
   let untaken = 0;
   let closed = false;
@@ -23,15 +39,18 @@ export async function sendUpload(chunks: AsyncIterable<Uint8Array>, port: Messag
     untaken -= takenBytes;
     wake();
   });
-  port.on("close", () => {
-    closed = true;
-    wake();
+  const ended = new Promise<void>((resolve) => {
+    port.on("close", () => {
+      closed = true;
+      wake();
+      resolve();
+    });
   });
-  try {
+  const send = async (): Promise<void> => {
     for await (const chunk of chunks) {
       if (closed) return;
       untaken += chunk.byteLength;
-      post({ chunk }, [chunk.buffer as ArrayBuffer]);
+      post({ chunk }, own ? [chunk.buffer as ArrayBuffer] : []);
       while (untaken > WINDOW_BYTES && !closed) {
         await new Promise<void>((resolve) => {
           wake = resolve;
@@ -39,10 +58,13 @@ export async function sendUpload(chunks: AsyncIterable<Uint8Array>, port: Messag
       }
     }
     post({ end: true });
-  } catch (error) {
+  };
+  const sent = send().catch((error: unknown) => {
     post({ fault: toFaultData(error) });
     throw error;
-  }
+  });
+  // a client that sends nothing more would hold up what the job has to say
+  await Promise.race([sent, ended]);
 }
 
 /** The body on the other side; a chunk counts as taken when the next one is asked for. Throws the sender's fault. */

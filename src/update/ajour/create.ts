@@ -3,8 +3,7 @@ import type { Config } from "#config/types.ts";
 import { Fault } from "#core/errors.ts";
 import type { Clock } from "#core/time.ts";
 import type { Persistence } from "#store/persistence.ts";
-import type { Storage } from "#store/storage.ts";
-import { Bulk } from "../software/bulk.ts";
+import type { Bulk } from "../software/bulk.ts";
 import type { CreateProvider, ProviderContext } from "../software/provider.ts";
 import { Assignments, NO_JOB } from "./assignments.ts";
 import { startCoap } from "./coap.ts";
@@ -27,8 +26,7 @@ export interface AjourParts {
   readonly config: Config;
   readonly clock: Clock;
   readonly persistence: Persistence;
-  /** The `bulk` environment. */
-  readonly storage: Storage;
+  readonly bulk: Bulk;
   readonly onProblem: (problem: unknown, where: string) => void;
 }
 
@@ -44,9 +42,8 @@ const SECOND_MS = 1_000;
 const MISSED_REPORTS = 6;
 
 /** @throws Fault misconfigured for firmware that names no place, or several */
-export function createAjour({ config, clock, persistence, storage, onProblem }: AjourParts): Ajour {
+export function createAjour({ config, clock, persistence, bulk, onProblem }: AjourParts): Ajour {
   const ajour = config.update.ajour;
-  const bulk = new Bulk({ storage, maxBytes: config.store.max_upload_bytes, maxFiles: config.update.max_files });
   const registry = registryOf(ajour);
   const images = new Images(bulk, ajour.cached_mib);
   const assignments = new Assignments(persistence);

@@ -6,8 +6,7 @@ import { functionOfModule, makeOfModule } from "#core/module.ts";
 import type { Clock } from "#core/time.ts";
 import type { Fleet } from "#fleet/api.ts";
 import type { Persistence } from "#store/persistence.ts";
-import type { Storage } from "#store/storage.ts";
-import { Bulk } from "./bulk.ts";
+import type { Bulk } from "./bulk.ts";
 import { createCalls } from "./calls.ts";
 import { Campaigns } from "./campaigns.ts";
 import type { Discovery } from "./discovery.ts";
@@ -25,7 +24,7 @@ import { type KeyOfSeed, UdsFlashProvider, type UdsTarget } from "./providers/ud
 import { readRecipe } from "./providers/uds-recipe.ts";
 import { readResetReason } from "./reset-reason.ts";
 import { Staging } from "./staging.ts";
-import { readTrustedKeys } from "./trust.ts";
+import { readTrustedKeys, type SignedTime } from "./trust.ts";
 import { type TufStore, TufVerifier } from "./tuf.ts";
 import { Updates } from "./updates.ts";
 
@@ -38,8 +37,7 @@ export interface SoftwareParts {
   readonly fleet: Fleet;
   readonly clock: Clock;
   readonly persistence: Persistence;
-  /** The `bulk` environment. */
-  readonly storage: Storage;
+  readonly bulk: Bulk;
   readonly log: Log;
   /** A backend of its own kinds, beside those built in: kind → how it is made. */
   readonly more?: Readonly<Record<string, CreateProvider>>;
@@ -69,14 +67,9 @@ const ROLLBACK_TRIES = 3;
 
 /** Opens the journal and makes the providers. Nothing moves before `resume`. @throws Fault invalidConfig */
 export async function createSoftware(parts: SoftwareParts): Promise<Software> {
-  const { config, fleet, clock, log } = parts;
+  const { config, fleet, bulk, clock, log } = parts;
   const { update } = config;
   const nowMs = Date.now;
-  const bulk = new Bulk({
-    storage: parts.storage,
-    maxBytes: config.store.max_upload_bytes,
-    maxFiles: update.max_files,
-  });
   const journal = new Journal({
     persistence: parts.persistence,
     nowMs,
@@ -96,9 +89,13 @@ export async function createSoftware(parts: SoftwareParts): Promise<Software> {
     update.mdns.browse && !own.includes(component) && fleet.ecu(component) === undefined;
   const staging = new Staging({ bulk, repository: update.repository, timeoutMs: config.http.request_timeout_ms });
   const tuf = update.trusted_root === undefined ? undefined : trustedRoot(update.trusted_root, journal, nowMs);
+  const signedTime: SignedTime = {
+    read: () => Number(journal.readNote("trust", TIME_NOTE) ?? 0),
+    write: (timeMs) => journal.writeNote("trust", TIME_NOTE, String(timeMs)),
+  };
   const rulesOf = (wanted: UpdateConfig) => ({
     gate: gateOf(wanted),
-    trust: { mode: wanted.verify, keys: readTrustedKeys(wanted.trusted_keys), tuf, nowMs },
+    trust: { mode: wanted.verify, keys: readTrustedKeys(wanted.trusted_keys), tuf, nowMs, signedTime },
     allowDowngrade: wanted.allow_downgrade,
     allowExpired: wanted.allow_expired,
   });
@@ -201,6 +198,7 @@ export async function createSoftware(parts: SoftwareParts): Promise<Software> {
 }
 
 const ROOT_NOTE = "tuf";
+const TIME_NOTE = "time";
 
 /** @throws Fault invalidConfig */
 function trustedRoot(file: string, journal: Journal, nowMs: () => number): TufVerifier {

@@ -8,7 +8,8 @@ import { type TestContext, test } from "node:test";
 import { createMemoryStorage } from "#store/memory-storage.ts";
 import { Images } from "#update/ajour/images.ts";
 import { OciSource } from "#update/ajour/oci.ts";
-import { Bulk, SEGMENT_BYTES } from "#update/software/bulk.ts";
+import { Bulk } from "#update/software/bulk.ts";
+import { SEGMENT_BYTES, StorageBulkWriter } from "#update/software/bulk-writer.ts";
 
 const SIGNAL = new AbortController().signal;
 const digestOf = (bytes: Uint8Array | string) => `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
@@ -82,11 +83,8 @@ function sendBlob(response: ServerResponse, blob: Uint8Array, range: string | un
 
 /** A store, and what it does with what a source offers. */
 function startStore() {
-  const bulk = new Bulk({
-    storage: createMemoryStorage({ maxMappedBytes: 1 << 20, maxBytes: 32 << 20 }),
-    maxBytes: 1 << 30,
-    maxFiles: 10,
-  });
+  const storage = createMemoryStorage({ maxMappedBytes: 1 << 20, maxBytes: 32 << 20 });
+  const bulk = new Bulk(storage, new StorageBulkWriter(storage, { maxBytes: 1 << 30, maxFiles: 10 }));
   const images = new Images(bulk, 2);
   const put = async (source: OciSource): Promise<string> => {
     const { name, sha256, fetch } = await source.look(SIGNAL);

@@ -13,6 +13,7 @@ import { Desk } from "#update/ajour/desk.ts";
 import { Images } from "#update/ajour/images.ts";
 import { AjourProvider } from "#update/ajour/provider.ts";
 import { Bulk } from "#update/software/bulk.ts";
+import { StorageBulkWriter } from "#update/software/bulk-writer.ts";
 import type { Artifact, UpdateJob } from "#update/software/provider.ts";
 
 const IDENTITY = { device: "bms-1", application: "default" };
@@ -29,7 +30,7 @@ interface Process {
 class Node {
   readonly #persistence = createMemoryPersistence();
   readonly #storage = createMemoryStorage({ maxMappedBytes: 1 << 20, maxBytes: 16 << 20 });
-  readonly bulk = new Bulk({ storage: this.#storage, maxBytes: 1 << 20, maxFiles: 100 });
+  readonly bulk = new Bulk(this.#storage, new StorageBulkWriter(this.#storage, { maxBytes: 1 << 20, maxFiles: 100 }));
   process: Process = this.#start();
   #alive = new AbortController();
   #reports = 0;

@@ -5,6 +5,7 @@ import { systemClock } from "#core/time.ts";
 import { createMemoryPersistence } from "#store/memory-persistence.ts";
 import { createMemoryStorage } from "#store/memory-storage.ts";
 import { Bulk } from "#update/software/bulk.ts";
+import { StorageBulkWriter } from "#update/software/bulk-writer.ts";
 import { createCalls } from "#update/software/calls.ts";
 import { Journal } from "#update/software/journal.ts";
 import type { UpdateProvider } from "#update/software/provider.ts";
@@ -39,7 +40,7 @@ async function startNode(rootExpires: string) {
   const journal = new Journal({ persistence: createMemoryPersistence(), nowMs, maxRecords: 100 });
   await journal.open();
   const storage = createMemoryStorage({ maxMappedBytes: 1 << 20, maxBytes: 1 << 20 });
-  const bulk = new Bulk({ storage, maxBytes: 1 << 20, maxFiles: 10 });
+  const bulk = new Bulk(storage, new StorageBulkWriter(storage, { maxBytes: 1 << 20, maxFiles: 10 }));
   let state: ReturnType<ConstructorParameters<typeof TufVerifier>[0]["store"]["read"]>;
   const store = {
     read: () => state,
@@ -68,6 +69,7 @@ async function startNode(rootExpires: string) {
       keys: [],
       tuf: new TufVerifier({ root: rootOf(keys, 1, keys.root, rootExpires), store, nowMs }),
       nowMs,
+      signedTime: { read: () => 0, write: async () => undefined },
     },
     allowDowngrade: false,
     get allowExpired() {

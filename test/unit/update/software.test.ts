@@ -7,7 +7,8 @@ import { Fault } from "#core/errors.ts";
 import { createMemoryPersistence } from "#store/memory-persistence.ts";
 import { createMemoryStorage } from "#store/memory-storage.ts";
 import { GENESIS, hashOf, verifyChain } from "#update/software/audit.ts";
-import { Bulk, SEGMENT_BYTES } from "#update/software/bulk.ts";
+import { Bulk } from "#update/software/bulk.ts";
+import { SEGMENT_BYTES, StorageBulkWriter } from "#update/software/bulk-writer.ts";
 import { canonical } from "#update/software/canonical.ts";
 import { Journal } from "#update/software/journal.ts";
 import { matches, valueAt } from "#update/software/preconditions.ts";
@@ -34,7 +35,8 @@ test("no version below the installed one or the floor", () => {
   assert.throws(() => checkVersion("1.0", "1.1", undefined), Fault);
   assert.throws(() => checkVersion("1.0", undefined, "1.1"), Fault);
   checkVersion("1.1", "1.1", "1.0");
-  checkVersion(undefined, "1.1", "1.0");
+  checkVersion(undefined, "1.1", undefined);
+  assert.throws(() => checkVersion(undefined, "1.1", "1.0"), /proves no version/);
 });
 
 test("canonical text does not depend on the order of keys", () => {
@@ -141,11 +143,8 @@ test("preconditions read a value by pointer", () => {
 });
 
 test("bulk: a cut upload goes on where its last segment ended, and the hash is that of the whole", async () => {
-  const bulk = new Bulk({
-    storage: createMemoryStorage({ maxMappedBytes: 1 << 20, maxBytes: 64 << 20 }),
-    maxBytes: 32 << 20,
-    maxFiles: 2,
-  });
+  const storage = createMemoryStorage({ maxMappedBytes: 1 << 20, maxBytes: 64 << 20 });
+  const bulk = new Bulk(storage, new StorageBulkWriter(storage, { maxBytes: 32 << 20, maxFiles: 2 }));
   const start = { component: "c", category: "k", id: "f", name: "f", mimetype: "x/y" };
   const content = Buffer.alloc(2 * SEGMENT_BYTES + 100, "0123456789");
   async function* cut() {

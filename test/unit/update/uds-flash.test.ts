@@ -8,6 +8,7 @@ import { systemClock } from "#core/time.ts";
 import type { Fleet } from "#fleet/api.ts";
 import { createMemoryStorage } from "#store/memory-storage.ts";
 import { Bulk } from "#update/software/bulk.ts";
+import { StorageBulkWriter } from "#update/software/bulk-writer.ts";
 import type { UpdateJob } from "#update/software/provider.ts";
 import { CURRENT_IMAGE, UdsFlashProvider } from "#update/software/providers/uds-flash.ts";
 import { checkedRecipe, checkFits, requestDownload, segmentsOf } from "#update/software/providers/uds-recipe.ts";
@@ -90,7 +91,7 @@ interface Made {
 function provider(ecu: Ecu, steps: readonly object[] = STEPS, more: object = {}): Made {
   const recipe = checkedRecipe({ ...more, step: steps }, "test");
   const storage = createMemoryStorage({ maxMappedBytes: 4 << 20, maxBytes: 16 << 20 });
-  const bulk = new Bulk({ storage, maxBytes: 4 << 20, maxFiles: 4 });
+  const bulk = new Bulk(storage, new StorageBulkWriter(storage, { maxBytes: 4 << 20, maxFiles: 4 }));
   const target = { recipe, keyOfSeed: (seed: Uint8Array) => seed, hardwareId: undefined, serial: undefined };
   const { fleet } = ecu;
   return { provider: new UdsFlashProvider({ targets: { bcm: target }, fleet, bulk, clock: systemClock }), bulk };

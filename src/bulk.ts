@@ -1,0 +1,35 @@
+/** Bulk data of this process: read on the main thread, changed in a thread of its own, so that no upload waits for an import nor the other way round. */
+import type { Config } from "#config/types.ts";
+import { workerEntry } from "#fleet/entries.ts";
+import { Jobs } from "#fleet/jobs.ts";
+import type { Store } from "#store/environments.ts";
+import { createLmdbStorage } from "#store/lmdb-storage.ts";
+import type { BulkJobTable } from "#update/jobs.ts";
+import { Bulk } from "#update/software/bulk.ts";
+import { bulkJobs } from "#update/software/bulk-jobs.ts";
+import { jobRunner } from "./database-updater.ts";
+
+export interface OpenBulk {
+  readonly bulk: Bulk;
+  /** Uploads that wait for one to end. */
+  readonly waiting: number;
+  stop(): Promise<void>;
+}
+
+/** No thread is started before there is something to write. */
+export function openBulk(config: Config, store: Store): OpenBulk {
+  const jobs = new Jobs<BulkJobTable>({
+    entry: workerEntry("uploads"),
+    idleTimeoutMs: config.jobs.idle_timeout_ms,
+    maxHeapMb: config.jobs.max_heap_mib,
+    parallel: config.update.parallel_uploads,
+  });
+  const storage = createLmdbStorage(store.bulk, { maxMappedBytes: config.store.max_mapped_bytes });
+  return {
+    bulk: new Bulk(storage, bulkJobs(jobRunner({ jobs, config }))),
+    get waiting() {
+      return jobs.waiting;
+    },
+    stop: () => jobs.stop(),
+  };
+}

@@ -1,0 +1,196 @@
+/**
+ * Writes bulk data in segments, so that neither memory nor a transaction grows with a file, and an upload that was cut goes on where its
+ * last whole segment ended. The SHA-256 is worked out on the way; when it is not known any more, again from the store.
+ */
+import { createHash, type Hash, randomBytes, randomUUID } from "node:crypto";
+import { setImmediate } from "node:timers/promises";
+import { Fault } from "#core/errors.ts";
+import type { Storage } from "#store/storage.ts";
+import type { UploadSource } from "../upload-port.ts";
+import {
+  type BulkForm,
+  type BulkInfo,
+  type BulkKey,
+  type BulkStart,
+  type BulkWriter,
+  countFiles,
+  fileChunks,
+  findFile,
+  getFile,
+  recordOf,
+  segmentKey,
+} from "./bulk.ts";
+import { type FilePart, takeFile } from "./form-file.ts";
+
+/** One transaction's worth of an upload. */
+export const SEGMENT_BYTES = 4 << 20;
+/** Tries of a change that met another writer's. */
+const CONFLICT_TRIES = 8;
+const MULTIPART = "multipart/form-data";
+export const BYTES_TYPE = "application/octet-stream";
+const MAX_ID_LENGTH = 64;
+const RANDOM_BYTES = 3;
+
+export interface BulkLimits {
+  readonly maxBytes: number;
+  /** Files of all categories together. */
+  readonly maxFiles: number;
+}
+
+/** Hashes of uploads that may go on, by collection, so that going on costs no reading. */
+export type KnownHashes = Map<string, { readonly size: number; readonly hash: Hash }>;
+
+/** The writer of a storage; there may be one of them at a time that changes files. */
+export class StorageBulkWriter implements BulkWriter {
+  readonly #storage: Storage;
+  readonly #limits: BulkLimits;
+  readonly #hashes: KnownHashes;
+  readonly #writing = new Set<string>();
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(storage: Storage, limits: BulkLimits, hashes: KnownHashes = new Map()) {
+    this.#storage = storage;
+    this.#limits = limits;
+    this.#hashes = hashes;
+  }
+
+  async write(start: BulkStart, offset: number, { chunks }: UploadSource, last: boolean): Promise<BulkInfo> {
+    const name = recordOf(start);
+    if (this.#writing.has(name)) throw new Fault("storageBusy", `File ${start.id} is being written already`);
+    this.#writing.add(name);
+    try {
+      const info = offset === 0 ? await this.#begin(start) : this.#goOn(start, offset);
+      return await this.#fill(info, chunks, last);
+    } finally {
+      this.#writing.delete(name);
+    }
+  }
+
+  async create({ component, category, name, contentType }: BulkForm, { chunks }: UploadSource): Promise<BulkInfo> {
+    const take = async (part: FilePart): Promise<BulkInfo> => {
+      const { name, mimetype, chunks } = part;
+      const start = { component, category, id: idOf(name), name, mimetype };
+      try {
+        return await this.write(start, 0, { chunks }, true);
+      } catch (error) {
+        await this.remove(start).catch(() => undefined);
+        throw error;
+      }
+    };
+    if (contentType.toLowerCase().startsWith(MULTIPART)) return takeFile(contentType, chunks, take);
+    return take({ name, mimetype: BYTES_TYPE, chunks });
+  }
+
+  async remove(key: BulkKey): Promise<void> {
+    const info = getFile(this.#storage, key);
+    if (this.#writing.has(recordOf(key))) throw new Fault("storageBusy", `File ${key.id} is being written`);
+    await this.#change(async (tx) => {
+      if (tx.has(info.collection)) tx.deleteCollection(info.collection);
+      tx.setRecord(recordOf(key), undefined);
+    });
+    this.#hashes.delete(info.collection);
+  }
+
+  async #begin({ component, category, id, name, mimetype }: BulkStart): Promise<BulkInfo> {
+    const { maxFiles } = this.#limits;
+    const key = { component, category, id };
+    const known = findFile(this.#storage, key);
+    if (known === undefined && countFiles(this.#storage) >= maxFiles) {
+      throw new Fault("noSpaceLeft", `There are ${maxFiles} files already`);
+    }
+    const collection = `bulk-${randomUUID()}`;
+    const fresh = { ...key, name, mimetype, collection };
+    const info: BulkInfo = { ...fresh, size: 0, sha256: "", complete: false, createdAt: Date.now(), segments: [] };
+    await this.#change((tx) => {
+      if (known !== undefined && tx.has(known.collection)) tx.deleteCollection(known.collection);
+      tx.create(collection);
+      tx.setRecord(recordOf(key), info);
+    });
+    if (known !== undefined) this.#hashes.delete(known.collection);
+    this.#hashes.set(collection, { size: 0, hash: createHash("sha256") });
+    return info;
+  }
+
+  #goOn(key: BulkKey, offset: number): BulkInfo {
+    const known = findFile(this.#storage, key);
+    if (known !== undefined && !known.complete && known.size === offset) return known;
+    const size = known === undefined || known.complete ? 0 : known.size;
+    throw new Fault("rangeNotSatisfiable", `The upload goes on at byte ${size}`, { offset: size });
+  }
+
+  async #fill(begun: BulkInfo, chunks: AsyncIterable<Uint8Array>, last: boolean): Promise<BulkInfo> {
+    const { maxBytes } = this.#limits;
+    let info = begun;
+    const hash = await this.#hashOf(info);
+    const segment = new Uint8Array(SEGMENT_BYTES);
+    let filled = 0;
+    for await (const chunk of chunks) {
+      for (let at = 0; at < chunk.byteLength; ) {
+        const part = chunk.subarray(at, at + SEGMENT_BYTES - filled);
+        segment.set(part, filled);
+        filled += part.byteLength;
+        at += part.byteLength;
+        if (info.size + filled > maxBytes) throw new Fault("payloadTooLarge", `A file has at most ${maxBytes} bytes`);
+        if (filled < SEGMENT_BYTES) continue;
+        info = await this.#store(info, segment, hash);
+        filled = 0;
+      }
+    }
+    if (filled > 0) info = await this.#store(info, segment.subarray(0, filled), hash);
+    if (!last) return info;
+    const complete: BulkInfo = { ...info, complete: true, sha256: hash.digest("hex") };
+    await this.#change((tx) => tx.setRecord(recordOf(info), complete));
+    this.#hashes.delete(info.collection);
+    return complete;
+  }
+
+  async #hashOf(info: BulkInfo): Promise<Hash> {
+    const known = this.#hashes.get(info.collection);
+    if (known?.size === info.size) return known.hash.copy();
+    const hash = createHash("sha256");
+    for (const chunk of fileChunks(this.#storage, info)) {
+      hash.update(chunk);
+      // other uploads go on meanwhile
+      await setImmediate();
+    }
+    return hash;
+  }
+
+  async #store(info: BulkInfo, bytes: Uint8Array, hash: Hash): Promise<BulkInfo> {
+    const grown = { ...info, size: info.size + bytes.byteLength, segments: [...info.segments, bytes.byteLength] };
+    await this.#change(async (tx) => {
+      await tx.write(info.collection, segmentKey(info.segments.length), bytes);
+      tx.setRecord(recordOf(info), grown);
+    });
+    hash.update(bytes);
+    this.#hashes.set(info.collection, { size: grown.size, hash: hash.copy() });
+    return grown;
+  }
+
+  /** One transaction after the other; one that met another writer's is made again. */
+  #change(work: Parameters<Storage["transaction"]>[0]): Promise<void> {
+    const turn = this.#turn.then(async () => {
+      for (let tries = 1; ; tries++) {
+        try {
+          await this.#storage.idle();
+          await this.#storage.transaction(work);
+          return;
+        } catch (error) {
+          const met = error instanceof Fault && (error.kind === "storageBusy" || error.kind === "transactionConflict");
+          if (!met || tries === CONFLICT_TRIES) throw error;
+        }
+      }
+    });
+    this.#turn = turn.catch(() => undefined);
+    return turn;
+  }
+}
+
+/** `vehicle-fw v2.1.tar.zst` → `vehicle-fw-v2-1-tar-zst-a1b2c3`. */
+function idOf(name: string): string {
+  const plain = name
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, "-")
+    .replace(/^-+|-+$/g, "");
+  return `${plain.slice(0, MAX_ID_LENGTH) || "file"}-${randomBytes(RANDOM_BYTES).toString("hex")}`;
+}
