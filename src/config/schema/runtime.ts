@@ -158,6 +158,11 @@ export const UPDATE = section("Software update (`/updates`) and retrieval of dat
     path("", "ES module that judges uploaded databases, beside `verify_databases`.", { example: "./verifier.mjs" }),
   ),
   normalise_names: bool(false, "Name uploaded databases after their ECU, so that each ECU has one file."),
+  parallel_uploads: atLeast(
+    1,
+    16,
+    "Uploads of bulk data that are stored at a time, each with 4 MiB of memory; more wait.",
+  ),
   upload_timeout_ms: atLeast(1_000, 300_000, "Longest upload of databases or bulk data, transfer included."),
   drain_timeout_ms: u64(1_000, "Longest wait for running requests before databases are switched."),
   provider: optional(path("", "ES module that installs packages.", { example: "./update-provider.mjs" })),
