@@ -1,71 +1,124 @@
 /** Runs a configured program: an argument list, never a shell; a time limit; output to the log, bounded. */
-import { spawn } from "node:child_process";
-import { Fault } from "#core/errors.ts";
+import { type ChildProcess, spawn } from "node:child_process";
+import { Fault, reasonOf } from "#core/errors.ts";
 import type { UpdateJob } from "../provider.ts";
 
 export interface RunOptions {
   readonly timeoutMs: number;
   /** Whose log and signal it runs under. */
   readonly job?: UpdateJob | undefined;
+  /** Default: that of the job. */
+  readonly signal?: AbortSignal;
 }
 
 /** Resolves with the standard output; a Fault when the program ends otherwise than with 0, or not in time. */
 export type CommandRunner = (argv: readonly string[], options: RunOptions) => Promise<string>;
 
-/** Output kept of a program, for the log and the answer. */
+/** Characters kept of each output of a program, for the log and the answer; what comes after is read and dropped. */
 const MAX_OUTPUT_CHARACTERS = 16 * 1024;
+/** What is told of a failed program's complaint in its fault. */
+const MAX_REASON_CHARACTERS = 512;
+/** Between being asked to end and being killed. */
+const GRACE_MS = 2_000;
+/** A descendant that left the group may hold the pipes of a program that has ended: they are not waited for longer. */
+const DRAIN_MS = 500;
 
 /** `sovd-edge` keeps its environment to itself: a program gets only what it needs to find others. */
 const PASSED = ["PATH", "HOME", "LANG", "TZ"] as const;
 
-export const runCommand: CommandRunner = async (argv, { timeoutMs, job }) => {
+export const runCommand: CommandRunner = async (argv, { timeoutMs, job, signal: wanted = job?.signal }) => {
   const [program, ...args] = argv;
   if (program === undefined) throw new Fault("misconfigured", "An empty command");
-  job?.signal.throwIfAborted();
-  const env = Object.fromEntries(PASSED.map((name) => [name, process.env[name]]));
-  return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { env, stdio: ["ignore", "pipe", "pipe"], detached: true });
-    let output = "";
-    const take = (chunk: Buffer): void => {
-      if (output.length < MAX_OUTPUT_CHARACTERS) output += chunk.toString();
-    };
-    child.stdout.on("data", take);
-    child.stderr.on("data", (chunk: Buffer) => job?.log("output", { program, text: chunk.toString().slice(0, 1024) }));
-    let stopped: string | undefined;
-    const stop = (why: string): void => {
-      stopped ??= why;
-      if (child.pid !== undefined) killGroup(child.pid);
-    };
-    const timer = setTimeout(() => stop(`did not end within ${timeoutMs} ms`), timeoutMs);
-    const onAbort = (): void => stop("was stopped");
-    job?.signal.addEventListener("abort", onAbort, { once: true });
-    const settle = (error?: Fault): void => {
-      clearTimeout(timer);
-      job?.signal.removeEventListener("abort", onAbort);
-      job?.log("command ended", { program, output });
-      if (error === undefined) resolve(output);
-      else reject(error);
-    };
-    child.once("error", (error) => settle(new Fault("severe", `${program}: ${error.message}`, undefined, error)));
-    child.once("close", (code, signal) => {
-      if (stopped !== undefined) settle(new Fault("severe", `${program} ${stopped}`));
-      else if (code === 0) settle();
-      else settle(new Fault("severe", `${program} ended with ${signal ?? code}`, { exitCode: code }));
-    });
-  });
+  wanted?.throwIfAborted();
+  const child = start(program, args);
+  const [output, errors] = [collected(child.stdout), collected(child.stderr)];
+  const timers = new Set<NodeJS.Timeout>();
+  const after = (delayMs: number, then: () => void) => timers.add(setTimeout(then, delayMs));
+  let stopped: string | undefined;
+  const stop = (why: string): void => {
+    if (stopped !== undefined) return;
+    stopped = why;
+    signalGroup(child, "SIGTERM");
+    after(GRACE_MS, () => signalGroup(child, "SIGKILL"));
+  };
+  after(timeoutMs, () => stop(`did not end within ${timeoutMs} ms`));
+  const onAbort = (): void => stop("was stopped");
+  wanted?.addEventListener("abort", onAbort, { once: true });
+  try {
+    const { code, signal } = await ended(child, after);
+    if (stopped !== undefined) throw new Fault("severe", `${program} ${stopped}`);
+    if (code === 0) return output.text;
+    const reason = errors.text.trim().slice(-MAX_REASON_CHARACTERS);
+    const message = `${program} ended with ${signal ?? code}${reason === "" ? "" : `: ${reason}`}`;
+    throw new Fault("severe", message, { exitCode: code });
+  } finally {
+    // the program may have gone and left its children
+    if (stopped !== undefined) signalGroup(child, "SIGKILL");
+    for (const timer of timers) clearTimeout(timer);
+    wanted?.removeEventListener("abort", onAbort);
+    job?.log("command ended", { program, output: output.text, errors: errors.text });
+  }
 };
 
-/** With its own children: a package manager that goes on alone would meet its successor. */
-function killGroup(pid: number): void {
+/** @throws Fault severe for arguments that no program can be given */
+function start(program: string, args: readonly string[]) {
+  const env = Object.fromEntries(
+    PASSED.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])),
+  );
   try {
-    process.kill(-pid, "SIGKILL");
+    // a group of its own: what it starts ends with it
+    return spawn(program, args, { env, stdio: ["ignore", "pipe", "pipe"], detached: true });
+  } catch (error) {
+    throw new Fault("severe", `${program}: ${reasonOf(error)}`, undefined, error);
+  }
+}
+
+interface Ending {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+/** Resolves when the program has ended and its output is read, or cannot be waited for. @throws Fault severe when it did not start */
+function ended(child: ChildProcess, after: (delayMs: number, then: () => void) => void): Promise<Ending> {
+  return new Promise((resolve, reject) => {
+    child.once("error", (error) =>
+      reject(new Fault("severe", `${child.spawnfile}: ${error.message}`, undefined, error)),
+    );
+    child.once("close", (code, signal) => resolve({ code, signal }));
+    child.once("exit", (code, signal) =>
+      after(DRAIN_MS, () => {
+        child.stdout?.destroy();
+        child.stderr?.destroy();
+        resolve({ code, signal });
+      }),
+    );
+  });
+}
+
+function collected(stream: NodeJS.ReadableStream): { readonly text: string } {
+  const kept = { text: "" };
+  stream.setEncoding("utf8");
+  stream.on("data", (chunk: string) => {
+    kept.text += chunk.slice(0, MAX_OUTPUT_CHARACTERS - kept.text.length);
+  });
+  return kept;
+}
+
+/** With its own children: a package manager that goes on alone would meet its successor. */
+function signalGroup({ pid }: ChildProcess, signal: NodeJS.Signals): void {
+  if (pid === undefined) return;
+  try {
+    process.kill(-pid, signal);
   } catch (error) {
     // it ended by itself meanwhile
     if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
   }
 }
 
-/** Places in an argument, filled as text: `{component}`, `{campaign}`, `{version}`, `{previous}`, `{file}`. */
+/**
+ * Places in an argument, filled as text: `{component}`, `{campaign}`, `{version}`, `{previous}`, `{file}`. What a package says cannot
+ * become an option: an argument that begins with a place never begins with a dash. @throws Fault invalidData
+ */
 export function fill(
   argv: readonly string[],
   job: Partial<Pick<UpdateJob, "component" | "campaign" | "toVersion" | "fromVersion">>,
@@ -78,5 +131,12 @@ export function fill(
     previous: job.fromVersion ?? "",
     file,
   };
-  return argv.map((arg) => arg.replace(/\{(\w+)\}/g, (whole, name: string) => places[name] ?? whole));
+  return argv.map((arg) => {
+    const filled = arg.replace(/\{(\w+)\}/g, (whole, name: string) =>
+      Object.hasOwn(places, name) ? places[name]! : whole,
+    );
+    if (filled.startsWith("-") && !arg.startsWith("-"))
+      throw new Fault("invalidData", `${arg} would be the option ${filled}`);
+    return filled;
+  });
 }

@@ -30,13 +30,13 @@ export class CommandProvider implements UpdateProvider {
     this.#run = run;
   }
 
-  async describe(component: string): Promise<TargetFacts> {
+  async describe(component: string, signal: AbortSignal): Promise<TargetFacts> {
     const { commands, timeoutMs, hardwareId, serial, folder } = this.#target(component);
     const free = roomFor(folder);
     const version =
       commands.version.length === 0
         ? ""
-        : (await this.#run(fill(commands.version, { component }), { timeoutMs })).trim();
+        : (await this.#run(fill(commands.version, { component }), { timeoutMs, signal })).trim();
     return {
       supportsRollback: commands.rollback.length > 0,
       supportsTrial: commands.commit.length > 0,
@@ -48,6 +48,8 @@ export class CommandProvider implements UpdateProvider {
   }
 
   async prepare(job: UpdateJob): Promise<void> {
+    // what a later call could not be given is refused before anything is written
+    for (const argv of Object.values(this.#target(job.component).commands)) fill(argv, job, this.#file(job));
     if (job.artifact !== undefined) await exportImage(job, this.#file(job));
     await this.#call("prepare", job);
   }
@@ -63,7 +65,7 @@ export class CommandProvider implements UpdateProvider {
 
   async verify(job: UpdateJob): Promise<void> {
     await this.#call("verify", job);
-    const { version } = await this.describe(job.component);
+    const { version } = await this.describe(job.component, job.signal);
     if (version === undefined || job.toVersion === undefined || version === job.toVersion) return;
     throw new Fault("conflict", `${job.component} reports version ${version} instead of ${job.toVersion}`);
   }
