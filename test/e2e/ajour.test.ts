@@ -127,6 +127,15 @@ test("a server that restarts in the middle of a transfer goes on with the campai
   const firmware = image(MIB / 8);
   const id = await before.begin(firmware, "1.1");
   await seen("block", (event) => event.type === "block" && event.offset >= MIB / 16);
+  const { status: found, json } = await before.call("GET", "/x-ajour/bms-1");
+  assert.equal(found, 200);
+  const { current, target, conditions } = json.firmware as Record<string, unknown>;
+  assert.deepEqual([json.id, json.component, current, target], ["bms-1@default", "bms", "1.0", "1.1"]);
+  const [inSync, progress] = conditions as { type: string; status: string; message?: string }[];
+  assert.deepEqual(inSync, { type: "InSync", status: "False" });
+  assert.ok(Number(progress?.message) >= 49 && Number(progress?.message) < 100, progress?.message);
+  assert.equal((await before.call("GET", "/x-ajour/stranger")).status, 404);
+  assert.deepEqual(((await before.call("GET", "/x-ajour")).json.items as unknown[]).length, 1);
   await before.close();
   const after = await startNode(t, {}, before.folder);
   origin.now = after.origin;

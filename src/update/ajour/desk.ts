@@ -33,7 +33,7 @@ export interface DeskOptions {
 
 export class Desk {
   readonly #options: DeskOptions;
-  readonly #reports = new Map<string, Report>();
+  readonly #reports = new Map<string, { readonly identity: Identity; readonly report: Report }>();
   readonly #listeners = new Map<string, Set<(report: Report) => void>>();
 
   constructor(options: DeskOptions) {
@@ -69,7 +69,12 @@ export class Desk {
 
   /** The last report of a device, by its key. */
   last(device: string): Report | undefined {
-    return this.#reports.get(device);
+    return this.#reports.get(device)?.report;
+  }
+
+  /** The last report of every device, the newest last. */
+  get reports(): readonly { readonly identity: Identity; readonly report: Report }[] {
+    return [...this.#reports.values()];
   }
 
   /** Calls `listener` after each report of a device; returns what ends that. */
@@ -105,14 +110,15 @@ export class Desk {
 
   #heard(identity: Identity, status: Status, answer: Report["answer"], image: Image | undefined): void {
     const report = { status, answer, image, atMs: this.#options.clock.now() };
-    this.#keep(keyOf(identity), report);
+    this.#keep(identity, report);
     this.#options.onReport(identity, report);
   }
 
-  #keep(device: string, report: Report): void {
+  #keep(identity: Identity, report: Report): void {
+    const device = keyOf(identity);
     // the one heard of longest ago goes first
     this.#reports.delete(device);
-    this.#reports.set(device, report);
+    this.#reports.set(device, { identity, report });
     const [oldest] = this.#reports.keys();
     if (this.#reports.size > this.#options.maxDevices && oldest !== undefined) this.#reports.delete(oldest);
     for (const listener of this.#listeners.get(device) ?? []) listener(report);

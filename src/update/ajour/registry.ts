@@ -27,6 +27,8 @@ export interface ApplicationEntry {
 
 export interface DeviceEntry {
   readonly application: string;
+  /** Component it is. */
+  readonly component?: string | undefined;
   readonly password?: string | undefined;
   /** Devices that may speak for this one. */
   readonly gateways: readonly string[];
@@ -92,6 +94,12 @@ export class Registry {
   /** Firmware by configuration. */
   firmwareOf({ device, application }: Identity): FirmwareSpec | undefined {
     return this.#entry({ device, application })?.firmware ?? this.#options.applications[application]?.firmware;
+  }
+
+  /** The component that a device is, where it is one. */
+  componentOf(identity: Identity): { readonly component?: string } {
+    const component = this.#entry(identity)?.component;
+    return component === undefined ? {} : { component };
   }
 
   /** All firmware that configuration names. */

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { Fault } from "#core/errors.ts";
 import type { Status } from "#update/ajour/codec.ts";
+import { firmwareStatus } from "#update/ajour/firmware-status.ts";
 import { readDelivery } from "#update/ajour/mqtt.ts";
 import { type Desired, type Gate, nextStep, offsetOf, type Step, versionText } from "#update/ajour/next.ts";
 import { Registry } from "#update/ajour/registry.ts";
@@ -62,6 +63,22 @@ test("blocks stay within the image and its limits, whatever a device says", () =
       assert.ok(step.length > 0 && step.length <= LIMITS.maxBlockBytes && step.offset + step.length <= sizeBytes);
     }),
   );
+});
+
+test("what is written back of a device", () => {
+  const inSync = (status: string) => ({ type: "InSync", status });
+  const progress = (status: string, message: string) => ({ type: "UpdateProgress", status, message });
+  for (const [status, image, expected] of [
+    [report("1.0"), undefined, { current: "1.0", target: null, conditions: [] }],
+    [report("1.0"), IMAGE, [inSync("False"), progress("True", "0.00")]],
+    [report("1.0", 333), IMAGE, [inSync("False"), progress("True", "33.30")]],
+    [report("1.0", 333, "1.9"), IMAGE, [inSync("False"), progress("True", "0.00")]],
+    [report("2.0"), IMAGE, [inSync("True"), progress("False", "100.00")]],
+  ] as const) {
+    const { conditions, ...rest } = firmwareStatus({ status, image });
+    if (image === undefined) assert.deepEqual({ ...rest, conditions }, expected);
+    else assert.deepEqual([rest.target, conditions], ["2.0", expected]);
+  }
 });
 
 test("versions for people", () => {
