@@ -3,7 +3,7 @@ import { basename } from "node:path";
 import { Fault } from "#core/errors.ts";
 import { type Client, type Connection, connect, type Json, type StoredFile } from "./update-client.ts";
 import { listOf, measure, plainId, signatureOf } from "./update-manifest.ts";
-import { bar, follow, type Output } from "./update-progress.ts";
+import { bar, follow, interruptible, isLive, type Output } from "./update-progress.ts";
 
 export interface PushOptions extends Connection {
   readonly components: string;
@@ -22,19 +22,26 @@ export async function push(file: string, options: PushOptions, output: Output): 
   const components = listOf(options.components);
   const { sha256 } = await measure(file);
   const client = await connect(options);
-  const stored = await send(client, `/components/${components[0]}/bulk-data/${CATEGORY}`, file, sha256, output);
+  const path = `/components/${components[0]}/bulk-data/${CATEGORY}`;
+  const stored = await interruptible(
+    output,
+    "The upload goes on where it stopped when the same command is given again.",
+    () => send(client, path, file, sha256, output),
+  );
   const id = options.id ?? plainId(basename(file));
   await client.json("POST", "/updates", packageOf(id, basename(file), stored, components, options));
   const prepareOnly = options.prepareOnly === true;
-  await client.json("PUT", `/updates/${id}/${prepareOnly ? "prepare" : "execute"}`);
+  await client.json("PUT", `/updates/${encodeURIComponent(id)}/${prepareOnly ? "prepare" : "execute"}`);
   output.write(`update ${id} is under way on ${components.join(", ")}\n`);
   if (options.watch === true) await follow(client, id, output, prepareOnly ? "prepared" : "new");
 }
 
 async function send(client: Client, path: string, file: string, sha256: string, output: Output): Promise<StoredFile> {
-  const live = output.isTTY === true;
+  const live = isLive(output);
   const stored = await client.upload(path, file, sha256, (sent, total) => {
-    if (live) output.write(`\r${bar("upload", 6, Math.floor((100 * sent) / total), `${sent} of ${total} bytes`)}`);
+    const text = `${sent} of ${total} bytes`;
+    const percent = Math.floor((100 * sent) / total);
+    if (live) output.write(`\r\u001b[2K${bar("upload", 6, percent, text, output.columns ?? 80)}`);
   });
   output.write(`${live ? "\r\u001b[2K" : ""}uploaded ${basename(file)}: ${stored.size} bytes, SHA-256 ${sha256}\n`);
   if (stored.sha256 !== sha256)
@@ -52,7 +59,7 @@ function packageOf(
   const uri = `/components/${components[0]}/bulk-data/${CATEGORY}/${stored}`;
   const target = { uri, sha256, length: size, ...(version === undefined ? {} : { version }) };
   const targets = Object.fromEntries(components.map((component) => [component.toLowerCase(), target]));
-  const manifest = { id, targets };
+  const manifest = { id, issued: new Date().toISOString(), targets };
   return {
     id,
     update_name: name,

@@ -48,10 +48,11 @@ export const TargetSchema = Type.Object({
   ...RxswinFields,
 });
 
-/** What is signed: which image each component gets. `expires`: RFC 3339. */
+/** What is signed: which image each component gets. `issued`, `expires`: RFC 3339. */
 export const ManifestSchema = Type.Object({
   id: Type.String(),
   version: Type.Optional(Version),
+  issued: Type.Optional(Type.String()),
   expires: Type.Optional(Type.String()),
   targets: Type.Record(Type.String(), TargetSchema),
 });

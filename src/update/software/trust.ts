@@ -39,6 +39,15 @@ export interface TrustOptions {
   /** Of metadata by TUF; undefined: the node trusts no root. */
   readonly tuf: TufVerifier | undefined;
   readonly nowMs: () => number;
+  /** Of manifests; metadata by TUF keeps its own. */
+  readonly signedTime: SignedTime;
+}
+
+/** The latest time a believed signature has told, milliseconds since 1970: it is later now, whatever the wall clock shows. */
+export interface SignedTime {
+  read(): number;
+  /** Resolves when it is on the disk. */
+  write(timeMs: number): Promise<void>;
 }
 
 /**
@@ -47,15 +56,16 @@ export interface TrustOptions {
  */
 export async function judge(
   claim: Claim & { readonly tuf?: TufFiles },
-  { mode, keys, tuf: verifier, nowMs }: TrustOptions,
+  trust: TrustOptions,
   locate: (file: TargetFile) => string | undefined,
 ): Promise<SignedManifest> {
-  const { id, tuf } = claim;
+  const { id, tuf, manifest, signatures } = claim;
   if (tuf === undefined) {
-    checkManifest(claim, mode, keys, nowMs());
-    return { manifest: claim.manifest, signatures: claim.signatures };
+    checkManifest(claim, trust.mode, trust.keys, timeOf(trust));
+    if (trust.mode !== "none" && signatures.length > 0) await keepTime(manifest, trust);
+    return { manifest, signatures };
   }
-  const trusting = known(verifier);
+  const trusting = known(trust.tuf);
   const targets = await trusting.verify(tuf);
   const { manifestOf } = await import("./tuf-manifest.ts");
   return { manifest: manifestOf(targets, id, locate), signatures: [], tuf: { ...tuf, root: trusting.roots } };
@@ -64,7 +74,18 @@ export async function judge(
 /** What was judged some time ago has not expired since. @throws Fault invalidData */
 export async function checkExpiry({ manifest, tuf }: SignedManifest, trust: TrustOptions): Promise<void> {
   if (tuf !== undefined) await known(trust.tuf).requireFresh(tuf);
-  else if (manifest !== undefined) requireInTime(manifest, trust.nowMs());
+  else if (manifest !== undefined) requireInTime(manifest, timeOf(trust));
+}
+
+function timeOf({ nowMs, signedTime }: TrustOptions): number {
+  return Math.max(nowMs(), signedTime.read());
+}
+
+async function keepTime(manifest: Manifest | undefined, { signedTime }: TrustOptions): Promise<void> {
+  if (manifest?.issued === undefined) return;
+  const issuedMs = Date.parse(manifest.issued);
+  if (Number.isNaN(issuedMs)) throw new Fault("invalidData", "The manifest's issued is no time");
+  if (issuedMs > signedTime.read()) await signedTime.write(issuedMs);
 }
 
 function known(verifier: TufVerifier | undefined): TufVerifier {
@@ -145,9 +166,12 @@ export function checkCounter(to: number | undefined, installed: number | undefin
   throw new Fault("conflict", `Release counter ${to ?? "(none)"} is below ${installed}, which is installed`);
 }
 
-/** @throws Fault conflict when `to` is older than what is installed or than the floor */
+/** @throws Fault conflict when `to` is older than what is installed or than the floor, or names no version where there is a floor */
 export function checkVersion(to: string | undefined, installed: string | undefined, floor: string | undefined): void {
-  if (to === undefined) return;
+  if (to === undefined) {
+    if (floor === undefined) return;
+    throw new Fault("conflict", `The package proves no version, and ${floor} is the oldest allowed`);
+  }
   for (const [version, what] of [
     [installed, "installed"],
     [floor, "the oldest allowed"],
