@@ -257,6 +257,7 @@ function createContext(parts: UpdaterParts, updater: Updater, software: Software
     version: { name: PRODUCT, version: VERSION, commit: "", buildDate: "" },
     health: () => health.snapshot(),
     switching: () => updater.switching,
+    onTrigger: (level, fields) => log.scope("trigger")[level](fields, "a trigger fired"),
     onProblem: (problem, where) => log.scope("sovd").error({ error: problem, where }, "a problem beside an answer"),
   });
 }

@@ -136,6 +136,7 @@ function limitsOf({ limits, http, store, update, shards }: Config): [string, num
     ["shards.in_flight", MAX_IN_FLIGHT],
     ["shards.max_heap_mib", shards.max_heap_mib],
     ["update.max_status_subscribers", update.max_status_subscribers],
+    ["update.max_subscriptions", update.max_subscriptions],
   ];
 }
 
@@ -147,7 +148,7 @@ export interface HttpParts {
 
 /** The HTTP front end and what its resources keep. */
 export function observeHttp({ http, context, stages }: HttpParts, metrics: Metrics): void {
-  const { locks, executions, authenticator } = context;
+  const { locks, executions, authenticator, subscriptions, triggers } = context;
   metrics.onScrape(() => {
     metrics.series("sovd_http_in_flight", {}).set(http.inFlight);
     metrics.series("sovd_http_connections", {}).set(http.connections);
@@ -159,6 +160,8 @@ export function observeHttp({ http, context, stages }: HttpParts, metrics: Metri
     for (const kind of ["ecu", "group", "vehicle"] as const) {
       metrics.series("sovd_locks", { kind }).set(locks.list(kind).length);
     }
+    metrics.series("sovd_subscriptions", { kind: "cyclic" }).set(subscriptions.size);
+    metrics.series("sovd_subscriptions", { kind: "trigger" }).set(triggers.size);
     metrics.series("sovd_executions", {}).set(executions.size);
     metrics.series("sovd_tokens", {}).set(authenticator.rememberedTokens ?? 0);
     if (stages !== undefined) showStages(stages.figures(), metrics);

@@ -5,10 +5,13 @@ import type { Authenticator as ReloadableAuthenticator } from "#security/authent
 import type { DatabaseUpdate } from "#update/api.ts";
 import type { Updates } from "#update/software/updates.ts";
 import type { ComParamRegistry } from "./comparam-registry.ts";
+import type { CyclicSubscription } from "./cyclic-subscriptions.ts";
 import type { ExecutionRegistry } from "./executions.ts";
 import type { FlashFiles } from "./flash-files.ts";
 import type { LockRegistry } from "./locks.ts";
+import type { StandingRequests } from "./standing.ts";
 import type { TransferRegistry } from "./transfers.ts";
+import type { Trigger, TriggerLog } from "./triggers.ts";
 
 /** Tokens, and the hooks of a security plugin. */
 export type Authenticator = Omit<ReloadableAuthenticator, "reload">;
@@ -77,6 +80,8 @@ export interface SovdOptions {
   /** Group members that cannot be reached: left out, or a data error each. */
   readonly unreachableMembers: "silent" | "error";
   readonly retryAfterS: number;
+  /** Cyclic subscriptions, and triggers, at once. */
+  readonly maxSubscriptions: number;
   /** Ended executions kept per operation. */
   readonly maxEndedExecutions: number;
   /** Functional class → category; undefined: a service's semantic is its category and all are listed. */
@@ -107,6 +112,7 @@ export const SOVD_DEFAULTS: SovdOptions = {
   genericRefusalStatus: 200,
   unreachableMembers: "silent",
   retryAfterS: 1,
+  maxSubscriptions: 64,
   maxEndedExecutions: 16,
   dataCategories: undefined,
   componentFields: ["x-sovd2uds-can-ecus", "x-sovd2uds-lin-ecus"],
@@ -128,6 +134,10 @@ export interface SovdContext {
   /** Absent where databases cannot be changed. */
   readonly databaseUpdate?: DatabaseUpdate;
   readonly softwareUpdates?: Updates;
+  readonly subscriptions: StandingRequests<CyclicSubscription>;
+  readonly triggers: StandingRequests<Trigger>;
+  /** Notes a trigger with `log_settings` that fired. */
+  readonly onTrigger?: TriggerLog;
   /** Of the vehicle; undefined as long as nobody says. */
   readonly vin?: () => string | undefined;
   readonly version: VersionInfo;

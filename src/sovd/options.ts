@@ -24,6 +24,7 @@ export function sovdOptionsOf(config: Config): SovdOptions {
     genericRefusalStatus: compat.generic_service_nrc_status,
     unreachableMembers: compat.group_unreachable,
     retryAfterS: config.runtime_update_config.retry_after_seconds,
+    maxSubscriptions: config.update.max_subscriptions,
     maxEndedExecutions: limits.ended_executions,
     dataCategories: config.data.categories,
     componentFields: Object.keys(config.components.additional_fields),

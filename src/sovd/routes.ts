@@ -5,6 +5,7 @@ import { bulkDataRoutes } from "./bulk-data.ts";
 import { comParamRoutes } from "./comparams.ts";
 import { componentRoutes } from "./components.ts";
 import type { SovdOptions } from "./context.ts";
+import { cyclicSubscriptionRoutes } from "./cyclic-subscriptions.ts";
 import { dataRoutes } from "./data.ts";
 import { downloadRoutes } from "./download.ts";
 import { embeddedRoutes } from "./embedded.ts";
@@ -23,6 +24,7 @@ import { runtimeExecutionRoutes } from "./runtime-executions.ts";
 import { runtimeContentRoutes, runtimeFileRoutes } from "./runtime-files.ts";
 import { rxswinRoutes } from "./rxswin.ts";
 import { softwarePackageRoutes } from "./software-packages.ts";
+import { triggerRoutes } from "./triggers.ts";
 import { ucmRoutes } from "./ucm.ts";
 import { updateRoutes } from "./updates.ts";
 import { vehicleRoutes } from "./vehicle.ts";
@@ -54,6 +56,8 @@ const ALWAYS: readonly Route[] = [
 const UPDATES: readonly Route[] = [
   ...updateRoutes,
   ...bulkDataRoutes,
+  ...cyclicSubscriptionRoutes,
+  ...triggerRoutes,
   ...softwarePackageRoutes,
   ...ucmRoutes,
   ...rxswinRoutes,

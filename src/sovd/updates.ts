@@ -251,6 +251,8 @@ export function ownComponentRoutes(names: readonly string[]): readonly Route[] {
           "bulk-data": `${here}/bulk-data`,
           "x-medkit-update": `${here}/x-medkit-update`,
         };
+          "cyclic-subscriptions": `${here}/cyclic-subscriptions`,
+          triggers: `${here}/triggers`,
         return { status: 200, json: { id: name, name, ...links } };
       },
     }),

@@ -3,9 +3,12 @@ import type { Clock } from "#core/time.ts";
 import type { Fleet } from "#fleet/api.ts";
 import { ComParamRegistry } from "./comparam-registry.ts";
 import type { SovdContext, SovdOptions } from "./context.ts";
+import type { CyclicSubscription } from "./cyclic-subscriptions.ts";
 import { ExecutionRegistry } from "./executions.ts";
 import { type Lock, type LockEffects, LockRegistry } from "./locks.ts";
+import { StandingRequests } from "./standing.ts";
 import { TransferRegistry } from "./transfers.ts";
+import { fireTriggers, type Trigger } from "./triggers.ts";
 
 type Given = Pick<
   SovdContext,
@@ -15,6 +18,7 @@ type Given = Pick<
   | "flashFiles"
   | "health"
   | "onProblem"
+  | "onTrigger"
   | "softwareUpdates"
   | "switching"
   | "version"
@@ -29,10 +33,13 @@ export interface SovdParts extends Given {
 
 /** The context of all handlers. `close` stops timers. */
 export function createSovdContext(parts: SovdParts): SovdContext & { close(): void } {
-  const { fleet, clock, options } = parts;
+  const { fleet, clock, options, softwareUpdates, onTrigger } = parts;
   const executions = new ExecutionRegistry(options.maxEndedExecutions);
   const comParams = new ComParamRegistry();
   const transfers = new TransferRegistry(fleet);
+  const subscriptions = new StandingRequests<CyclicSubscription>(clock, options.maxSubscriptions);
+  const triggers = new StandingRequests<Trigger>(clock, options.maxSubscriptions);
+  const stopTriggers = softwareUpdates?.onChange((id) => fireTriggers(triggers, softwareUpdates, id, onTrigger));
   const locks = new LockRegistry({
     clock,
     members: (group) => fleet.ecus.filter((ecu) => ecu.groups.includes(group)).map((ecu) => ecu.id),
@@ -54,9 +61,12 @@ export function createSovdContext(parts: SovdParts): SovdContext & { close(): vo
   });
   const close = (): void => {
     stopListening();
+    stopTriggers?.();
+    subscriptions.close();
+    triggers.close();
     locks.close();
   };
-  return { ...parts, locks, executions, comParams, transfers, close };
+  return { ...parts, locks, executions, comParams, transfers, subscriptions, triggers, close };
 }
 
 /** What locks do to ECUs is sent at once and not waited for: a port keeps the order of calls. */

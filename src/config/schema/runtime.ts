@@ -221,6 +221,7 @@ export const UPDATE = section("Software update (`/updates`) and retrieval of dat
   max_restarts: u32(2, "Restarts of the program in the middle of an execution before it is given up."),
   max_packages: atLeast(1, 1_000, "Packages that may be registered."),
   max_files: atLeast(1, 10_000, "Files of bulk data."),
+  max_subscriptions: atLeast(1, 64, "Cyclic subscriptions, and as many triggers."),
   max_status_subscribers: atLeast(1, 64, "Clients that follow a status by server-sent events."),
   mdns: MDNS,
   ajour: AJOUR,

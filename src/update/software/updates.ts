@@ -232,6 +232,11 @@ export class Updates {
     return this.#watchers.add(this.record(id).id, watcher);
   }
 
+  /** Calls `listener` with the id of each update whose status may have changed, also when it was deleted. */
+  onChange(listener: (id: string) => void): () => void {
+    return this.#watchers.addForAll(listener);
+  }
+
   /** To be called by the campaigns. */
   changed(id: string): void {
     this.#watchers.notify(id);

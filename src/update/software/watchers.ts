@@ -11,6 +11,7 @@ export interface Watcher {
 
 export class Watchers {
   readonly #byId = new Map<string, Set<Watcher>>();
+  readonly #forAll = new Set<(id: string) => void>();
   readonly #max: number;
   #count = 0;
 
@@ -31,7 +32,14 @@ export class Watchers {
     };
   }
 
+  /** Hears of every id; for parts of this program, which are not counted. Returns what ends it. */
+  addForAll(listener: (id: string) => void): () => void {
+    this.#forAll.add(listener);
+    return () => void this.#forAll.delete(listener);
+  }
+
   notify(id: string): void {
+    for (const listener of this.#forAll) listener(id);
     for (const watcher of this.#byId.get(id) ?? []) watcher.changed();
   }
 }
