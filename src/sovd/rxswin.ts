@@ -1,7 +1,14 @@
 /** RXSWIN (UN R156 7.2.1.2) of the components, and where their software came from. */
+import { setImmediate } from "node:timers/promises";
 import { Fault } from "#core/errors.ts";
 import { Type } from "#core/schema.ts";
-import { ProvenanceSchema, provenanceOf, RxswinEntrySchema, rxswinEntry } from "#update/software/provenance.ts";
+import {
+  type Provenance,
+  ProvenanceSchema,
+  provenanceReader,
+  RxswinEntrySchema,
+  rxswinEntry,
+} from "#update/software/provenance.ts";
 import type { Updates } from "#update/software/updates.ts";
 import { resourceNotFound } from "./guard.ts";
 import { type Route, route } from "./route.ts";
@@ -11,6 +18,7 @@ import { updatesOf } from "./updates.ts";
 const tag = "rxswin";
 const UNKNOWN_VIN = "UNKNOWN";
 const MAX_PROVENANCE = 1_000;
+const RECORDS_PER_TURN = 128;
 
 const Report = Type.Object({
   vin: Type.String(),
@@ -74,10 +82,15 @@ export const rxswinRoutes: readonly Route[] = [
     early: true,
     query: AfterQuery,
     responses: { 200: ok(items(ProvenanceSchema)) },
-    handle: ({ query }, context) => {
-      const entries = [];
-      for (const entry of provenanceOf(updatesOf(context).auditChain(), query.after)) {
-        if (entries.push(entry) >= MAX_PROVENANCE) break;
+    handle: async ({ query }, context) => {
+      const read = provenanceReader(query.after);
+      const entries: Provenance[] = [];
+      let records = 0;
+      for (const record of updatesOf(context).auditChain()) {
+        entries.push(...read(record));
+        if (entries.length >= MAX_PROVENANCE) break;
+        // a long chain is no reason for others to wait
+        if (++records % RECORDS_PER_TURN === 0) await setImmediate();
       }
       return { status: 200, json: { items: entries } };
     },

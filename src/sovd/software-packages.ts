@@ -16,7 +16,10 @@ import { act, updatesOf } from "./updates.ts";
 const COLLECTION = "/components/{component}/software-packages" as const;
 const ONE = `${COLLECTION}/{package}` as const;
 const tag = "software-packages";
-const UNDER_WAY = { description: "Under way; the status tells how far.", headers: { Location: "Path of the status." } };
+const UNDER_WAY = {
+  ...ok(SoftwarePackageSchema, "Under way; the status tells how far."),
+  headers: { Location: "Path of the status." },
+};
 
 /** @throws Fault notFound when the node knows no such component */
 function updatesFor(request: AnyRequest, context: SovdContext): Updates {
@@ -30,10 +33,11 @@ type Work = (updates: Updates, id: string, actor: string) => Promise<void>;
 /** Acts on the update that the package is of. */
 async function actOn(request: AnyRequest, context: SovdContext, event: string, work: Work): Promise<Answer> {
   const { component, package: id } = request.params as { component: string; package: string };
-  packageOfComponent(updatesFor(request, context), component, id);
+  const updates = updatesFor(request, context);
+  packageOfComponent(updates, component, id);
   await act(request, context, event, id, work);
   const location = `${request.base}/components/${component}/software-packages/${encodeURIComponent(id)}/status`;
-  return { status: 202, headers: { Location: location } };
+  return { status: 202, headers: { Location: location }, json: packageOfComponent(updates, component, id) };
 }
 
 function verb(name: string, summary: string, work: Work): Route {
@@ -66,7 +70,7 @@ export const softwarePackageRoutes: readonly Route[] = [
     summary: "Install a package without running it yet; with a body, one that is not registered",
     tag,
     early: true,
-    body: { kind: "json", family: "wrapped", schema: PackageManifestSchema, optional: true },
+    body: { kind: "json", family: "typed", schema: PackageManifestSchema, optional: true },
     responses: { 202: UNDER_WAY },
     handle: async (request, context) => {
       const { params, body, owner } = request;

@@ -59,7 +59,7 @@ export const ucmRoutes: readonly Route[] = [
     summary: "Register a campaign: an update of these components",
     tag,
     early: true,
-    body: { kind: "json", family: "wrapped", schema: NewUcmCampaignSchema },
+    body: { kind: "json", family: "typed", schema: NewUcmCampaignSchema },
     responses: { 201: { ...ok(UcmCampaignSchema, "Registered."), headers: LOCATION } },
     handle: async (request, context) => {
       const updates = updatesOf(context);

@@ -249,10 +249,11 @@ export function ownComponentRoutes(names: readonly string[]): readonly Route[] {
         const links = {
           faults: `${here}/faults`,
           "bulk-data": `${here}/bulk-data`,
+          "software-packages": `${here}/software-packages`,
           "x-medkit-update": `${here}/x-medkit-update`,
-        };
           "cyclic-subscriptions": `${here}/cyclic-subscriptions`,
           triggers: `${here}/triggers`,
+        };
         return { status: 200, json: { id: name, name, ...links } };
       },
     }),

@@ -92,6 +92,7 @@ test("the life of a package: registered, installed, activated, superseded; resta
   const installed = await node.send("POST", packages(ONE, "/fw-2"));
   assert.equal(installed.status, 202);
   assert.equal(installed.headers.get("location"), `/api/v1${packages(ONE, "/fw-2/status")}`);
+  assert.match(installed.json.status, /downloaded|install/);
   await node.until("fw-2", "prepared");
   assert.deepEqual([(await state("fw-2")).status, await node.imageOf(ONE)], ["installed", "nothing"]);
   await node.restart();
@@ -224,6 +225,13 @@ test("what is refused says why, and changes nothing", async (t) => {
     assert.match(answer.json.message, says, what);
   }
   assert.deepEqual((await node.send("GET", "/updates")).json.items, ["known", "both"]);
+  const text = JSON.stringify(CAMPAIGN);
+  for (const path of ["/ucm/campaigns", packages(ONE, "/new")]) {
+    const headers = { "content-type": "text/plain" };
+    assert.equal((await node.send("POST", path, Buffer.from(text), headers)).status, 415, path);
+  }
+  const links = (await node.send("GET", `/components/${ONE}`)).json;
+  assert.match(links["software-packages"], /\/api\/v1\/components\/compute\/software-packages$/);
   const bare = await fetch(`${node.url}/ucm/campaigns`);
   assert.equal(bare.status, 401);
   await bare.body?.cancel();

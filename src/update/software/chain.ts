@@ -44,9 +44,11 @@ export function readRecord(persistence: Readable, key: string): AuditRecord {
   return JSON.parse(persistence.get(BUCKETS.audit, key)) as AuditRecord;
 }
 
-/** Records behind a sequence number, oldest first. */
+/** Records behind a sequence number, oldest first. The walk may take its time: what is pruned meanwhile is left out. */
 export function* readRecords(persistence: Readable, after: number): Generator<AuditRecord, void, undefined> {
-  for (const key of auditKeys(persistence, after)) yield readRecord(persistence, key);
+  for (const key of auditKeys(persistence, after)) {
+    if (persistence.contains(BUCKETS.audit, key)) yield readRecord(persistence, key);
+  }
 }
 
 /** Walks the chain of a store, and looks for updates that stand behind its end: their records were cut away. */

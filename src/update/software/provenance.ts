@@ -51,21 +51,24 @@ export type Provenance = Static<typeof ProvenanceSchema>;
 /** A member that was touched ends new, old, or neither. */
 const ENDS: ReadonlySet<MemberState> = new Set(["closed", "rolledBack", "stuck"]);
 
-/** One entry for each end of a member, oldest first. `after`: only those behind this record of the chain. */
-export function* provenanceOf(records: Iterable<AuditRecord>, after = 0): Generator<Provenance> {
+/**
+ * Reads the chain, record by record from its oldest, and gives an entry for each end of a member. `after`: only for those behind this
+ * record.
+ */
+export function provenanceReader(after = 0): (record: AuditRecord) => readonly Provenance[] {
   const seen = new Map<string, ReadonlyMap<string, MemberState>>();
-  for (const record of records) {
-    if (record.state === undefined) continue;
-    const { id, members } = record.state;
-    const before = seen.get(id);
-    for (const member of members) {
-      // of a campaign whose beginning was pruned, a record tells only of the member it speaks of
-      const isNew =
-        before === undefined ? member.component === record.component : before.get(member.component) !== member.state;
-      if (isNew && ENDS.has(member.state) && record.seq > after) yield entryOf(record, record.state, member);
-    }
-    seen.set(id, new Map(members.map(({ component, state }) => [component, state])));
-  }
+  return (record) => {
+    if (record.state === undefined) return [];
+    const { state } = record;
+    const before = seen.get(state.id);
+    seen.set(state.id, new Map(state.members.map((member) => [member.component, member.state])));
+    if (record.seq <= after) return [];
+    // of a campaign whose beginning was pruned, a record tells only of the member it speaks of
+    const isNew = (member: Member) =>
+      before === undefined ? member.component === record.component : before.get(member.component) !== member.state;
+    const ended = state.members.filter((member) => ENDS.has(member.state) && isNew(member));
+    return ended.map((member) => entryOf(record, state, member));
+  };
 }
 
 function entryOf(record: AuditRecord, { id, method = "ota" }: Pick<CampaignRecord, "id" | "method">, member: Member) {

@@ -74,7 +74,7 @@ export function packageStateOf(
   if (transfer === "idle" && isOverOld(record) && !wasStopped(record)) return "failed";
   const isWaiting = transfer === "idle" || (transfer === "activated" && !isCurrent);
   if (!isWaiting) return PACKAGE_STATE_OF[transfer];
-  return facts.isHeld ? "downloaded" : "available";
+  return facts.isHeld() ? "downloaded" : "available";
 }
 
 /** The packages of a component, in the order of registration. */
@@ -109,7 +109,7 @@ function show(
   const { id, manifest, targetVersion } = packageOf(record);
   const { update_name: name = id, notes } = record.package as { update_name?: string; notes?: unknown };
   const progress = updates.progressOf(record.id, component);
-  const facts = { isHeld: holdsImage(updates.bulk, record, member), progress };
+  const facts = { isHeld: () => holdsImage(updates.bulk, record, member), progress };
   const status = packageStateOf(record, member, facts, installed?.update === record.id);
   const percent = percentOf(updates, record, member, status);
   return {

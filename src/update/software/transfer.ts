@@ -37,8 +37,8 @@ export const TRANSFER_OF: Readonly<Record<MemberState, TransferState>> = {
 };
 
 export interface TransferFacts {
-  /** The image is in the store of this node. */
-  readonly isHeld: boolean;
+  /** Whether the image is in the store of this node; looked up only where it makes a difference. */
+  readonly isHeld: () => boolean;
   /** How far the call of the member is. */
   readonly progress: ProviderProgress | undefined;
 }
@@ -56,7 +56,7 @@ export function wasStopped(record: Pick<CampaignRecord, "state" | "error">): boo
 }
 
 export function transferOf(record: CampaignRecord, member: Member, { isHeld, progress }: TransferFacts): TransferState {
-  if (member.state === "preparing" && !hasBegun(progress)) return isHeld ? "transferred" : "transferring";
+  if (member.state === "preparing" && !hasBegun(progress)) return isHeld() ? "transferred" : "transferring";
   if (member.state === "prepared" && isOverOld(record)) return "idle";
   if (member.state === "rolledBack" && member.error !== undefined) return "failed";
   return TRANSFER_OF[member.state];

@@ -99,7 +99,7 @@ export function ucmCampaign(updates: Updates, id: string): UcmCampaign {
     componentId: member.component,
     packageId: shown,
     state: transferOf(record, member, {
-      isHeld: holdsImage(updates.bulk, record, member),
+      isHeld: () => holdsImage(updates.bulk, record, member),
       progress: progressOf(member.component),
     }),
     ...(record.state === "registered" ? {} : { progress: memberProgress(member, phase, progressOf) }),

@@ -3,9 +3,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { SOVD_DEFAULTS } from "#sovd/context.ts";
 import { sovdRoutes } from "#sovd/routes.ts";
+import type { AuditRecord } from "#update/software/audit.ts";
 import { Journal } from "#update/software/journal.ts";
 import { readPackage } from "#update/software/package.ts";
-import { provenanceOf, rxswinEntry } from "#update/software/provenance.ts";
+import { type Provenance, provenanceReader, rxswinEntry } from "#update/software/provenance.ts";
 import { originOf, PACKAGE_STATE_OF, PACKAGE_STATES, packageStateOf } from "#update/software/software-package.ts";
 import {
   CAMPAIGN_STATES,
@@ -33,8 +34,12 @@ import {
   World,
 } from "./software-model.ts";
 
-const HERE = { isHeld: true, progress: undefined };
-const NOT_HERE = { isHeld: false, progress: undefined };
+const HERE = { isHeld: () => true, progress: undefined };
+const NOT_HERE = { isHeld: () => false, progress: undefined };
+/** All that a walk of the chain tells. */
+function provenanceOf(records: Iterable<AuditRecord>, after?: number): Provenance[] {
+  return [...records].flatMap(provenanceReader(after));
+}
 
 function recordIn(state: CampaignState, member: Partial<Member>, more: Partial<CampaignRecord> = {}): CampaignRecord {
   return { ...registered(["a"], "coordinated"), state, members: [{ ...freshMember("a", "idle"), ...member }], ...more };
@@ -116,10 +121,10 @@ test("on the way: what is not here is fetched, what the target was handed is ins
   const [one] = preparing.members as [Member];
   const launched = { percent: 0, step: "prepare" };
   const rows = [
-    [{ isHeld: false, progress: launched }, "transferring", "downloading"],
-    [{ isHeld: true, progress: launched }, "transferred", "downloaded"],
-    [{ isHeld: true, progress: { percent: 0, step: "write" } }, "processing", "installing"],
-    [{ isHeld: false, progress: { percent: 1 } }, "processing", "installing"],
+    [{ ...NOT_HERE, progress: launched }, "transferring", "downloading"],
+    [{ ...HERE, progress: launched }, "transferred", "downloaded"],
+    [{ ...HERE, progress: { percent: 0, step: "write" } }, "processing", "installing"],
+    [{ ...NOT_HERE, progress: { percent: 1 } }, "processing", "installing"],
   ] as const;
   for (const [facts, transfer, packageState] of rows) {
     assert.equal(transferOf(preparing, one, facts), transfer);
@@ -211,7 +216,7 @@ async function check(disk: ReturnType<typeof freshPersistence>, told: string): P
   const wanted = ended.map(({ component, state }) => {
     return [component, "1.0", "2.0", state === "closed", state === "closed" ? "R155 2" : "R155 1"];
   });
-  const provenance = [...provenanceOf(journal.records())];
+  const provenance = provenanceOf(journal.records());
   assert.deepEqual(
     provenance
       .map(({ componentId, previousVersion, newVersion, success, rxswinAfter }) => {
@@ -253,7 +258,7 @@ test("of a campaign whose beginning was pruned, a record tells only of its own m
   await campaigns.apply(ID, { type: "prepare", thenExecute: true }, "tester");
   await settle({ campaigns, journal, alarms: [] }, clock, persistence);
   const records = [...journal.records()];
-  const all = [...provenanceOf(records)];
+  const all = provenanceOf(records);
   assert.deepEqual(
     all.map(({ updateMethod, success }) => [updateMethod, success]),
     [
@@ -262,7 +267,7 @@ test("of a campaign whose beginning was pruned, a record tells only of its own m
     ],
   );
   const [first, last] = all;
-  assert.deepEqual([...provenanceOf(records.slice(-1))], [last]);
-  assert.deepEqual([...provenanceOf(records, first!["x-audit-seq"])], [last]);
-  assert.deepEqual([...provenanceOf(records, last!["x-audit-seq"])], []);
+  assert.deepEqual(provenanceOf(records.slice(-1)), [last]);
+  assert.deepEqual(provenanceOf(records, first!["x-audit-seq"]), [last]);
+  assert.deepEqual(provenanceOf(records, last!["x-audit-seq"]), []);
 });
