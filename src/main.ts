@@ -310,6 +310,7 @@ function listen(
     maxBodyBytes: http.max_body_bytes,
     maxUploadBytes: config.runtime_update_config.upload_body_limit_bytes,
     maxBulkBytes: config.store.max_upload_bytes,
+    maxUploadBufferBytes: limits.upload_buffer_bytes,
     uploadTimeoutMs: config.update.upload_timeout_ms,
     maxHeaderBytes: http.max_header_bytes,
     maxInFlight: limits.in_flight_requests,
@@ -320,8 +321,8 @@ function listen(
     maxJsonDepth: limits.json_depth,
     trustForwarded: http.trust_forwarded,
     corsOrigins: http.cors_origins,
-    closeTimeoutMs: config.process.shutdown_timeout_ms,
     heartbeatMs: http.event_heartbeat_ms,
+    closeTimeoutMs: config.process.shutdown_timeout_ms,
     observe: requestObserver(metrics),
     stages,
   }).then((started) => {
