@@ -4,7 +4,7 @@
  */
 import { createSocket as createUdpSocket, type RemoteInfo, type Socket } from "node:dgram";
 import type { Clock, TimerHandle } from "#core/time.ts";
-import { decodeDatagram, encode, type VehicleAnnouncement } from "./codec.ts";
+import { decodeDatagram, encode, isUnset, type VehicleAnnouncement } from "./codec.ts";
 import { type AddressFamily, IPV4 } from "./families.ts";
 import { SyncWatch } from "./sync-watch.ts";
 import { DISCOVERY_PORT, PROTOCOL_VERSIONS } from "./tables.ts";
@@ -15,6 +15,11 @@ export interface Announcement extends VehicleAnnouncement {
   readonly port: number;
   /** Protocol version that the entity speaks. */
   readonly version: number;
+}
+
+/** Undefined for an entity that has not been given it. */
+export function vinOf({ vin }: Announcement): string | undefined {
+  return isUnset(vin) ? undefined : vin;
 }
 
 export interface DiscoveryOptions {

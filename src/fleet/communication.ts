@@ -2,8 +2,7 @@ import { isIPv6 } from "node:net";
 import { formatAddress } from "#core/bytes.ts";
 import { Fault, toFaultData } from "#core/errors.ts";
 import type { Clock } from "#core/time.ts";
-import { isUnset } from "#doip/codec.ts";
-import { type Announcement, Discovery, type DiscoveryOptions } from "#doip/discovery.ts";
+import { type Announcement, Discovery, type DiscoveryOptions, vinOf } from "#doip/discovery.ts";
 import type { VehicleFleet } from "./fleet.ts";
 import type { LogMessage } from "./messages.ts";
 
@@ -152,9 +151,9 @@ export class Communication {
   }
 
   #announced(announcement: Announcement): void {
-    const { logicalAddress, ip, version, furtherAction, vin } = announcement;
+    const { logicalAddress, ip, version, furtherAction } = announcement;
     const { fleet } = this.#options;
-    if (!isUnset(vin)) this.vin = vin;
+    this.vin = vinOf(announcement) ?? this.vin;
     if (!fleet.ready) {
       if (this.#early.size < MAX_EARLY) this.#early.set(logicalAddress, announcement);
       return;
