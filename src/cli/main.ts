@@ -14,6 +14,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = {
   serve: () => import("./serve.ts"),
   demo: () => import("./demo.ts"),
   simulate: () => import("./simulate.ts"),
+  "simulate-device": () => import("./simulate-device.ts"),
   update: () => import("./update.ts"),
   audit: () => import("./audit.ts"),
   mdd: () => import("./mdd.ts"),
@@ -65,6 +66,9 @@ function isWrongFlag(error: unknown): boolean {
 function describe(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const lines = [error instanceof Fault ? error.message : (error.stack ?? error.message)];
-  for (let cause = error.cause; cause instanceof Error; cause = cause.cause) lines.push(`Caused by: ${cause.message}`);
+  for (let cause = error.cause; cause instanceof Error; cause = cause.cause) {
+    // most say in their own words what the cause says
+    if (!lines.at(-1)?.includes(cause.message)) lines.push(`Caused by: ${cause.message}`);
+  }
   return lines.join("\n");
 }

@@ -1,15 +1,19 @@
 /** A client of any SOVD server with `/updates`, as the commands `update` and `audit` need it. */
-import { createReadStream } from "node:fs";
+import { createReadStream, readFileSync } from "node:fs";
 import { open, stat } from "node:fs/promises";
 import { basename } from "node:path";
 import type { Command } from "commander";
-import { request } from "undici";
+import { Agent, request } from "undici";
 import { Fault } from "#core/errors.ts";
 
 export interface Connection {
   /** Base path of the server. */
   readonly to: string;
   readonly token?: string;
+  /** PEM files. */
+  readonly tlsCa?: string;
+  readonly tlsCertificate?: string;
+  readonly tlsKey?: string;
 }
 
 export type Json = Readonly<Record<string, unknown>>;
@@ -28,6 +32,8 @@ export interface Client {
   upload(path: string, file: string, sha256: string, told: (sent: number, total: number) => void): Promise<StoredFile>;
 }
 
+/** Longest wait for an answer, once all is sent. */
+const ANSWER_MS = 120_000;
 /** Sent in one request: what a cut line costs. */
 const PART_BYTES = 16 << 20;
 const BYTES = "application/octet-stream";
@@ -37,19 +43,24 @@ const HASH_DIGITS = 12;
 /** The options that name a server. */
 export function connected(command: Command, need: "required" | "optional" = "required"): Command {
   const to = ["--to <url>", "base path of the server, e.g. http://127.0.0.1:20002/api/v1"] as const;
-  return (need === "required" ? command.requiredOption(...to) : command.option(...to)).option(
-    "--token <token>",
-    "bearer token; default: SOVD_TOKEN, or one of the server in mode development",
-  );
+  return (need === "required" ? command.requiredOption(...to) : command.option(...to))
+    .option("--token <token>", "bearer token; default: SOVD_TOKEN, or one of the server in mode development")
+    .option("--tls-ca <file>", "PEM file of the CA of the server's certificate; default: those of the system")
+    .option("--tls-certificate <file>", "PEM file of our certificate, for servers that demand one")
+    .option("--tls-key <file>", "PEM file of its key");
 }
 
-export async function connect({ to, token = process.env.SOVD_TOKEN }: Connection): Promise<Client> {
+export async function connect(connection: Connection): Promise<Client> {
+  const { to, token = process.env.SOVD_TOKEN } = connection;
   const base = to.replace(/\/+$/, "");
-  if (!URL.canParse(base)) throw new Fault("badRequest", `--to ${to} is no URL`);
-  const bearer = token ?? (await developmentToken(base));
+  if (!/^https?:\/\//i.test(base) || !URL.canParse(base)) {
+    throw new Fault("badRequest", `--to ${to} is no URL with http or https`);
+  }
+  const dispatcher = dispatcherOf(connection);
+  const bearer = token ?? (await developmentToken(base, dispatcher));
   const headers = bearer === undefined ? {} : { authorization: `Bearer ${bearer}` };
   const send = async (method: string, path: string, body?: unknown, more: object = {}): Promise<Answer> =>
-    ask(base + path, { method, headers: { ...headers, ...more }, ...(body === undefined ? {} : { body }) });
+    ask(base + path, { dispatcher, method, headers: { ...headers, ...more }, ...(body === undefined ? {} : { body }) });
   const json: Client["json"] = async (method, path, body) =>
     wanted(
       method,
@@ -75,6 +86,7 @@ export async function connect({ to, token = process.env.SOVD_TOKEN }: Connection
         return { id: String(stored.id), size: Number(stored.size), sha256: String(stored.hash) };
       }
       const there = known.json as { offset: number; complete: boolean; sha256?: string };
+      if (!there.complete) told(there.offset, size);
       if (there.complete && there.sha256 === sha256) return { id, size, sha256 };
       return parts(file, there.complete ? 0 : there.offset, size, told, async (bytes, from) => {
         const more = { ...head, "content-range": `bytes ${from}-${from + bytes.byteLength - 1}/${size}` };
@@ -114,13 +126,21 @@ interface Answer {
 }
 
 async function ask(url: string, options: object): Promise<Answer> {
-  const { statusCode, body } = await request(url, { bodyTimeout: 0, headersTimeout: 0, ...options }).catch(
-    (error: unknown) => {
-      throw new Fault("notResponding", `${url}: ${(error as Error).message || String(error)}`, undefined, error);
-    },
-  );
-  const text = await body.text();
+  const { statusCode, body } = await request(url, {
+    bodyTimeout: ANSWER_MS,
+    headersTimeout: ANSWER_MS,
+    ...options,
+  }).catch((error: unknown) => {
+    throw silent(url, error);
+  });
+  const text = await body.text().catch((error: unknown) => {
+    throw silent(url, error);
+  });
   return { status: statusCode, json: parse(text) };
+}
+
+function silent(url: string, error: unknown): Fault {
+  return new Fault("notResponding", `${url}: ${((error as Error).message || String(error)).trim()}`);
 }
 
 /** Whatever stands before a server may answer with a page. */
@@ -133,17 +153,40 @@ function parse(text: string): Json {
   }
 }
 
+/** What stands before a server says so while the server starts. */
+const AWAY: ReadonlySet<number> = new Set([502, 503, 504]);
+
 function wanted(method: string, path: string, { status, json }: Answer): Json {
   if (status < 300) return json;
   const reason = [json.error_code, json.message].filter((part) => part !== undefined).join(": ");
-  throw new Fault("badRequest", `${method} ${path}: ${status} ${reason}`.trim());
+  const hint = status === 404 && path === "/updates" ? " (--to has to be a base path, such as …/api/v1)" : "";
+  const kind = AWAY.has(status) ? "notResponding" : "badRequest";
+  throw new Fault(kind, `${method} ${path}: ${status} ${reason}${hint}`.trim());
+}
+
+/** Undefined: as every connection is made. @throws Fault badRequest */
+function dispatcherOf({ tlsCa, tlsCertificate, tlsKey }: Connection): Agent | undefined {
+  if (tlsCa === undefined && tlsCertificate === undefined && tlsKey === undefined) return undefined;
+  const read = (option: string, file: string | undefined) => {
+    try {
+      return file === undefined ? undefined : readFileSync(file);
+    } catch (error) {
+      throw new Fault("badRequest", `${option} ${file}: ${(error as Error).message}`);
+    }
+  };
+  const files = {
+    ca: read("--tls-ca", tlsCa),
+    cert: read("--tls-certificate", tlsCertificate),
+    key: read("--tls-key", tlsKey),
+  };
+  return new Agent({ connect: files });
 }
 
 /** Undefined where the server gives none to anybody. */
-async function developmentToken(base: string): Promise<string | undefined> {
+async function developmentToken(base: string, dispatcher: Agent | undefined): Promise<string | undefined> {
   const body = JSON.stringify({ client_id: "sovd-edge-cli", client_secret: "cli" });
   const headers = { "content-type": "application/json" };
-  const { status, json } = await ask(`${base}/authorize`, { method: "POST", headers, body });
+  const { status, json } = await ask(`${base}/authorize`, { dispatcher, method: "POST", headers, body });
   return status === 200 ? (json.access_token as string | undefined) : undefined;
 }
 

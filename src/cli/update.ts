@@ -2,7 +2,7 @@
 import { type Command, Option } from "commander";
 import { type Connection, connect, connected, type Json } from "./update-client.ts";
 import { type PackOptions, pack } from "./update-pack.ts";
-import { follow, progressLines, statusOf } from "./update-progress.ts";
+import { follow, progressLines, reasonOf, statusOf } from "./update-progress.ts";
 import { type PushOptions, push } from "./update-push.ts";
 
 const RXSWIN_COLUMNS = ["componentId", "rxswin", "softwareVersion", "updatedAt", "authority", "approvalRef"];
@@ -46,7 +46,12 @@ export function register(program: Command): void {
     .action(async (id: string, options: WatchOptions) => {
       const client = await connect(options);
       if (options.watch === true) await follow(client, id, output, "over");
-      else output.write(`${progressLines(await statusOf(client, id)).join("\n")}\n`);
+      else {
+        const status = await statusOf(client, id);
+        const reason = reasonOf(status);
+        const lines = [...progressLines(status), ...(reason === undefined ? [] : [`error: ${reason}`])];
+        output.write(`${lines.join("\n")}\n`);
+      }
     });
   command("list", "Ids of the updates").action(async (options: Connection) => {
     const { items } = await (await connect(options)).json("GET", "/updates");

@@ -1,12 +1,13 @@
 /** The commands `update` and `audit` as processes of their own, against a server; the terminal's bars by their text. */
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import { createHash, generateKeyPairSync } from "node:crypto";
+import { once } from "node:events";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { painter, progressLines } from "#cli/update-progress.ts";
-import { cli } from "./cli-support.ts";
+import { CLI, cli } from "./cli-support.ts";
 import { type Node, run, startNode, upload } from "./updates-support.ts";
 
 const CONTENT = "software of the command line";
@@ -116,6 +117,14 @@ test("what cannot work says so in one line and fails", async (t) => {
     [["update", "status", "ghost", ...to], /404/],
     [["update", "list", "--to", "http://127.0.0.1:1/api/v1"], /ECONNREFUSED/],
     [["update", "list", "--to", "nowhere"], /is no URL/],
+    [["update", "list", "--to", "localhost:1/api/v1"], /is no URL with http/],
+    [["update", "list", "--to", new URL(node.url).origin], /404.*--to has to be a base path/],
+    [["update", "list", ...to, "--tls-ca", join(node.folder, "none")], /--tls-ca .*ENOENT/],
+    [["update", "pack", node.file, "--components", "compute", "--key", node.file], /--key/],
+    [
+      ["update", "pack", node.file, "--components", "compute", "--key", node.file, "--expires", "soon"],
+      /--expires soon is no time/,
+    ],
     [["update", "push", node.file, ...to, "--components", "compute", "--key", node.file], /--key/],
   ];
   const ended = await Promise.all(ROWS.map(([argv]) => cli(...argv)));
@@ -126,18 +135,19 @@ test("what cannot work says so in one line and fails", async (t) => {
   }
 });
 
-test("on a terminal the bars stay in place", () => {
+test("Ctrl-C while watching lets the update go on, and says so", async (t) => {
+  const node = await twoSlots(t, { soak_ms: 60_000, health_timeout_ms: 120_000 });
+  const argv = ["update", "push", node.file, "--to", node.url, "--components", "compute", "--id", "slow", "--watch"];
+  const child = spawn(process.execPath, ["--import", "tsx", CLI, ...argv], { stdio: ["ignore", "pipe", "inherit"] });
+  t.after(() => child.kill("SIGKILL"));
   const written: string[] = [];
-  const paint = painter({ isTTY: true, write: (text) => written.push(text) });
-  const status = (progress: number) => ({
-    phase: "execute",
-    status: "inProgress",
-    progress,
-    subprogress: [{ entity: "compute", status: "inProgress", progress, step: "relay" }],
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    written.push(text);
+    if (/trial/.test(text)) child.kill("SIGINT");
   });
-  paint(status(25));
-  paint(status(50));
-  assert.equal(progressLines(status(50))[1], `compute [${"#".repeat(14)}${"-".repeat(14)}]  50 %  inProgress: relay`);
-  assert.ok(!written[0]?.startsWith("\u001b[2A"));
-  assert.ok(written[1]?.startsWith("\u001b[2A\u001b[2K"), "two lines up, each wiped");
+  const [code] = (await once(child, "close")) as [number];
+  assert.equal(code, 130);
+  assert.match(written.join(""), /Update slow goes on without being watched: .*update rollback slow/);
+  assert.equal((await node.send("GET", "/updates/slow/status")).json.status, "inProgress");
+  assert.equal((await cli("update", "rollback", "slow", "--to", node.url, "--watch")).code, 0);
 });
