@@ -6,6 +6,7 @@ import { request } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { before, type TestContext, test } from "node:test";
+import { connect } from "#cli/update-client.ts";
 import { run, startNode, upload } from "./updates-support.ts";
 
 const CONTENT = "over TLS";
@@ -123,6 +124,17 @@ for (const [what, who, ca] of STRANGERS) {
     await assert.rejects(readFile(secondary.image));
   });
 }
+
+test("mutual TLS: the command line shows its certificate, and believes only the vehicle's CA", async (t) => {
+  if (skip !== false) return t.skip(skip);
+  const { url: to, token } = await startSecondary(t);
+  const tls = { tlsCa: pem("vehicle"), tlsCertificate: pem("primary"), tlsKey: key("primary") };
+  const list = async (more: object) => (await connect({ to, token, ...more })).json("GET", "/updates");
+  assert.deepEqual(await list(tls), { items: [] });
+  for (const wrong of [{}, { tlsCa: pem("vehicle") }, { ...tls, tlsCa: pem("elsewhere") }]) {
+    await assert.rejects(list(wrong), { kind: "notResponding" });
+  }
+});
 
 test("a client without certificate does not get as far as HTTP", async (t) => {
   if (skip !== false) return t.skip(skip);
