@@ -21,6 +21,8 @@ interface TwoSlots extends Node {
   /** Of those who sign images. */
   readonly pem: string;
   readonly imageOf: (component: string) => Promise<string>;
+  /** The status of an update that is over, whichever way. */
+  readonly over: (id: string) => Promise<Loose>;
 }
 
 /** Two components in slots; an image that holds UNWELL does not pass its health check. */
@@ -43,7 +45,14 @@ async function twoSlots(t: TestContext, update: Record<string, unknown> = {}): P
   } as never);
   const imageOf = (component: string) =>
     readFile(join(folder, component, "current", "image"), "utf8").catch(() => "nothing");
-  return Object.assign(node, { imageOf, pem });
+  return Object.assign(node, { imageOf, pem, over: (id: string) => overOf(node, id) });
+}
+
+async function overOf(node: Node, id: string): Promise<Loose> {
+  const headers = { accept: "text/event-stream", authorization: `Bearer ${node.token}` };
+  const response = await fetch(`${node.url}/updates/${id}/status`, { headers, signal: AbortSignal.timeout(30_000) });
+  const last = (await response.text()).trim().split("\n\n").at(-1) ?? "";
+  return JSON.parse(/^data: (.*)$/m.exec(last)?.[1] ?? "{}");
 }
 
 const packages = (component: string, rest = "") => `/components/${component}/software-packages${rest}`;
@@ -348,6 +357,36 @@ test("a campaign that is stopped before anything ran is cancelled; one that is u
   await node.send("POST", `/ucm/campaigns/${nothing.json.id}/execute`);
   await node.until("empty", "failed");
   assert.equal((await node.send("GET", "/ucm/campaigns/empty")).json.status, "failed", "every run ends");
+});
+
+test("a restart in the middle: all views end alike, new or old", async (t) => {
+  for (const [index, state] of ["preparing", "executing", "trial"].entries()) {
+    const node = await twoSlots(t, { soak_ms: 150 });
+    const text = "in the middle".padEnd(1 << 20, ".");
+    const id = `middle-${index}`;
+    const artifact_uri = await upload(node, ONE, text);
+    const about = { name: id, targetComponents: [ONE, TWO], artifact_uri };
+    await node.send("POST", "/ucm/campaigns", {
+      ...about,
+      ...manifestOf(id, "5.0", { [ONE]: text, [TWO]: text }),
+    });
+    // who is slow misses a short state: then the restart comes a little later
+    const reached = node.until(id, state).catch(() => undefined);
+    await node.send("POST", `/ucm/campaigns/${id}/execute`);
+    await reached;
+    await node.restart();
+    const { "x-state": end } = await node.over(id);
+    const { status } = (await node.send("GET", `/ucm/campaigns/${id}`)).json;
+    const one = (await node.send("GET", packages(ONE, `/${id}/status`))).json;
+    const { entries } = (await node.send("GET", "/rxswin/report")).json;
+    const ends = (await node.send("GET", "/update-provenance")).json.items;
+    const isNew = status === "activated";
+    assert.equal(status, isNew ? "activated" : "rolledBack", `${state} ended ${end}`);
+    assert.equal(one.status, isNew ? "activated" : "failed", state);
+    assert.equal(entries.length, isNew ? 2 : 0, state);
+    assert.deepEqual([...new Set(ends.map(({ success }: Loose) => success))], ends.length === 0 ? [] : [isNew], state);
+    assert.equal(await node.imageOf(ONE), isNew ? text : "nothing", state);
+  }
 });
 
 test("a primary and its secondary tell of the same software", async (t) => {
