@@ -14,6 +14,7 @@ export const RELOADABLE = {
     "jwks_max_age_ms",
     "issuer",
     "audience",
+    "update_rights",
     "clock_tolerance_secs",
     "max_token_bytes",
   ],

@@ -12,6 +12,7 @@ import {
   type ServiceTarget,
   type UpdateFacts,
 } from "./plugin.ts";
+import { requireRight } from "./rights.ts";
 import { createTokenCache } from "./token-cache.ts";
 
 export interface Authenticator {
@@ -31,6 +32,7 @@ export interface Authenticator {
     entity: string,
     target: ServiceTarget,
   ): Promise<void>;
+  /** Rejects with `forbidden` when the token lacks the right, or the plugin refuses. */
   validateUpdate?(claims: Claims, update: UpdateFacts): Promise<void>;
   /**
    * Keys and rules for tokens anew, those of files and URLs too; in force once the function it gives back is called, and tokens are then
@@ -72,6 +74,11 @@ export async function createAuthenticator(
   const { verifyToken: _, ...first } = now.mode;
   return {
     ...first,
+    async validateUpdate(claims, update) {
+      const { config, mode } = now;
+      if (config.mode === "jwt") requireRight(claims, config.update_rights);
+      await mode.validateUpdate?.(claims, update);
+    },
     authorize: (body) => now.mode.authorize(body),
     get rememberedTokens() {
       return now.cache.size;

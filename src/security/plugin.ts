@@ -34,6 +34,8 @@ export interface UpdateFacts {
   /** Id of the package, or the mode of a database update. */
   readonly id: string;
   readonly targets: readonly string[];
+  /** What is asked for: `register`, `prepare`, `execute`, `automated`, `delete`, `x-rollback` and so on; absent for databases. */
+  readonly action?: string;
 }
 
 export interface SecurityPlugin {
@@ -51,7 +53,7 @@ export interface SecurityPlugin {
     entity: string,
     target: ServiceTarget,
   ): Refusal | undefined | Promise<Refusal | undefined>;
-  /** Asked before an update begins. */
+  /** Asked before anything of an update is changed. */
   validateUpdate?(claims: Claims, update: UpdateFacts): Refusal | undefined | Promise<Refusal | undefined>;
 }
 

@@ -11,7 +11,7 @@ import type { SovdContext } from "./context.ts";
 import { resourceNotFound } from "./guard.ts";
 import { type Answer, type AnyRequest, type Route, route } from "./route.ts";
 import { items, ok } from "./schemas.ts";
-import { act, updatesOf } from "./updates.ts";
+import { act, register, updatesOf } from "./updates.ts";
 
 const COLLECTION = "/components/{component}/software-packages" as const;
 const ONE = `${COLLECTION}/{package}` as const;
@@ -73,10 +73,10 @@ export const softwarePackageRoutes: readonly Route[] = [
     body: { kind: "json", family: "typed", schema: PackageManifestSchema, optional: true },
     responses: { 202: UNDER_WAY },
     handle: async (request, context) => {
-      const { params, body, owner } = request;
+      const { params, body } = request;
       const updates = updatesFor(request, context);
       if (body !== undefined)
-        await updates.register(packageFrom(updates, params.component, params.package, body), owner);
+        await register(request, context, packageFrom(updates, params.component, params.package, body));
       return actOn(request, context, "prepare", (_, id, actor) => updates.prepare(id, actor));
     },
   }),

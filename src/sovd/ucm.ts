@@ -9,7 +9,7 @@ import {
 import type { Updates } from "#update/software/updates.ts";
 import { type AnyRequest, type Route, route } from "./route.ts";
 import { items, ok } from "./schemas.ts";
-import { act, updatesOf } from "./updates.ts";
+import { act, register, updatesOf } from "./updates.ts";
 
 const COLLECTION = "/ucm/campaigns" as const;
 const ONE = `${COLLECTION}/{id}` as const;
@@ -64,7 +64,7 @@ export const ucmRoutes: readonly Route[] = [
     handle: async (request, context) => {
       const updates = updatesOf(context);
       await requireKnown(updates, request.body.targetComponents);
-      const id = await updates.register(packageOfCampaign(updates, request.body), request.owner);
+      const id = await register(request, context, packageOfCampaign(updates, request.body));
       return { status: 201, headers: locationOf(request, id), json: ucmCampaign(updates, id) };
     },
   }),

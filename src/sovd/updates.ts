@@ -1,7 +1,8 @@
 /** Updates (ISO 17978-3, 7.18): register, prepare, execute, status; verdicts between nodes and the audit beside. */
 import { Fault, toFaultData } from "#core/errors.ts";
 import { Type } from "#core/schema.ts";
-import { PackageSchema } from "#update/software/package.ts";
+import type { UpdateFacts } from "#security/plugin.ts";
+import { PackageSchema, readPackage } from "#update/software/package.ts";
 import type { Updates } from "#update/software/updates.ts";
 import type { SovdContext } from "./context.ts";
 import { resourceNotFound } from "./guard.ts";
@@ -69,6 +70,27 @@ function pathOf({ base }: AnyRequest, id: string, rest = ""): string {
   return `${base}/updates/${encodeURIComponent(id)}${rest}`;
 }
 
+/** Registers a package for a caller who may. Resolves with its id. @throws Fault forbidden, and those of `Updates.register` */
+export async function register(
+  request: AnyRequest,
+  context: SovdContext,
+  body: Readonly<Record<string, unknown>>,
+): Promise<string> {
+  const updates = updatesOf(context);
+  const { id, components: targets } = readPackage(body as Parameters<typeof readPackage>[0]);
+  await permit(request, context, { id, targets, action: "register" });
+  return updates.register(body, request.owner);
+}
+
+/** Asks whether the caller may do that. @throws Fault forbidden */
+async function permit(
+  { claims }: Pick<AnyRequest, "claims">,
+  { authenticator }: Pick<SovdContext, "authenticator">,
+  update: Omit<UpdateFacts, "kind">,
+): Promise<void> {
+  if (claims !== undefined) await authenticator.validateUpdate?.(claims, { kind: "software", ...update });
+}
+
 /** Asks the security plugin, acts on an update, and puts a refusal on record. */
 export async function act(
   request: AnyRequest,
@@ -80,9 +102,8 @@ export async function act(
   const updates = updatesOf(context);
   const { members } = updates.record(id);
   try {
-    const { claims } = request;
-    const facts = { kind: "software", id, targets: members.map(({ component }) => component) } as const;
-    if (claims !== undefined) await context.authenticator.validateUpdate?.(claims, facts);
+    const targets = members.map(({ component }) => component);
+    await permit(request, context, { id, targets, action: event });
     await work(updates, id, request.owner);
   } catch (error) {
     await updates.refused(id, event, request.owner, toFaultData(error).message);
@@ -135,7 +156,7 @@ export const updateRoutes: readonly Route[] = [
     body: { kind: "json", family: "typed", schema: PackageSchema, types: [MEDKIT_TYPE] },
     responses: { 201: { ...ok(IdItem, "Registered."), headers: { Location: "Path of the update." } } },
     handle: async (request, context) => {
-      const id = await updatesOf(context).register(request.body, request.owner);
+      const id = await register(request, context, request.body);
       return { status: 201, headers: { Location: pathOf(request, id) }, json: { id } };
     },
   }),

@@ -1,6 +1,7 @@
 /** `/updates` as clients of each base path know it: headers, refusals, spellings, and the stream of a status. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { SignJWT } from "jose";
 import { type Node, startNode } from "./updates-support.ts";
 
 const BASES = ["/api/v1", "/sovd/v1", "/vehicle/v15"] as const;
@@ -154,4 +155,60 @@ test("which form a status has", async (t) => {
     const { headers } = await node.send("HEAD", "/updates/a/status", undefined, { accept });
     assert.equal(headers.get("content-type"), type, accept);
   }
+});
+
+test("a package that names no component is for the only one that the node installs on", async (t) => {
+  const node = await startAlone(t);
+  await node.send("POST", "/updates", { id: "a", update_name: "a", automated: true, origins: ["remote"] });
+  assert.equal((await node.send("PUT", "/updates/a/automated")).status, 202);
+  const { subprogress } = await node.until("a", "completed");
+  assert.deepEqual(
+    subprogress.map(({ entity }: { entity: string }) => entity),
+    ["compute"],
+  );
+  const two = { compute: { provider: "command", folder: "x" }, camera: { provider: "command", folder: "y" } };
+  const other = await startNode(t, { component: "compute", targets: two } as never);
+  await other.send("POST", "/updates", { id: "a" });
+  const { status, json } = await other.send("PUT", "/updates/a/prepare");
+  assert.deepEqual([status, json.error_code], [409, "precondition-not-fulfilled"]);
+});
+
+const RIGHTS: readonly [claims: object, status: number][] = [
+  [{}, 403],
+  [{ scope: "read other" }, 403],
+  [{ roles: ["viewer", "operator"] }, 403],
+  [{ scope: "read updates:write" }, 201],
+  [{ scp: ["updates:write"] }, 201],
+  [{ role: "configurator" }, 201],
+];
+
+test("who may read updates, and who may change them", async (t) => {
+  const secret = "0123456789abcdef0123456789abcdef";
+  const security = { mode: "jwt", secret, algorithms: ["HS256"], update_rights: ["updates:write", "configurator"] };
+  const node = await startAlone(t, { security });
+  for (const [claims, status] of RIGHTS) {
+    const token = await new SignJWT({ sub: "me", exp: Math.floor(Date.now() / 1_000) + 60, ...claims })
+      .setProtectedHeader({ alg: "HS256" })
+      .sign(Buffer.from(secret));
+    const as = { authorization: `Bearer ${token}` };
+    const registered = await node.send("POST", "/updates", { id: "a" }, as);
+    assert.equal(registered.status, status, JSON.stringify(claims));
+    assert.equal((await node.send("GET", "/updates", undefined, as)).status, 200);
+    assert.equal((await node.send("DELETE", "/updates/a", undefined, as)).status, status === 201 ? 204 : 404);
+    if (status === 403) assert.equal(registered.json.error_code, "insufficient-access-rights");
+  }
+  const bare = { authorization: "" };
+  for (const [method, path] of [
+    ["GET", "/updates"],
+    ["POST", "/updates"],
+    ["PUT", "/updates/a/prepare"],
+  ] as const) {
+    assert.equal(
+      (await node.send(method, path, method === "POST" ? {} : undefined, bare)).status,
+      401,
+      `${method} ${path}`,
+    );
+  }
+  const open = await node.send("GET", "/components/compute/x-medkit-update", undefined, bare);
+  assert.equal(open.status, 200, "what a component is, anyone may ask");
 });

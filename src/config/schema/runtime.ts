@@ -86,6 +86,10 @@ export const SECURITY = section("Tokens and rights.", {
   jwks_max_age_ms: u64(600_000, "Age at which the key set is asked for again."),
   issuer: optional(text("", "`iss` that tokens must have.", { example: "https://idp.example" })),
   audience: textList([], "`aud` values of which tokens must have one; empty: not checked."),
+  update_rights: textList(
+    [],
+    "Rights of which a token of mode `jwt` must state one (claim `scope`, `scp`, `roles` or `role`) to change updates or databases; empty: any token may.",
+  ),
   clock_tolerance_secs: u32(60, "Tolerance for `exp` and `nbf` of mode `jwt`."),
   max_token_bytes: atLeast(256, 8_192, "Longest token that is looked at."),
   plugin: optional(path("", "ES module of mode `plugin`.", { example: "./security-plugin.mjs" })),

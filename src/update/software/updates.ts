@@ -116,7 +116,8 @@ export class Updates {
     if (known === undefined && journal.campaigns().length >= maxPackages) {
       throw new Fault("noSpaceLeft", `There are ${maxPackages} updates already`);
     }
-    await campaigns.register(recordOf(update, body as Record<string, unknown>), actor);
+    const components = update.components.length > 0 ? update.components : this.#onlyTarget();
+    await campaigns.register(recordOf(update, components, body as Record<string, unknown>), actor);
     return update.id;
   }
 
@@ -322,6 +323,13 @@ export class Updates {
     await this.#options.journal.note({ actor, campaign, event: `${event} refused`, result: problem });
   }
 
+  /** What a package is for that names no component: what this node installs on itself, if that is one. */
+  #onlyTarget(): readonly string[] {
+    const { ownComponents, providerOf } = this.#options;
+    const own = ownComponents.filter((component) => providerOf(component) !== undefined);
+    return own.length === 1 ? own : [];
+  }
+
   async #prepare(record: CampaignRecord, thenExecute: boolean, actor: string): Promise<void> {
     this.#refuseBusy(record);
     if (record.members.length === 0) throw new Fault("conflict", "The package names no component");
@@ -346,14 +354,18 @@ function isBusyWith({ state, members }: CampaignRecord, component: string): bool
 }
 
 /** Before anything happens. */
-function recordOf(update: UpdatePackage, body: Readonly<Record<string, unknown>>): CampaignRecord {
+function recordOf(
+  update: UpdatePackage,
+  components: readonly string[],
+  body: Readonly<Record<string, unknown>>,
+): CampaignRecord {
   return {
     id: keyOfId(update.id),
     policy: update.policy,
     state: "registered",
     attempt: 0,
     thenExecute: false,
-    members: update.components.map((component) => freshMember(component, "idle")),
+    members: components.map((component) => freshMember(component, "idle")),
     auditSeq: 0,
     changedAtMs: 0,
     method: update.method,
