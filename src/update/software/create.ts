@@ -175,7 +175,11 @@ export async function createSoftware(parts: SoftwareParts): Promise<Software> {
     bulk,
     campaigns,
     async resume() {
-      for (const provider of providers.all) await provider.boot?.();
+      // a target that cannot be read fails its own updates, not this start
+      for (const provider of providers.all)
+        await provider
+          .boot?.()
+          .catch((error: unknown) => log("error", "an update target", { kind: provider.kind, error }));
       nodes.start();
       if (update.secondaries.length > 0) await discovery.refresh(AbortSignal.timeout(DESCRIBE_TIMEOUT_MS));
       await campaigns.resume();

@@ -2,10 +2,11 @@
 import { createHash } from "node:crypto";
 import { statSync } from "node:fs";
 import { type FileHandle, mkdir, open, readFile, readlink, rename, rm, symlink } from "node:fs/promises";
-import { dirname } from "node:path";
-import { Fault } from "#core/errors.ts";
-import { freeBytes } from "#store/faults.ts";
+import { dirname, resolve } from "node:path";
+import { Fault, reasonOf } from "#core/errors.ts";
+import { freeBytes, storageFault } from "#store/faults.ts";
 import type { UpdateJob } from "../provider.ts";
+import { aborted } from "../sleep.ts";
 
 /** Bytes that a file in a folder may have, in the place of another; undefined where the system does not tell. */
 export function roomFor(folder: string, replaced?: string): number | undefined {
@@ -24,15 +25,40 @@ export async function syncFolder(folder: string): Promise<void> {
   }
 }
 
+/** Makes a folder that outlives a power cut, with those above it that are missing. */
+export async function makeFolder(folder: string): Promise<void> {
+  const first = await mkdir(folder, { recursive: true });
+  if (first === undefined) return;
+  for (let made = resolve(folder); ; made = dirname(made)) {
+    await syncFolder(dirname(made));
+    if (made === resolve(first)) return;
+  }
+}
+
 /** Replaces a file as one step. */
-export async function replaceFile(path: string, text: string): Promise<void> {
+export function replaceFile(path: string, text: string): Promise<void> {
+  return replace(path, (handle) => handle.writeFile(text));
+}
+
+/** Writes beside the place first; what cannot be finished takes no room. `check` looks at what is on the disk before it counts. */
+async function replace(
+  path: string,
+  write: (handle: FileHandle) => Promise<void>,
+  check: (next: string) => Promise<void> = async () => undefined,
+): Promise<void> {
   const next = `${path}.new`;
-  const handle = await open(next, "w");
   try {
-    await handle.writeFile(text);
-    await handle.sync();
-  } finally {
-    await handle.close();
+    const handle = await open(next, "w");
+    try {
+      await write(handle);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await check(next);
+  } catch (error) {
+    await rm(next, { force: true }).catch(() => undefined);
+    throw (error as NodeJS.ErrnoException).code === undefined ? error : await storageFault(path, error, dirname(path));
   }
   await rename(next, path);
   await syncFolder(dirname(path));
@@ -51,43 +77,44 @@ export async function linkTarget(path: string): Promise<string | undefined> {
   return readlink(path).catch(() => undefined);
 }
 
-/** JSON of a file, undefined when it is not there. */
+/** JSON of a file, undefined when it is not there. @throws Fault corruption */
 export async function readJson<T>(path: string): Promise<T | undefined> {
   const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return undefined;
     throw error;
   });
-  return text === undefined ? undefined : (JSON.parse(text) as T);
+  if (text === undefined) return undefined;
+  try {
+    return JSON.parse(text) as T;
+  } catch (error) {
+    throw new Fault("corruption", `${path}: ${reasonOf(error)}`, undefined, error);
+  }
 }
 
 /**
  * Writes the job's image to `path`, told as progress, and reads it back: the name appears only when the bytes on the disk have the
- * hash they should. @throws Fault corruption
+ * hash they should. @throws Fault corruption, noSpaceLeft
  */
 export async function exportImage(job: UpdateJob, path: string): Promise<void> {
-  const { artifact } = job;
-  if (artifact === undefined) throw new Fault("invalidData", `The package has no image for ${job.component}`);
-  await mkdir(dirname(path), { recursive: true });
-  const next = `${path}.new`;
-  const handle = await open(next, "w");
-  try {
-    let written = 0;
-    for await (const chunk of artifact.read()) {
-      job.signal.throwIfAborted();
-      await handle.write(chunk);
-      written += chunk.byteLength;
-      job.progress({ percent: percentOf(written, artifact.sizeBytes), step: "staging" });
-    }
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-  if ((await hashOfFile(next)) !== artifact.sha256) {
-    await rm(next, { force: true });
-    throw new Fault("corruption", `The image written for ${job.component} does not read back as it was`);
-  }
-  await rename(next, path);
-  await syncFolder(dirname(path));
+  const { artifact, component } = job;
+  if (artifact === undefined) throw new Fault("invalidData", `The package has no image for ${component}`);
+  await makeFolder(dirname(path));
+  await replace(
+    path,
+    async (handle) => {
+      let written = 0;
+      for await (const chunk of artifact.read()) {
+        if (job.signal.aborted) throw aborted(job.signal);
+        await handle.writeFile(chunk);
+        written += chunk.byteLength;
+        job.progress({ percent: percentOf(written, artifact.sizeBytes), step: "staging" });
+      }
+    },
+    async (next) => {
+      if ((await hashOfFile(next)) === artifact.sha256) return;
+      throw new Fault("corruption", `The image written for ${component} does not read back as it was`);
+    },
+  );
 }
 
 export function percentOf(done: number, total: number): number {

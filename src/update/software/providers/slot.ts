@@ -3,12 +3,21 @@
  * trial. The link changes in one step, the committed slot is never written, and a trial that is not committed falls back at a start
  * (RAUC, Mender): a bootable, verified image is there at every instant.
  */
-import { mkdir, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { Fault } from "#core/errors.ts";
 import type { TargetFacts, UpdateJob, UpdateProvider } from "../provider.ts";
 import { type CommandRunner, fill } from "./command-runner.ts";
-import { exportImage, hashOfFile, linkTarget, readJson, replaceFile, replaceLink, roomFor } from "./files.ts";
+import {
+  exportImage,
+  hashOfFile,
+  linkTarget,
+  makeFolder,
+  readJson,
+  replaceFile,
+  replaceLink,
+  roomFor,
+} from "./files.ts";
 
 export interface SlotTarget {
   /** Holds `slot-a`, `slot-b`, the link `current` and `slots.json`. */
@@ -40,6 +49,8 @@ interface SlotState {
   readonly trial: Trial | null;
 }
 
+/** In notes: no slot. */
+const NONE = "none";
 const EMPTY: SlotState = { committed: null, versions: {}, trial: null };
 
 export class SlotProvider implements UpdateProvider {
@@ -97,16 +108,20 @@ export class SlotProvider implements UpdateProvider {
   async verify(job: UpdateJob): Promise<void> {
     const { trial } = await this.#state(job.component);
     if (!isOf(trial, job)) throw new Fault("conflict", `${job.component} fell back to its old software`);
-    const { health, timeoutMs } = this.#target(job.component);
+    const { health, timeoutMs, folder } = this.#target(job.component);
+    if ((await linkTarget(join(folder, "current"))) !== trial.slot)
+      throw new Fault("conflict", `${job.component} no longer runs its new software`);
     if (health.length > 0) await this.#run(fill(health, job), { timeoutMs, job });
   }
 
   async commit(job: UpdateJob): Promise<void> {
     const state = await this.#state(job.component);
-    if (state.trial === null && job.memory.get("committed") !== undefined) return;
+    const before = job.memory.get("committed");
+    // the note alone says nothing: a start may have fallen back between it and the commit itself
+    if (state.trial === null && before !== undefined && before !== (state.committed ?? NONE)) return;
     if (!isOf(state.trial, job)) throw new Fault("conflict", `${job.component} fell back before the verdict`);
     // noted first: a repeated call then knows that the trial is over because it was committed
-    await job.memory.set("committed", state.committed ?? "none");
+    await job.memory.set("committed", state.committed ?? NONE);
     await this.#write(job.component, { ...state, committed: state.trial.slot, trial: null });
   }
 
@@ -118,23 +133,27 @@ export class SlotProvider implements UpdateProvider {
     }
     // committed, but the others were not: the old slot is still there
     const before = job.memory.get("committed");
-    if (before === undefined || before === (state.committed ?? "none") || job.memory.get("rolledBack") !== undefined)
+    if (before === undefined || before === (state.committed ?? NONE) || job.memory.get("rolledBack") !== undefined)
       return;
-    const committed = before === "none" ? null : (before as Slot);
+    const committed = before === NONE ? null : (before as Slot);
     await this.#switch(job.component, committed, job);
     await this.#write(job.component, { ...state, committed, trial: null });
     await job.memory.set("rolledBack", "yes");
   }
 
-  /** A trial lives through so many starts and no more. */
+  /** A trial lives through so many starts and no more. One target that cannot be read keeps no other from falling back. */
   async boot(): Promise<void> {
-    for (const component of Object.keys(this.#targets)) {
-      const state = await this.#state(component);
-      const { trial } = state;
-      if (trial === null) continue;
-      if (trial.startsLeft <= 0) await this.#fallBack(component, state);
-      else await this.#write(component, { ...state, trial: { ...trial, startsLeft: trial.startsLeft - 1 } });
-    }
+    const results = await Promise.allSettled(Object.keys(this.#targets).map((component) => this.#boot(component)));
+    const failed = results.find(({ status }) => status === "rejected");
+    if (failed?.status === "rejected") throw failed.reason;
+  }
+
+  async #boot(component: string): Promise<void> {
+    const state = await this.#state(component);
+    const { trial } = state;
+    if (trial === null) return;
+    if (trial.startsLeft <= 0) await this.#fallBack(component, state);
+    else await this.#write(component, { ...state, trial: { ...trial, startsLeft: trial.startsLeft - 1 } });
   }
 
   async #fallBack(component: string, state: SlotState, job?: UpdateJob): Promise<void> {
@@ -152,7 +171,7 @@ export class SlotProvider implements UpdateProvider {
 
   async #state(component: string): Promise<SlotState> {
     const { folder } = this.#target(component);
-    await mkdir(folder, { recursive: true });
+    await makeFolder(folder);
     const known = await readJson<SlotState>(join(folder, "slots.json"));
     if (known !== undefined) return known;
     const running = await linkTarget(join(folder, "current"));
