@@ -26,11 +26,14 @@ export const LIMITS: CampaignLimits = {
 /** Time that passes when nobody has anything else to do. */
 export class JumpClock implements Clock {
   #now = 1_000_000;
+  /** How far the wall clock was set from where it began. */
+  wallOffsetMs = 0;
   #timers: { readonly id: number; readonly atMs: number; readonly handler: () => void }[] = [];
   #ids = 0;
   now(): number {
     return this.#now;
   }
+  readonly wallMs = (): number => this.#now + this.wallOffsetMs;
   setTimeout(handler: () => void, delayMs: number): TimerHandle {
     const id = ++this.#ids;
     this.#timers.push({ id, atMs: this.#now + delayMs, handler });
@@ -187,15 +190,19 @@ export interface Process {
 }
 
 /** A process over what the former one left on the disk. */
-export async function startProcess(persistence: Persistence, world: World, clock: JumpClock): Promise<Process> {
-  const journal = new Journal({ persistence, nowMs: () => clock.now(), maxRecords: 10_000 });
+export async function startProcess(
+  persistence: Persistence,
+  world: Pick<World, "calls">,
+  clock: JumpClock,
+): Promise<Process> {
+  const journal = new Journal({ persistence, nowMs: clock.wallMs, maxRecords: 10_000 });
   await journal.open();
   const alarms: (readonly string[])[] = [];
   const campaigns = new Campaigns({
     journal,
     calls: world.calls,
     clock,
-    nowMs: () => clock.now(),
+    nowMs: clock.wallMs,
     limits: LIMITS,
     retryMs: 10,
     serviceRetryMs: 1_000_000,
@@ -209,7 +216,7 @@ export async function startProcess(persistence: Persistence, world: World, clock
 
 export const freshPersistence = (): Persistence => createMemoryPersistence();
 
-const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+export const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /** Until nothing happens by itself any more, or the store is dead. */
 export async function settle(process: Process, clock: JumpClock, persistence: DyingPersistence): Promise<void> {

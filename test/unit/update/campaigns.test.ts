@@ -1,0 +1,206 @@
+/** Orders and times of a campaign: who goes when, what is on the disk before it, and clocks that nobody can trust. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Fault } from "#core/errors.ts";
+import { verifyStored } from "#update/software/chain.ts";
+import { type CampaignRecord, IDLE_STATES } from "#update/software/states.ts";
+import { statusOf } from "#update/software/status.ts";
+import {
+  DyingPersistence,
+  freshPersistence,
+  ID,
+  JumpClock,
+  LIMITS,
+  type Process,
+  registered,
+  type Script,
+  settle,
+  startProcess,
+  turn,
+  World,
+} from "./software-model.ts";
+
+const YEAR_MS = 365 * 24 * 3_600_000;
+
+interface Play {
+  readonly process: Process;
+  readonly clock: JumpClock;
+  readonly disk: DyingPersistence;
+  readonly world: World;
+}
+
+/** Executes a campaign until nothing happens by itself any more. */
+async function play(
+  components: readonly string[],
+  policy: CampaignRecord["policy"],
+  scripts: readonly Script[] = [],
+  { single = [], watchdogMs }: { readonly single?: readonly string[]; readonly watchdogMs?: number } = {},
+  world = new World(components, scripts, single),
+): Promise<Play> {
+  const disk = new DyingPersistence(freshPersistence());
+  const clock = new JumpClock();
+  const process = await startProcess(disk, world, clock);
+  await process.campaigns.register(registered(components, policy, watchdogMs), "tester");
+  await process.campaigns.apply(ID, { type: "prepare", thenExecute: true }, "tester");
+  if (watchdogMs === undefined) await settle(process, clock, disk);
+  else while (process.campaigns.get(ID)?.state !== "awaitingVerdict") await step(process, clock);
+  return { process, clock, disk, world };
+}
+
+async function step({ campaigns }: Process, clock: JumpClock): Promise<void> {
+  await turn();
+  const state = campaigns.get(ID)?.state;
+  if (state !== "awaitingVerdict" && !clock.jump()) await turn();
+}
+
+const eventsOf = ({ journal }: Process, ...wanted: string[]): string[] =>
+  [...journal.records()]
+    .filter(({ event }) => wanted.includes(event))
+    .map((record) => `${record.event} ${record.component}`);
+
+test("who has no trial goes last, when all others are healthy, and back first", async () => {
+  const components = ["single", "a", "b"];
+  const refused = { call: "gate", component: "single", outcome: "refused", times: 1 } as const;
+  const { process, world } = await play(components, "coordinated", [refused], { single: ["single"] });
+  const events = eventsOf(process, "memberStarted", "memberHealthy", "memberRolledBack");
+  assert.deepEqual(events.slice(0, 2), ["memberStarted a", "memberStarted b"]);
+  const last = events.indexOf("memberStarted single");
+  assert.ok(last > events.indexOf("memberHealthy a") && last > events.indexOf("memberHealthy b"), events.join());
+  const started = eventsOf(process, "memberStarted").map((event) => event.replace("Started", "RolledBack"));
+  assert.deepEqual(eventsOf(process, "memberRolledBack"), started.reverse());
+  assert.ok(components.every((component) => world.isOld(component)));
+});
+
+test("the verdict is on the disk before the first commit is sent, and all have passed", async () => {
+  const world = new World(["a", "b"], [], []);
+  const seen: unknown[] = [];
+  const commit = world.calls.commit;
+  world.calls.commit = (record, member, run) => {
+    const { journal } = started;
+    const last = [...journal.records()].findLast(({ state }) => state?.verdict === "commit");
+    seen.push([last?.to, last?.state?.members.map(({ state }) => state).includes("trial")]);
+    return commit(record, member, run);
+  };
+  const disk = freshPersistence();
+  const clock = new JumpClock();
+  const started = await startProcess(disk, world, clock);
+  await started.campaigns.register(registered(["a", "b"], "coordinated"), "tester");
+  await started.campaigns.apply(ID, { type: "prepare", thenExecute: true }, "tester");
+  await settle(started, clock, new DyingPersistence(disk));
+  assert.deepEqual(seen, [
+    ["committing", false],
+    ["committing", false],
+  ]);
+  assert.ok(verifyStored(disk).whole);
+});
+
+test("a member that could not be reached goes back when it is there again; the alarm ends", async () => {
+  const scripts: Script[] = [
+    { call: "gate", component: "b", outcome: "refused", times: 1 },
+    { call: "rollback", component: "a", outcome: "silent", times: 60 },
+  ];
+  const { process, clock, world } = await play(["a", "b"], "coordinated", scripts);
+  assert.equal(process.campaigns.get(ID)?.state, "needsService");
+  assert.deepEqual(
+    [world.isOld("a"), world.isOld("b")],
+    [false, true],
+    "one silent member keeps nobody on new software",
+  );
+  const body = statusOf(process.campaigns.get(ID)!, () => undefined, 0, false);
+  assert.deepEqual((body.error as { parameters: unknown }).parameters, { needs_service: ["a"] });
+  while (process.campaigns.get(ID)?.state !== "rolledBack") {
+    await turn();
+    clock.jump();
+  }
+  assert.ok(world.isOld("a"));
+  assert.deepEqual([process.alarms[0], process.alarms.at(-1)], [["a"], []]);
+});
+
+test("where members decide for themselves one that is unwell goes back alone; the whole has failed, each with its result", async () => {
+  const scripts: Script[] = [{ call: "gate", component: "b", outcome: "refused", times: 1 }];
+  const { process, world } = await play(["a", "b"], "independent", scripts);
+  const body = statusOf(process.campaigns.get(ID)!, () => undefined, 0, false);
+  assert.deepEqual([body.status, world.isOld("a"), world.isOld("b")], ["failed", false, true]);
+  const results = (body.subprogress as { entity: string; status: string }[]).map(({ entity, status }) => [
+    entity,
+    status,
+  ]);
+  assert.deepEqual(results, [
+    ["a", "completed"],
+    ["b", "failed"],
+  ]);
+});
+
+test("a hundred devices: never more at once than allowed, all new", async () => {
+  const components = Array.from({ length: 100 }, (_, i) => `device-${i}`);
+  const world = new World(components, [], []);
+  let [now, most] = [0, 0];
+  for (const call of ["prepare", "execute"] as const) {
+    const made = world.calls[call] as (...given: unknown[]) => Promise<never>;
+    world.calls[call] = async (...given: unknown[]) => {
+      most = Math.max(most, ++now);
+      await Promise.resolve();
+      return made(...given).finally(() => now--);
+    };
+  }
+  const { process } = await play(components, "coordinated", [], {}, world);
+  assert.equal(process.campaigns.get(ID)?.state, "completed");
+  assert.equal(most, LIMITS.maxParallel);
+  assert.ok(process.journal.verify().whole);
+});
+
+const WATCHDOG_MS = 5_000;
+
+/** Waits for the verdict that does not come; how long it took until the trial went back. */
+async function abandoned({ process, clock, disk }: Play, beganMs: number): Promise<number> {
+  while (process.campaigns.get(ID)?.state === "awaitingVerdict") {
+    await turn();
+    if (process.campaigns.get(ID)?.state === "awaitingVerdict" && !clock.jump()) throw new Error("waits for ever");
+    await turn();
+  }
+  const tookMs = clock.now() - beganMs;
+  await settle(process, clock, disk);
+  return tookMs;
+}
+
+for (const [what, offsetMs] of [
+  ["as it should be", 0],
+  ["set back by a year", -YEAR_MS],
+  ["set ahead by a year", YEAR_MS],
+] as const) {
+  test(`watchdog: without a verdict a trial goes back in time, with a clock ${what}`, async () => {
+    const run = await play(["a"], "coordinated", [], { watchdogMs: WATCHDOG_MS });
+    run.clock.wallOffsetMs = offsetMs;
+    assert.equal(await abandoned(run, run.clock.now()), WATCHDOG_MS);
+    assert.equal(run.process.campaigns.get(ID)?.state, "rolledBack");
+    assert.ok(run.world.isOld("a"));
+  });
+
+  test(`watchdog: also after a restart, with a clock ${what}`, async () => {
+    const run = await play(["a"], "coordinated", [], { watchdogMs: WATCHDOG_MS });
+    await run.process.campaigns.stop();
+    run.clock.clear();
+    run.clock.wallOffsetMs = offsetMs;
+    const process = await startProcess(run.disk, run.world, run.clock);
+    const beganMs = run.clock.now();
+    await process.campaigns.resume();
+    const tookMs = await abandoned({ ...run, process }, beganMs);
+    assert.ok(tookMs <= WATCHDOG_MS, `${tookMs}`);
+    assert.equal(process.campaigns.get(ID)?.state, "rolledBack");
+    assert.ok(process.journal.verify().whole);
+  });
+}
+
+test("a verdict that comes late is refused with the state that is, and so is a close of what was not committed", async () => {
+  const run = await play(["a"], "coordinated", [], { watchdogMs: WATCHDOG_MS });
+  const { campaigns } = run.process;
+  await assert.rejects(campaigns.apply(ID, { type: "close" }, "primary"), isRefusedIn("awaitingVerdict"));
+  await abandoned(run, 0);
+  for (const type of ["commit", "close"] as const) {
+    await assert.rejects(campaigns.apply(ID, { type }, "primary"), isRefusedIn("rolledBack"));
+  }
+  assert.ok(IDLE_STATES.has(campaigns.get(ID)!.state));
+});
+
+const isRefusedIn = (state: string) => (error: unknown) =>
+  error instanceof Fault && error.kind === "conflict" && error.details?.state === state;
