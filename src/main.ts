@@ -166,10 +166,7 @@ async function assemble(config: Config, log: Log, endings: Ending[]): Promise<Ru
       live.config = taken;
     },
   });
-  ready = bringUp(parts).then(async () => {
-    await software?.resume();
-    await metrics.followProcess();
-  });
+  ready = bringUp(parts).then(() => software?.resume());
   return {
     port: server.port,
     devicePorts,

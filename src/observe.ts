@@ -154,7 +154,9 @@ export function observeHttp({ http, context, stages }: HttpParts, metrics: Metri
     metrics.series("sovd_http_connections", {}).set(http.connections);
     metrics.series("sovd_http_connections_refused_total", {}).set(http.connectionsRefused);
     metrics.series("sovd_http_counted_clients", {}).set(http.clients);
-    metrics.series("sovd_http_upload_bytes", {}).set(http.uploadBytes);
+    metrics.series("sovd_http_upload_bytes", {}).set(http.uploads.usedBytes);
+    metrics.series("sovd_http_upload_peak_bytes", {}).set(http.uploads.peakBytes);
+    metrics.series("sovd_http_uploads_cut_total", {}).set(http.uploads.cut);
     metrics.series("sovd_http_event_streams", {}).set(http.eventStreams);
     for (const reason of REFUSALS) metrics.series("sovd_http_refused_total", { reason }).set(http.refused[reason]);
     for (const kind of ["ecu", "group", "vehicle"] as const) {

@@ -4,6 +4,7 @@ import type { SovdContext } from "#sovd/context.ts";
 import type { Route } from "#sovd/route.ts";
 import type { StageTimes } from "#telemetry/stages.ts";
 import type { Refusal } from "./admission.ts";
+import type { UploadBudget } from "./upload-stream.ts";
 import type { AppOptions } from "./uws.ts";
 
 /** What an observer (metrics, access log, audit) learns of each answered request. */
@@ -32,6 +33,8 @@ export interface HttpServerOptions {
   readonly maxUploadBytes?: number;
   /** Largest file of bulk data; default: as `maxUploadBytes`. */
   readonly maxBulkBytes?: number;
+  /** Bytes of all uploads together that are held before they are stored; a connection that brings more is closed. */
+  readonly maxUploadBufferBytes?: number;
   /** Longest upload, transfer included. */
   readonly uploadTimeoutMs?: number;
   readonly maxHeaderBytes?: number;
@@ -65,6 +68,7 @@ export const DEFAULTS = {
   requestTimeoutMs: 30_000,
   maxBodyBytes: 2 * 1024 * 1024,
   maxUploadBytes: 50 * 1024 * 1024,
+  maxUploadBufferBytes: 64 * 1024 * 1024,
   uploadTimeoutMs: 300_000,
   maxHeaderBytes: 16 * 1024,
   maxInFlight: 1024,
@@ -91,8 +95,8 @@ export interface HttpServer {
   readonly refused: Readonly<Record<Refusal, number>>;
   /** Client addresses whose rate is counted. */
   readonly clients: number;
-  /** Bytes of uploads that were received and are not taken yet. */
-  readonly uploadBytes: number;
+  /** What uploads hold in memory. */
+  readonly uploads: Readonly<UploadBudget>;
   /** Clients that follow server-sent events. */
   readonly eventStreams: number;
   /** As `Listener.prepare`. @throws Fault misconfigured */

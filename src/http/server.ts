@@ -13,10 +13,12 @@ import { Dispatcher, type IncomingBody, type Outgoing } from "./dispatch.ts";
 import { writeEvents } from "./event-answer.ts";
 import type { Exchange } from "./exchange.ts";
 import { type Door, Listener } from "./listener.ts";
+import { MULTIPART_TYPE, mediaType } from "./negotiate.ts";
+import { limitReceiveBuffers } from "./receive-buffer.ts";
 import { writeAnswer } from "./respond.ts";
 import { DEFAULTS, type HttpServer, type HttpServerOptions } from "./server-options.ts";
 import { type Sending, type StreamedAnswer, writeStream } from "./stream-answer.ts";
-import { UploadStream } from "./upload-stream.ts";
+import { UploadBudget, UploadStream } from "./upload-stream.ts";
 import { type AppOptions, type HttpRequest, type HttpResponse, loadUws, type TemplatedApp } from "./uws.ts";
 
 /** A request under way: the one place that knows whether the response may still be touched. */
@@ -35,6 +37,10 @@ interface Pending {
   done: boolean;
 }
 
+/** Uploads no longer than this are harmless whatever the kernel does. */
+const PAUSED_ANYWAY_BYTES = 4 * 1024 * 1024;
+/** What a form may have beside its file. */
+const FORM_BYTES = 2 * 1024 * 1024;
 /** Time-outs are looked for this often: one timer for all requests. */
 const SWEEP_MS = 250;
 
@@ -51,6 +57,8 @@ class UwsServer implements HttpServer {
   readonly #listener: Listener;
   readonly #pending = new Set<Pending>();
   readonly #admission: Admission;
+  readonly #uploads: UploadBudget;
+  readonly #limited = new WeakMap<Door, Promise<void>>();
   #sweeper: TimerHandle | undefined;
   #connections = 0;
   #connectionsRefused = 0;
@@ -62,6 +70,7 @@ class UwsServer implements HttpServer {
     const { tls, maxHeaderBytes, address, port } = this.#options;
     this.#dispatcher = new Dispatcher({ ...this.#options, scheme: tls === undefined ? "http" : "https" });
     this.#admission = new Admission(this.#options);
+    this.#uploads = new UploadBudget(this.#options.maxUploadBufferBytes);
     const wire = (app: TemplatedApp, door: Door) => {
       app.filter((res, change) => this.#count(res, Number(change)));
       app.any("/*", (res, req) => this.#accept(res, req, door));
@@ -93,10 +102,8 @@ class UwsServer implements HttpServer {
     return this.#admission.clients;
   }
 
-  get uploadBytes(): number {
-    let bytes = 0;
-    for (const { upload } of this.#pending) bytes += upload?.untakenBytes ?? 0;
-    return bytes;
+  get uploads(): UploadBudget {
+    return this.#uploads;
   }
 
   get eventStreams(): number {
@@ -222,14 +229,27 @@ class UwsServer implements HttpServer {
   }
 
   /** In the socket's turn: what is not listened to now is lost. */
-  #bodyOf({ res, exchange }: Pending): IncomingBody | undefined {
+  #bodyOf({ res, exchange, door }: Pending): IncomingBody | undefined {
     const { body } = exchange.entry.route;
     const { maxBodyBytes, maxUploadBytes, maxBulkBytes = maxUploadBytes } = this.#options;
     if (body === undefined) return undefined;
-    if (body.kind === "upload") {
-      return new UploadStream(res, exchange.contentLength, body.bulk === true ? maxBulkBytes : maxUploadBytes);
+    if (body.kind !== "upload") return collectBody(res, exchange.contentLength, maxBodyBytes);
+    const { contentLength, contentType } = exchange;
+    const maxBytes = body.bulk === true ? maxBulkBytes + formBytes(contentType) : maxUploadBytes;
+    const upload = new UploadStream(res, contentLength, maxBytes, this.#uploads);
+    if (contentLength === "" || Number(contentLength) > PAUSED_ANYWAY_BYTES) upload.hold(this.#receiveLimited(door));
+    return upload;
+  }
+
+  /** Once for the connections of a door: before it, a pause stops no sender that is as fast as memory. */
+  #receiveLimited(door: Door): Promise<void> {
+    let limited = this.#limited.get(door);
+    if (limited === undefined) {
+      const { onProblem } = this.#options.context;
+      limited = limitReceiveBuffers(this.port).catch((problem) => onProblem(problem, "receive buffer"));
+      this.#limited.set(door, limited);
     }
-    return collectBody(res, exchange.contentLength, maxBodyBytes);
+    return limited;
   }
 
   #finish(pending: Pending, answer: Outgoing): void {
@@ -333,6 +353,7 @@ class UwsServer implements HttpServer {
   }
 }
 
+const formBytes = (contentType: string): number => (mediaType(contentType) === MULTIPART_TYPE ? FORM_BYTES : 0);
 const ignore = (): void => undefined;
 const CLOSING = new Fault("overloaded", "The server is going down");
 const addressOf = (res: HttpResponse): string => Buffer.from(res.getRemoteAddressAsText()).toString("latin1");

@@ -2,11 +2,42 @@
 import { Fault } from "#core/errors.ts";
 import type { HttpResponse } from "./uws.ts";
 
-/** Bytes not yet taken at which the socket is paused, and at which it goes on. */
-export const PAUSE_ABOVE_BYTES = 4 * 1024 * 1024;
-export const RESUME_BELOW_BYTES = 1024 * 1024;
+/** Bytes of one body not yet taken at which its socket is paused; it goes on at a quarter of that. */
+export const PAUSE_ABOVE_BYTES = 1024 * 1024;
+/** Part of the budget that all bodies together are paused at. */
+const SHARED_PART = 1 / 4;
 /** A refused body is read to its end, so that the client sees the answer, as long as it is no longer than so many limits. */
 const DISCARD_LIMITS = 2;
+
+/** What all uploads together hold in memory. */
+export class UploadBudget {
+  readonly maxBytes: number;
+  /** Bytes received and not taken yet. */
+  usedBytes = 0;
+  /** The most there ever were. */
+  peakBytes = 0;
+  /** Bodies under way. */
+  bodies = 0;
+  /** Connections that were closed because there was no room. */
+  cut = 0;
+
+  constructor(maxBytes: number) {
+    this.maxBytes = maxBytes;
+  }
+
+  /** Where a body is paused: the more of them, the sooner. */
+  get pauseAboveBytes(): number {
+    return Math.min(PAUSE_ABOVE_BYTES, (this.maxBytes * SHARED_PART) / Math.max(1, this.bodies));
+  }
+
+  /** Counts what came in; false when there is no room for it. */
+  add(bytes: number): boolean {
+    if (this.usedBytes + bytes > this.maxBytes) return false;
+    this.usedBytes += bytes;
+    this.peakBytes = Math.max(this.peakBytes, this.usedBytes);
+    return true;
+  }
+}
 
 interface Waiter {
   resolve(result: IteratorResult<Uint8Array, undefined>): void;
@@ -15,16 +46,19 @@ interface Waiter {
 
 /**
  * The body of one request. Must be made in the socket's turn. For one reader: a chunk counts as taken when the next one is asked for.
- * `detach` must be called before the response is ended, `fail` when the client is gone: after that the socket is not touched.
+ * `detach` must be called before the response is ended, `fail` when the client is gone: after that the socket is not touched. A body that
+ * the budget has no room for ends with its connection: a pause did not stop it.
  */
 export class UploadStream implements AsyncIterable<Uint8Array>, AsyncIterator<Uint8Array, undefined> {
   readonly #res: HttpResponse;
   readonly #maxBytes: number;
+  readonly #budget: UploadBudget;
   readonly #queue: Uint8Array[] = [];
   #received = 0;
   #untaken = 0;
   #handedOut = 0;
   #paused = false;
+  #held = false;
   #attached = true;
   #ended = false;
   #discarding = false;
@@ -32,24 +66,32 @@ export class UploadStream implements AsyncIterable<Uint8Array>, AsyncIterator<Ui
   #waiter: Waiter | undefined;
   #onEnd: (() => void) | undefined;
 
-  constructor(res: HttpResponse, contentLength: string, maxBytes: number) {
+  constructor(res: HttpResponse, contentLength: string, maxBytes: number, budget: UploadBudget) {
     this.#res = res;
     this.#maxBytes = maxBytes;
+    this.#budget = budget;
+    budget.bodies++;
     if (Number(contentLength) > maxBytes) this.#fault = tooLarge(maxBytes);
     res.onData((chunk, isLast) => this.#receive(chunk, isLast));
-  }
-
-  /** Bytes that were received and are not taken yet. */
-  get untakenBytes(): number {
-    return this.#untaken;
   }
 
   [Symbol.asyncIterator](): this {
     return this;
   }
 
+  /** Reads nothing before `ready` has settled. In the socket's turn. */
+  hold(ready: Promise<unknown>): void {
+    this.#held = true;
+    this.#pause();
+    const goOn = (): void => {
+      this.#held = false;
+      this.#flow();
+    };
+    void ready.then(goOn, goOn);
+  }
+
   next(): Promise<IteratorResult<Uint8Array, undefined>> {
-    this.#untaken -= this.#handedOut;
+    this.#free(this.#handedOut);
     this.#handedOut = 0;
     this.#flow();
     if (this.#fault !== undefined) return Promise.reject(this.#fault);
@@ -69,8 +111,7 @@ export class UploadStream implements AsyncIterable<Uint8Array>, AsyncIterator<Ui
   /** Reads the rest and throws it away; resolves at its end, when the client is gone, or when there is far too much of it. */
   discard(): Promise<void> {
     this.#discarding = true;
-    this.#queue.length = 0;
-    this.#untaken = 0;
+    this.#clear();
     this.#flow();
     if (this.#ended || !this.#attached || this.#isFarTooMuch()) return Promise.resolve();
     return new Promise((resolve) => {
@@ -80,7 +121,7 @@ export class UploadStream implements AsyncIterable<Uint8Array>, AsyncIterator<Ui
 
   /** The client is gone, or its time is up. */
   fail(fault: Fault): void {
-    this.#attached = false;
+    this.#leave();
     this.#break(fault);
     this.#onEnd?.();
   }
@@ -88,6 +129,12 @@ export class UploadStream implements AsyncIterable<Uint8Array>, AsyncIterator<Ui
   /** The response is about to be ended. */
   detach(): void {
     if (this.#attached && this.#paused) this.#res.resume();
+    this.#leave();
+    this.#clear();
+  }
+
+  #leave(): void {
+    if (this.#attached) this.#budget.bodies--;
     this.#attached = false;
     this.#paused = false;
   }
@@ -101,20 +148,23 @@ export class UploadStream implements AsyncIterable<Uint8Array>, AsyncIterator<Ui
       if (isLast || this.#isFarTooMuch()) this.#onEnd?.();
       return;
     }
-    // uWebSockets.js takes the buffer back when this turn ends
-    if (chunk.byteLength > 0) this.#offer(new Uint8Array(chunk.slice(0)));
+    if (chunk.byteLength > 0 && !this.#offer(chunk)) return;
     if (isLast && this.#queue.length === 0) this.#settle()?.resolve({ value: undefined, done: true });
   }
 
-  #offer(bytes: Uint8Array): void {
-    this.#untaken += bytes.byteLength;
+  #offer(chunk: ArrayBuffer): boolean {
+    if (!this.#budget.add(chunk.byteLength)) {
+      this.#cut();
+      return false;
+    }
+    this.#untaken += chunk.byteLength;
+    // uWebSockets.js takes the buffer back when this turn ends
+    const bytes = new Uint8Array(chunk.slice(0));
     const waiter = this.#settle();
     if (waiter === undefined) this.#queue.push(bytes);
     else waiter.resolve({ value: this.#handOut(bytes), done: false });
-    if (!this.#paused && this.#untaken > PAUSE_ABOVE_BYTES) {
-      this.#paused = true;
-      this.#res.pause();
-    }
+    if (this.#untaken > this.#budget.pauseAboveBytes) this.#pause();
+    return true;
   }
 
   #handOut(chunk: Uint8Array): Uint8Array {
@@ -122,16 +172,40 @@ export class UploadStream implements AsyncIterable<Uint8Array>, AsyncIterator<Ui
     return chunk;
   }
 
+  #cut(): void {
+    this.#budget.cut++;
+    this.fail(new Fault("overloaded", "Uploads come faster than they are stored"));
+    this.#res.close();
+  }
+
+  #pause(): void {
+    if (this.#paused || !this.#attached) return;
+    this.#paused = true;
+    this.#res.pause();
+  }
+
   #flow(): void {
-    if (!this.#paused || !this.#attached || this.#untaken >= RESUME_BELOW_BYTES) return;
+    if (!this.#paused || this.#held || !this.#attached) return;
+    if (this.#untaken > this.#budget.pauseAboveBytes / 4) return;
     this.#paused = false;
     this.#res.resume();
   }
 
   #break(fault: Fault): void {
     this.#fault ??= fault;
-    this.#queue.length = 0;
+    this.#clear();
     this.#settle()?.reject(this.#fault);
+  }
+
+  #clear(): void {
+    this.#queue.length = 0;
+    this.#handedOut = 0;
+    this.#free(this.#untaken);
+  }
+
+  #free(bytes: number): void {
+    this.#untaken -= bytes;
+    this.#budget.usedBytes -= bytes;
   }
 
   #settle(): Waiter | undefined {

@@ -93,9 +93,7 @@ export interface Metrics {
   series<N extends MetricName>(name: N, labels: LabelsOf<N>): Series;
   /** `look` is run before each scrape: for what is only a number of the moment. */
   onScrape(look: () => void | Promise<void>): void;
-  /** From now on the process's own metrics are measured; else from the first scrape on. */
-  followProcess(): Promise<void>;
-  /** Everything, with the process's own metrics, in Prometheus' text format. */
+  /** Everything, with the process's own metrics, which are followed from the first call on, in Prometheus' text format. */
   text(): Promise<string>;
   readonly contentType: string;
 }
@@ -136,9 +134,6 @@ export function createMetrics(maxSeries: number): Metrics {
     },
     onScrape: (look) => {
       looks.push(look);
-    },
-    followProcess: async () => {
-      await expose();
     },
     text: async () => {
       await Promise.all(looks.map((look) => look()));

@@ -47,6 +47,11 @@ export const LIMITS = section("Bounds of memory and work. Refusals show in `sovd
     250,
     "Under load, requests behind so much work of one turn of the event loop get 503 with Retry-After. A busy turn or a machine that stalls is far shorter.",
   ),
+  upload_buffer_bytes: atLeast(
+    MIB,
+    64 * MIB,
+    "Bytes of all uploads together that wait in memory to be stored. Senders are paused long before; a connection that brings more nevertheless is closed, and its upload may go on with what is stored.",
+  ),
   client_requests_per_second: u32(0, "Requests of one client address per second, more get 429; 0: not counted."),
   counted_clients: atLeast(1, 1_024, "Client addresses whose requests are counted; the oldest goes first."),
   ecu_queue_length: atLeast(1, 64, "Requests waiting for one ECU; more get 503 with Retry-After."),

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Fault } from "#core/errors.ts";
-import { PAUSE_ABOVE_BYTES, RESUME_BELOW_BYTES, UploadStream } from "#http/upload-stream.ts";
+import { PAUSE_ABOVE_BYTES, UploadBudget, UploadStream } from "#http/upload-stream.ts";
 import type { HttpResponse } from "#http/uws.ts";
 
 const KIB = 1024;
@@ -17,6 +17,7 @@ class FakeSocket {
     },
     pause: () => this.events.push("pause"),
     resume: () => this.events.push("resume"),
+    close: () => this.events.push("close"),
   } as unknown as HttpResponse;
 
   /** Hands out a buffer that is overwritten afterwards, as uWebSockets.js does. */
@@ -28,9 +29,9 @@ class FakeSocket {
   }
 }
 
-function stream(contentLength = "", maxBytes = 100 * KIB * KIB) {
+function stream(contentLength = "", maxBytes = 100 * KIB * KIB, budget = new UploadBudget(64 * KIB * KIB)) {
   const socket = new FakeSocket();
-  return { socket, upload: new UploadStream(socket.res, contentLength, maxBytes) };
+  return { socket, budget, upload: new UploadStream(socket.res, contentLength, maxBytes, budget) };
 }
 
 test("chunks come in order, each in a buffer of its own, then the end", async () => {
@@ -51,7 +52,7 @@ test("chunks come in order, each in a buffer of its own, then the end", async ()
 
 test("the socket is paused above the mark and goes on below the other; nothing beyond is held", async () => {
   const { socket, upload } = stream();
-  const chunk = 512 * KIB;
+  const chunk = 128 * KIB;
   let fed = 0;
   while (!socket.events.includes("pause")) {
     socket.feed(chunk);
@@ -64,7 +65,7 @@ test("the socket is paused above the mark and goes on below the other; nothing b
     taken += value!.byteLength;
   }
   // the last one handed out counts as taken only when the next is asked for
-  assert.ok(fed - taken + chunk < RESUME_BELOW_BYTES + chunk);
+  assert.ok(fed - taken <= PAUSE_ABOVE_BYTES / 4);
   assert.deepEqual(socket.events, ["pause", "resume"]);
 });
 
@@ -111,4 +112,60 @@ test("a refused body without end is not read for ever", async () => {
   const discarded = upload.discard();
   for (let i = 0; i < 3; i++) socket.feed(1_000);
   await discarded;
+});
+
+test("nothing is read before what it waits for has settled, whichever way", async () => {
+  for (const settle of [Promise.resolve(), Promise.reject(new Error("cannot"))]) {
+    const { socket, upload } = stream();
+    upload.hold(settle);
+    assert.deepEqual(socket.events, ["pause"]);
+    const first = upload.next();
+    assert.deepEqual(socket.events, ["pause"]);
+    await settle.catch(() => undefined);
+    assert.deepEqual(socket.events, ["pause", "resume"]);
+    socket.feed(1);
+    assert.equal((await first).value?.byteLength, 1);
+  }
+});
+
+test("bodies share one budget: the more there are, the sooner each is paused; who brings more is closed, the others go on", async () => {
+  const budget = new UploadBudget(1_000);
+  const uploads = [1, 2, 3].map(() => stream("", 10_000, budget));
+  const [first, second, third] = uploads as [(typeof uploads)[0], (typeof uploads)[0], (typeof uploads)[0]];
+  first.socket.feed(80);
+  assert.deepEqual(first.socket.events, [], "a third of a quarter");
+  first.socket.feed(10);
+  assert.deepEqual(first.socket.events, ["pause"]);
+  second.socket.feed(900);
+  assert.deepEqual(second.socket.events, ["pause"]);
+  // a pause that does not stop the sender
+  second.socket.feed(20);
+  assert.deepEqual(second.socket.events, ["pause", "close"]);
+  await assert.rejects(second.upload.next(), { kind: "overloaded" });
+  assert.deepEqual([budget.cut, budget.usedBytes, budget.bodies, budget.peakBytes], [1, 90, 2, 990]);
+  third.socket.feed(50, { isLast: true });
+  assert.equal((await third.upload.next()).value?.byteLength, 50);
+});
+
+test("whichever way a body ends, nothing of it stays counted", async () => {
+  const ends: readonly ((upload: UploadStream) => unknown)[] = [
+    (upload) => upload.detach(),
+    (upload) => upload.fail(new Fault("badRequest", "gone")),
+    (upload) => {
+      void upload.discard();
+      upload.detach();
+    },
+    async (upload) => {
+      await upload.next();
+      upload.detach();
+    },
+  ];
+  for (const end of ends) {
+    const { socket, upload, budget } = stream();
+    socket.feed(300);
+    socket.feed(400);
+    assert.equal(budget.usedBytes, 700);
+    await end(upload);
+    assert.deepEqual([budget.usedBytes, budget.bodies], [0, 0]);
+  }
 });
