@@ -4,6 +4,7 @@ import { Command, CommanderError } from "commander";
 import type { ConfigProblem } from "#config/types.ts";
 import { Fault } from "#core/errors.ts";
 import { VERSION } from "#core/version.ts";
+import { beginStartUp } from "./start-up.ts";
 
 /** A command file exports one function that hangs its command, options and action into the program. */
 interface CommandModule {
@@ -11,7 +12,10 @@ interface CommandModule {
 }
 
 const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = {
-  serve: () => import("./serve.ts"),
+  serve: () => {
+    beginStartUp();
+    return import("./serve.ts");
+  },
   demo: () => import("./demo.ts"),
   simulate: () => import("./simulate.ts"),
   "simulate-device": () => import("./simulate-device.ts"),

@@ -1,4 +1,4 @@
-/** Prometheus' text format. Loaded after start-up: nothing is scraped before the server listens, and prom-client brings node:https. */
+/** Prometheus' text format. Loaded at the first scrape: prom-client brings node:https, which most nodes never need. */
 import { collectDefaultMetrics, type Metric, Registry } from "prom-client";
 import type { Line } from "./series.ts";
 
