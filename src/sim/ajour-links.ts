@@ -1,5 +1,6 @@
 /** The device's side of each transport. */
 import { Socket } from "node:net";
+import { Fault } from "#core/errors.ts";
 import type { AjourLink } from "./ajour-device.ts";
 
 export interface DeviceLogin {
@@ -8,6 +9,17 @@ export interface DeviceLogin {
   readonly password: string;
   /** Longest wait for an answer. */
   readonly timeoutMs: number;
+}
+
+const COAP_PORT = 5_683;
+
+/** The way that a URL names: `http(s)`, `coap`, `mqtt(s)` (to a broker). */
+export async function linkTo(url: string, login: DeviceLogin): Promise<AjourLink> {
+  const { protocol, hostname, port, origin } = new URL(url);
+  if (/^https?:$/.test(protocol)) return httpLink(origin, login);
+  if (protocol === "coap:") return coapLink(hostname.replace(/^\[|\]$/g, ""), Number(port || COAP_PORT), login);
+  if (/^mqtts?:$/.test(protocol)) return mqttLink(url, login);
+  throw new Fault("badRequest", `${url} is no http, https, coap, mqtt or mqtts`);
 }
 
 /** HTTP: `POST /v1/dfu?ct=<s>` of a server. `server`: scheme, host and port. */
@@ -55,7 +67,7 @@ export async function mqttLink(
 export async function coapLink(host: string, port: number, login: DeviceLogin): Promise<AjourLink> {
   const { request, Agent } = await import("coap");
   const { device, password, timeoutMs } = login;
-  const agent = new Agent({ type: "udp4" });
+  const agent = new Agent({ type: host.includes(":") ? "udp6" : "udp4" });
   const query = `ct=${Math.ceil(timeoutMs / 1_000)}`;
   return {
     ask: (report) =>
