@@ -212,3 +212,56 @@ test("who may read updates, and who may change them", async (t) => {
   const open = await node.send("GET", "/components/compute/x-medkit-update", undefined, bare);
   assert.equal(open.status, 200, "what a component is, anyone may ask");
 });
+
+test("a restart between any two steps changes nothing", async (t) => {
+  const node = await startAlone(t);
+  const body = { id: "a", automated: true, affected_components: ["compute"], notes: "as it was" };
+  const shown = async () => (await node.send("GET", "/updates/a/status")).json;
+  const steps: readonly [act: () => Promise<unknown>, state: string][] = [
+    [() => node.send("POST", "/updates", body), "registered"],
+    [() => node.send("PUT", "/updates/a/prepare"), "prepared"],
+    [() => node.send("PUT", "/updates/a/execute"), "completed"],
+    [() => node.send("PUT", "/updates/a/automated"), "completed"],
+  ];
+  for (const [act, state] of steps) {
+    await act();
+    const before = state === "registered" ? await shown() : await node.until("a", state);
+    await node.restart();
+    assert.deepEqual(await shown(), before);
+    assert.deepEqual((await node.send("GET", "/updates/a")).json, body);
+  }
+  assert.equal((await node.send("DELETE", "/updates/a")).status, 204);
+  await node.restart();
+  assert.deepEqual((await node.send("GET", "/updates")).json.items, []);
+});
+
+test("the same asked many times at once: one is taken, the others are told what is under way", async (t) => {
+  const stuck = { provider: "command", folder: "x", prepare: ["sleep", "60"], rollback: ["true"] };
+  const node = await startNode(t, { component: "compute", targets: { compute: stuck } } as never);
+  const body = { id: "a", affected_components: ["compute"] };
+  await node.send("POST", "/updates", body);
+  const ask = async (method: string, path: string, sent?: unknown) => {
+    const { status, json } = await node.send(method, `${node.url.replace("/api/v1", "/sovd/v1")}${path}`, sent);
+    return json?.error_code ?? status;
+  };
+  const prepare = () => ask("PUT", "/updates/a/prepare");
+  const execute = () => ask("PUT", "/updates/a/execute");
+  const replace = () => ask("POST", "/updates", body);
+  const remove = () => ask("DELETE", "/updates/a");
+  const preparing = "update-preparation-in-progress";
+  const busy = "update-process-in-progress";
+  assert.deepEqual(await Promise.all([prepare(), prepare(), execute(), remove(), replace()]), [
+    202,
+    preparing,
+    preparing,
+    busy,
+    busy,
+  ]);
+  await node.send("PUT", "/updates/a/x-rollback");
+  await node.until("a", "failed");
+  assert.deepEqual(await Promise.all([execute(), execute(), prepare()]), [202, preparing, preparing]);
+  await node.send("PUT", "/updates/a/x-rollback");
+  await node.until("a", "failed");
+  const removed = await Promise.all([remove(), remove()]);
+  assert.deepEqual(removed, [204, "vendor-specific"]);
+});

@@ -2,7 +2,7 @@
  * Runs campaigns: holds each record against the calls under way, starts what is missing, stops what is no longer wanted, and turns each
  * result into an event. Because all it knows is the record, going on after a crash is the same as going on.
  */
-import { Fault, toFaultData } from "#core/errors.ts";
+import { Fault, type FaultKind, toFaultData } from "#core/errors.ts";
 import type { Clock, TimerHandle } from "#core/time.ts";
 import { entryOf } from "./audit.ts";
 import { type Journal, REGISTERED } from "./journal.ts";
@@ -290,7 +290,7 @@ export class Campaigns {
     try {
       await this.apply(id, event, SYSTEM);
     } catch (problem) {
-      if (this.#stopped || (problem instanceof Fault && problem.kind === "conflict")) return;
+      if (this.#stopped || (problem instanceof Fault && OUTRUN.has(problem.kind))) return;
       this.#options.onProblem(problem, `${event.type} ${id}`);
       this.#pause(`${id}/`, this.#options.retryMs, () => this.#reconcile(id));
     }
@@ -363,6 +363,8 @@ const FAILURE = {
   commit: "memberCommitRefused",
   rollback: "memberRollbackFailed",
 } as const;
+/** Another event came first: what was reported is so no more. */
+const OUTRUN: ReadonlySet<FaultKind> = new Set(["conflict", "updatePreparing", "updateExecuting"]);
 /** After the verdict a silent target is asked until the state's deadline; before it, silence is a failure. */
 const REPEATED: ReadonlySet<MemberCall> = new Set(["commit", "close", "rollback"]);
 

@@ -6,7 +6,9 @@ import {
   type CampaignLimits,
   type CampaignRecord,
   type CampaignState,
+  type EventType,
   freshMember,
+  IDLE_STATES,
   MEMBER_TRANSITIONS,
   type Member,
   type MemberCall,
@@ -29,13 +31,19 @@ export function accepts(record: CampaignRecord, event: CampaignEvent): boolean {
   return member !== undefined && MEMBER_TRANSITIONS[member.state][event.type] !== undefined;
 }
 
-/** The record after the event. @throws Fault conflict when the table does not allow it here, nothing changed */
+/** Why an event cannot be here, in the words of the interface: what is under way goes before what is missing. */
+export function refusalOf({ id, state }: CampaignRecord, event: EventType): Fault {
+  const busy = !IDLE_STATES.has(state);
+  const begins = event === "prepare" || event === "execute";
+  if (begins && state === "preparing") return new Fault("updatePreparing", `Update ${id} is being prepared`);
+  if (begins && busy) return new Fault("updateExecuting", `Update ${id} is being executed`);
+  if (event === "delete" && busy) return new Fault("updateInProgress", `Update ${id} is ${state}`);
+  return new Fault("conflict", `${event} is not possible while the update is ${state}`, { state });
+}
+
+/** The record after the event. @throws Fault as `refusalOf` when the table does not allow it here, nothing changed */
 export function next(record: CampaignRecord, event: CampaignEvent, context: NextContext): CampaignRecord {
-  if (!accepts(record, event)) {
-    throw new Fault("conflict", `${event.type} is not possible while the update is ${record.state}`, {
-      state: record.state,
-    });
-  }
+  if (!accepts(record, event)) throw refusalOf(record, event.type);
   const changed = settle(apply(record, event, context));
   if (TRANSITIONS[record.state][event.type]?.includes(changed.state) !== true) {
     throw new Fault(

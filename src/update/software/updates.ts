@@ -6,6 +6,7 @@ import type { Bulk } from "./bulk.ts";
 import type { Campaigns } from "./campaigns.ts";
 import type { Installed } from "./installed.ts";
 import type { Journal } from "./journal.ts";
+import { refusalOf } from "./next.ts";
 import {
   checkId,
   checkOrigin,
@@ -146,7 +147,6 @@ export class Updates {
 
   async remove(id: string, actor: string): Promise<void> {
     const record = this.record(id);
-    if (!IDLE_STATES.has(record.state)) throw new Fault("updateInProgress", `Update ${id} is ${record.state}`);
     await this.#options.campaigns.apply(record.id, { type: "delete" }, actor);
     await this.#options.staging.clear(record.id);
     this.#shown.delete(record.id);
@@ -339,9 +339,9 @@ export class Updates {
     await this.#options.campaigns.apply(record.id, { type: "prepare", thenExecute }, actor);
   }
 
-  #refuseBusy({ id, state }: CampaignRecord): void {
-    if (state === "preparing") throw new Fault("updatePreparing", `Update ${id} is being prepared`);
-    if (!IDLE_STATES.has(state)) throw new Fault("updateExecuting", `Update ${id} is being executed`);
+  #refuseBusy(record: CampaignRecord): void {
+    const { id, state } = record;
+    if (!IDLE_STATES.has(state)) throw refusalOf(record, "prepare");
     if (state === "needsService") throw new Fault("conflict", `Update ${id} left components in need of service`);
   }
 }
