@@ -271,6 +271,25 @@ test("garbage over each transport hurts nobody", async (t) => {
   assert.equal((await node.call("GET", "/updates")).status, 200);
 });
 
+test("a thousand messages at once are answered over each transport", async (t) => {
+  const node = await startNode(t, CONFIG);
+  const { skybrushTcp, skybrushWebSocket } = node.server.devicePorts;
+  for (const client of [
+    await tcp(t, skybrushTcp),
+    await webSocket(t, skybrushWebSocket),
+    await socketIo(t, skybrushWebSocket),
+  ]) {
+    const answered = new Set<string>();
+    for (let i = 0; i < 1_000; i++) {
+      client.send({ "$fw.version": "1.0", id: `m${i}`, body: { type: "FW-OBJECT-LIST" } });
+    }
+    await client.next(({ refs = "", body }) => {
+      if (body.type === "FW-OBJECT-LIST") answered.add(refs);
+      return answered.size === 1_000;
+    });
+  }
+});
+
 test("who does not read what is answered is let go", async (t) => {
   const node = await startNode(t, CONFIG);
   const socket = connect(node.server.devicePorts.skybrushTcp, HOST);

@@ -16,6 +16,8 @@ interface Polled {
   queuedBytes: number;
   /** The GET that waits for them. */
   poll: ServerResponse | undefined;
+  /** The client is about to change to a WebSocket: it waits for its GET to end. */
+  changing: boolean;
   /** What the client changed to. */
   socket: WebSocket | undefined;
 }
@@ -55,11 +57,15 @@ export class Polling {
       if (polled.socket === socket) polled.session.receive(text);
       else if (text === ENGINE.ping + PROBE) {
         socket.send(ENGINE.pong + PROBE);
-        // lets the waiting GET go, so that nothing more is sent by it
+        // lets the waiting GET go, or the one that is on its way, so that nothing more is sent by it
+        polled.changing = true;
         this.#flush(polled, ENGINE.noop);
       } else if (text === ENGINE.upgrade) this.#change(polled, socket);
     });
-    socket.on("close", () => polled.socket === socket && polled.session.end());
+    socket.on("close", () => {
+      polled.changing = false;
+      if (polled.socket === socket) polled.session.end();
+    });
     return true;
   }
 
@@ -78,7 +84,7 @@ export class Polling {
       send: (packet) => this.#send(polled, packet),
       onEnd: () => this.#end(polled),
     });
-    const polled: Polled = { session, queue: [], queuedBytes: 0, poll: undefined, socket: undefined };
+    const polled: Polled = { session, queue: [], queuedBytes: 0, poll: undefined, changing: false, socket: undefined };
     this.#sessions.set(session.id, polled);
     answer(response, 200, session.opening(["websocket"]));
   }
@@ -94,7 +100,8 @@ export class Polling {
     response.on("close", () => {
       if (polled.poll === response) polled.poll = undefined;
     });
-    if (polled.queue.length > 0) this.#flush(polled);
+    if (polled.changing) this.#flush(polled, ENGINE.noop);
+    else if (polled.queue.length > 0) this.#flush(polled);
   }
 
   #post(polled: Polled, request: IncomingMessage, response: ServerResponse): void {

@@ -7,6 +7,8 @@ import { Gather } from "./gather.ts";
 import { actorOf, type Listener, type ListenOptions, listenOn, MAX_UNSENT_BYTES } from "./listener.ts";
 
 const NEWLINE = 0x0a;
+/** A client that sends much at once keeps nobody else waiting for long. */
+const LINES_PER_TURN = 64;
 
 /** Listens. @throws Fault misconfigured */
 export async function listenTcp(options: ListenOptions): Promise<Listener> {
@@ -46,10 +48,17 @@ function serve(socket: Socket, options: ListenOptions): void {
   };
   const arrival = new Arrival(options, giveUp);
   const lines = new Lines(maxMessageBytes);
+  const take = (whole: readonly string[]) => {
+    for (const line of whole.slice(0, LINES_PER_TURN)) if (line.trim() !== "") session.receive(readText(line));
+    if (whole.length <= LINES_PER_TURN) socket.resume();
+    else setImmediate(take, whole.slice(LINES_PER_TURN));
+  };
   socket.on("data", (chunk) => {
-    for (const line of lines.take(chunk)) {
+    const whole = lines.take(chunk);
+    if (whole.length > 0) {
       arrival.hold(0);
-      if (line.trim() !== "") session.receive(readText(line));
+      socket.pause();
+      take(whole);
     }
     if (lines.tooLong) giveUp("A line is too long");
     else if (!socket.destroyed) arrival.hold(lines.size);

@@ -39,6 +39,8 @@ export async function listenWebSocket(options: HttpOptions): Promise<Listener> {
     server: http,
     maxPayload: maxMessageBytes,
     perMessageDeflate: false,
+    // one message a turn: a client that sends much at once keeps nobody else waiting
+    allowSynchronousEvents: false,
     verifyClient: ({ origin }: { origin?: string }) => mayConnect(origin, options),
   });
   const port = await listenOn(http, options.port, address);

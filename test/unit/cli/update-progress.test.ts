@@ -1,7 +1,9 @@
 /** How an update looks on a terminal, whatever its size. */
 import assert from "node:assert/strict";
-import { test } from "node:test";
-import { painter, progressLines } from "#cli/update-progress.ts";
+import { mock, test } from "node:test";
+import type { Client } from "#cli/update-client.ts";
+import { follow, painter, progressLines } from "#cli/update-progress.ts";
+import { Fault } from "#core/errors.ts";
 
 const view = (progress: number, entities: readonly string[] = ["compute"]) => ({
   phase: "execute",
@@ -67,4 +69,48 @@ test("a terminal that changes its width gets the bars anew, and one that is low 
   const shown = low[1]?.split("\n").map((line) => line.slice(-4));
   assert.equal(shown?.length, 4, "three lines, and what wipes the rest");
   assert.equal(shown?.[2], "more");
+});
+
+/** A server that says these things, one at each question; numbers: it is silent for so many. */
+function server(...says: readonly (ReturnType<typeof view> | { status: string; phase: string } | number)[]): Client {
+  const answers = says.flatMap((each) =>
+    typeof each === "number" ? Array.from({ length: each }, () => undefined) : [each],
+  );
+  return {
+    json: async () => {
+      const next = answers.shift();
+      if (next === undefined) throw new Fault("notResponding", "connection refused");
+      return next as never;
+    },
+    upload: () => Promise.reject(new Error("nothing is uploaded")),
+  };
+}
+
+test("a server that starts anew is waited for, one that stays away is not", async (t) => {
+  mock.timers.enable({ apis: ["setTimeout", "Date"] });
+  t.after(() => mock.timers.reset());
+  const over = { phase: "execute", status: "completed" };
+  for (const [client, lost] of [
+    [server(view(10), 100, over), false],
+    [server(view(10), 1_000), true],
+  ] as const) {
+    const written: string[] = [];
+    let ended: unknown;
+    const output = { write: (text: string) => written.push(text) };
+    const whole = follow(client, "u", output, "new").then(
+      () => {
+        ended = "well";
+      },
+      (error: unknown) => {
+        ended = error;
+      },
+    );
+    while (ended === undefined) {
+      await new Promise<void>((resolve) => setImmediate(resolve));
+      mock.timers.tick(250);
+    }
+    await whole;
+    if (lost) assert.ok(ended instanceof Fault && ended.kind === "notResponding");
+    else assert.equal(ended, "well");
+  }
 });
