@@ -43,32 +43,30 @@ export function writeStream(
   }
   let rest: Uint8Array = NO_BYTES;
   let restAt = 0;
-  /** Returns false when the socket takes no more for now. */
+  /** Sends a piece. Returns false when the socket takes no more for now. */
   const pump = (): boolean => {
+    if (!open) return true;
     try {
-      for (;;) {
-        if (rest.byteLength === 0) {
-          const { value, done } = stream.chunks.next();
-          if (done === true) throw new Error(`${restAt} of ${sizeBytes} bytes could be read`);
-          rest = value;
-        }
-        const [taken, finished] = res.tryEnd(rest as Uint8Array<ArrayBuffer>, sizeBytes);
-        if (finished) {
-          end();
-          return true;
-        }
-        if (!taken) return false;
-        restAt += rest.byteLength;
-        rest = NO_BYTES;
+      if (rest.byteLength === 0) {
+        const { value, done } = stream.chunks.next();
+        if (done === true) throw new Error(`${restAt} of ${sizeBytes} bytes could be read`);
+        rest = value;
       }
+      const [taken, finished] = res.tryEnd(rest as Uint8Array<ArrayBuffer>, sizeBytes);
+      if (finished) end();
+      if (finished || !taken) return finished;
+      restAt += rest.byteLength;
+      rest = NO_BYTES;
+      // a reader that is as fast as memory would keep everybody else waiting for gigabytes
+      setImmediate(pump);
     } catch (error) {
       if (open) res.close();
       end(error);
-      return true;
     }
+    return true;
   };
   res.onWritable((offset) => {
-    if (!open) return true;
+    if (!open || rest.byteLength === 0) return true;
     rest = rest.subarray(offset - restAt);
     restAt = offset;
     return pump();
