@@ -30,17 +30,17 @@ function updatesFor(request: AnyRequest, context: SovdContext): Updates {
 
 type Work = (updates: Updates, id: string, actor: string) => Promise<void>;
 
-/** Acts on the update that the package is of. */
-async function actOn(request: AnyRequest, context: SovdContext, event: string, work: Work): Promise<Answer> {
+/** Acts on the update that the package is of; `action`: what rights and the record call it. */
+async function actOn(request: AnyRequest, context: SovdContext, action: string, work: Work): Promise<Answer> {
   const { component, package: id } = request.params as { component: string; package: string };
   const updates = updatesFor(request, context);
   packageOfComponent(updates, component, id);
-  await act(request, context, event, id, work);
+  await act(request, context, action, id, work);
   const location = `${request.base}/components/${component}/software-packages/${encodeURIComponent(id)}/status`;
   return { status: 202, headers: { Location: location }, json: packageOfComponent(updates, component, id) };
 }
 
-function verb(name: string, summary: string, work: Work): Route {
+function verb(name: string, action: string, summary: string, work: Work): Route {
   return route({
     method: "post",
     path: `${ONE}/${name}`,
@@ -48,7 +48,7 @@ function verb(name: string, summary: string, work: Work): Route {
     tag,
     early: true,
     responses: { 202: UNDER_WAY },
-    handle: (request, context) => actOn(request, context, name, work),
+    handle: (request, context) => actOn(request, context, action, work),
   });
 }
 
@@ -92,10 +92,10 @@ export const softwarePackageRoutes: readonly Route[] = [
       return { status: 200, json: packageOfComponent(updatesFor(request, context), component, id) };
     },
   }),
-  verb("activate", "Run an installed package, on trial until it was healthy", (updates, id, actor) =>
+  verb("activate", "execute", "Run an installed package, on trial until it was healthy", (updates, id, actor) =>
     updates.execute(id, actor),
   ),
-  verb("rollback", "Stop a package, or go back to what ran before it", (updates, id, actor) =>
+  verb("rollback", "x-rollback", "Stop a package, or go back to what ran before it", (updates, id, actor) =>
     updates.rollback(id, actor),
   ),
 ];

@@ -20,8 +20,10 @@ function locationOf({ base }: AnyRequest, id: string): Record<string, string> {
   return { Location: `${base}${COLLECTION}/${encodeURIComponent(id)}` };
 }
 
+/** `action`: what rights and the record call it. */
 function verb(
   name: string,
+  action: string,
   summary: string,
   work: (updates: Updates, id: string, actor: string) => Promise<void>,
 ): Route {
@@ -34,7 +36,7 @@ function verb(
     responses: { 202: { ...ok(UcmCampaignSchema, "Under way; the campaign tells how far."), headers: LOCATION } },
     handle: async (request, context) => {
       const { id } = request.params;
-      await act(request, context, name, id, work);
+      await act(request, context, action, id, work);
       return { status: 202, headers: locationOf(request, id), json: ucmCampaign(updatesOf(context), id) };
     },
   });
@@ -78,10 +80,10 @@ export const ucmRoutes: readonly Route[] = [
     handle: ({ params }, context) => ({ status: 200, json: ucmCampaign(updatesOf(context), params.id) }),
   }),
   // a campaign is transferred, processed and activated in one; an update that forbids that has to be prepared before
-  verb("execute", "Transfer, process and activate on all components", (updates, id, actor) =>
+  verb("execute", "execute", "Transfer, process and activate on all components", (updates, id, actor) =>
     updates.get(id).automated === true ? updates.automated(id, actor) : updates.execute(id, actor),
   ),
-  verb("rollback", "Stop a campaign, or take back what was activated", (updates, id, actor) =>
+  verb("rollback", "x-rollback", "Stop a campaign, or take back what was activated", (updates, id, actor) =>
     updates.rollback(id, actor),
   ),
 ];

@@ -234,6 +234,12 @@ test("what is refused says why, and changes nothing", async (t) => {
     assert.match(answer.json.message, says, what);
   }
   assert.deepEqual((await node.send("GET", "/updates")).json.items, ["known", "both"]);
+  const audit = (await node.send("GET", "/updates/known/x-audit")).json.items;
+  assert.deepEqual(
+    audit.map(({ event }: Loose) => event),
+    ["registered", "x-rollback refused", "x-rollback refused"],
+    "one word for one thing, by whichever route",
+  );
   const text = JSON.stringify(CAMPAIGN);
   for (const path of ["/ucm/campaigns", packages(ONE, "/new")]) {
     const headers = { "content-type": "text/plain" };
