@@ -8,14 +8,13 @@ import { openEnvironment } from "#store/lmdb-env.ts";
 import { createLmdbPersistence } from "#store/lmdb-persistence.ts";
 import { type Anchor, type AuditRecord, type ChainVerdict, NO_ANCHOR, verifyChain } from "#update/software/audit.ts";
 import { verifyStored } from "#update/software/chain.ts";
-import { type Client, connect, connected } from "./update-client.ts";
+import { type Client, type Connection, connect, connected } from "./update-client.ts";
 
 const PAGE_RECORDS = 1_000;
 const HEAD = /^(\d+):([0-9a-f]{64})$/;
 
-interface Options {
+interface Options extends Omit<Connection, "to"> {
   readonly to?: string;
-  readonly token?: string;
   readonly store?: string;
   readonly expect?: string;
 }
@@ -35,11 +34,11 @@ export function register(program: Command): void {
     });
 }
 
-async function verdictOf({ to, token, store, expect }: Options): Promise<ChainVerdict> {
+async function verdictOf({ to, store, expect, ...more }: Options): Promise<ChainVerdict> {
   const head = headOf(expect);
   if (to === undefined && store !== undefined) return verifyStore(store, head);
   if (to === undefined || store !== undefined) throw new Fault("badRequest", "Give one of --to and --store");
-  return verifyServer(await connect({ to, ...(token === undefined ? {} : { token }) }), head);
+  return verifyServer(await connect({ to, ...more }), head);
 }
 
 function headOf(text: string | undefined): Anchor | undefined {

@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { before, type TestContext, test } from "node:test";
 import { connect } from "#cli/update-client.ts";
+import { cli } from "./cli-support.ts";
 import { run, startNode, upload } from "./updates-support.ts";
 
 const CONTENT = "over TLS";
@@ -131,6 +132,14 @@ test("mutual TLS: the command line shows its certificate, and believes only the 
   const tls = { tlsCa: pem("vehicle"), tlsCertificate: pem("primary"), tlsKey: key("primary") };
   const list = async (more: object) => (await connect({ to, token, ...more })).json("GET", "/updates");
   assert.deepEqual(await list(tls), { items: [] });
+  const options = ["--tls-ca", tls.tlsCa, "--tls-certificate", tls.tlsCertificate, "--tls-key", tls.tlsKey];
+  for (const words of [
+    ["update", "list"],
+    ["audit", "verify"],
+  ]) {
+    const ended = await cli(...words, "--to", to, "--token", token, ...options);
+    assert.equal(ended.code, 0, ended.err);
+  }
   for (const wrong of [{}, { tlsCa: pem("vehicle") }, { ...tls, tlsCa: pem("elsewhere") }]) {
     await assert.rejects(list(wrong), { kind: "notResponding" });
   }
