@@ -82,12 +82,13 @@ function messageOf(fault: FaultData): string {
   return isChoice ? NOT_ALLOWED : fault.message;
 }
 
-/** Kinds whose details are for the caller; those of any other kind are for the log and for ourselves. */
+/** Kinds whose details are for the caller; those of any other kind are for the log and for ourselves, but for a state of an update. */
 const TELLING: ReadonlySet<FaultKind> = new Set(["dataError", "rangeNotSatisfiable", "workerLost"]);
 
 function parametersOf({ kind, details }: FaultData): Record<string, unknown> | undefined {
   if (details === undefined) return undefined;
   if (TELLING.has(kind)) return { ...details };
+  if (kind === "conflict" && typeof details.state === "string") return { state: details.state };
   const possible = details.possibleValues;
   if (kind !== "invalidParameter" || !Array.isArray(possible)) return undefined;
   return { details: "value", possiblevalues: possible.map((value) => String(value).toLowerCase()) };

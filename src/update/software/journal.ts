@@ -148,9 +148,12 @@ export class Journal {
       this.#campaigns.delete(record.id);
       await this.#forget(record.id);
     } else {
-      this.#campaigns.set(record.id, record);
-      // before the campaign's key: a power cut between the two brings the next start here again
-      for (const member of newlyClosed(before, record)) await this.#install(record, member);
+      // before the campaign's key: a power cut between the two brings the next start here again; and before anybody sees the end
+      try {
+        for (const member of newlyClosed(before, record)) await this.#install(record, member);
+      } finally {
+        this.#campaigns.set(record.id, record);
+      }
       await persistence.set(BUCKETS.campaigns, record.id, JSON.stringify(record));
     }
     this.#behind = undefined;
