@@ -1,6 +1,6 @@
 /** Cyclic subscriptions (ISO 17978-3): the status of an update again and again, as server-sent events. */
-import { Type } from "typebox";
 import { Fault } from "#core/errors.ts";
+import { Type } from "#core/schema.ts";
 import type { Clock, TimerHandle } from "#core/time.ts";
 import type { Updates } from "#update/software/updates.ts";
 import { envelopeOf, type Observed, observedOf, pathOfObserved } from "./observed.ts";

@@ -1,5 +1,6 @@
 /** The routes of a collection of standing requests, at every entity that may host one. */
-import { type Static, type TObject, type TSchema, Type } from "typebox";
+import type { TObject, TSchema } from "typebox";
+import { type Static, Type } from "#core/schema.ts";
 import type { SovdContext } from "./context.ts";
 import { resourceNotFound } from "./guard.ts";
 import { type AnswerEvents, type AnyRequest, type Route, route } from "./route.ts";

@@ -1,5 +1,5 @@
 /** When a trigger fires: conditions on a value before and after a change. */
-import { type Static, Type } from "typebox";
+import { type Static, Type } from "#core/schema.ts";
 
 const Bound = Type.Optional(Type.Number());
 
