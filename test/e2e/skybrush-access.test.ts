@@ -209,6 +209,30 @@ test("an update that came by SOVD is not put aside by an upload of its id", asyn
   assert.deepEqual(answer.json.error, { bms: "There is an update by-sovd already" });
 });
 
+test("an upload that is under way goes on after a restart; what is over is swept away", async (t) => {
+  const first = await startNode(t, CONFIG);
+  const slow = startDevice(t, createFlash("1.0"), { link: link(first, "bms-1"), blockBytes: 64, backoffMs: 20 });
+  const client = await tcp(t, first.server.devicePorts.skybrushTcp);
+  const upload = (id: string) => ({ type: "FW-UPLOAD", ids: [id], target: TARGET, version: "2.0", blob: BLOB });
+  await ask(client, upload("bms"));
+  await slow.seen("block");
+  await slow.device.stop();
+  await first.close();
+  const node = await startNode(t, CONFIG, first.folder);
+  const { device } = startDevice(t, createFlash("1.0"), { link: link(node, "bms-1") });
+  const updates = node.server.context.softwareUpdates!;
+  const [id] = updates.list({});
+  assert.equal((await node.status(String(id), ({ status }) => status !== "inProgress")).status, "completed");
+  assert.equal(device.version, "2.0");
+  const blobs = () => updates.bulk.list("x-skybrush", "firmware").length;
+  assert.equal(blobs(), 1);
+  await node.close();
+  const last = await startNode(t, CONFIG, first.folder);
+  const swept = last.server.context.softwareUpdates!;
+  assert.deepEqual(swept.list({}), []);
+  assert.deepEqual(swept.bulk.list("x-skybrush", "firmware"), []);
+});
+
 test("messages that are begun and not ended: all connections together have one room", async (t) => {
   const small = { ...CONFIG.skybrush, max_pending_bytes: 300_000 };
   const node = await startNode(t, { ...CONFIG, skybrush: small });
