@@ -41,7 +41,7 @@ export interface Devices {
 export async function createDevices(parts: DevicesParts): Promise<Devices> {
   const { update } = parts.config;
   const ajour = update.ajour.enabled && update.enabled ? await ajourOf(parts) : undefined;
-  const routes = ajour === undefined ? [] : await ajourRoutesOf(ajour, update.ajour.http);
+  const routes = ajour === undefined ? [] : await ajourRoutesOf(ajour, update.ajour);
   let skybrush: Skybrush | undefined;
   return {
     providers: ajour === undefined ? {} : { ajour: ajour.provider },
@@ -66,10 +66,12 @@ async function ajourOf({ config, persistence, bulk, log }: DevicesParts): Promis
   return createAjour({ config, clock: systemClock, persistence, bulk, onProblem });
 }
 
-async function ajourRoutesOf(ajour: Ajour, http: boolean): Promise<readonly Route[]> {
+async function ajourRoutesOf(ajour: Ajour, config: Config["update"]["ajour"]): Promise<readonly Route[]> {
+  const { http, ttn, timeout_ms: timeoutMs } = config;
   const { ajourDeviceRoutes } = await import("#sovd/ajour-devices.ts");
   const endpoint = http ? (await import("#sovd/ajour.ts")).ajourRoutes(ajour) : [];
-  return [...endpoint, ...ajourDeviceRoutes(ajour)];
+  const webhook = ttn && (await import("#sovd/ajour-ttn.ts")).ajourTtnRoutes(ajour, { ...ttn, timeoutMs });
+  return [...endpoint, ...(webhook ?? []), ...ajourDeviceRoutes(ajour)];
 }
 
 async function skybrushOf({ config, authenticator, log }: DevicesParts, updates: Updates): Promise<Skybrush> {

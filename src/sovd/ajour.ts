@@ -45,7 +45,7 @@ export function ajourRoutes({ desk, registry }: TransportParts): readonly Route[
       async handle(request) {
         const { ct, ...names } = request.query;
         const identity = registry.identify({ authorization: request.header("authorization"), ...names });
-        const report = await collect(request.body);
+        const report = await collect(request.body, MAX_REPORT_BYTES);
         if (!ct) {
           desk.hear(identity, report);
           return { status: 202 };
@@ -57,12 +57,13 @@ export function ajourRoutes({ desk, registry }: TransportParts): readonly Route[
   ];
 }
 
-async function collect({ chunks }: Upload): Promise<Uint8Array> {
+/** A small body, whole. @throws Fault payloadTooLarge */
+export async function collect({ chunks }: Upload, maxBytes: number): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of chunks) {
     size += chunk.byteLength;
-    if (size > MAX_REPORT_BYTES) throw new Fault("payloadTooLarge", `A report has at most ${MAX_REPORT_BYTES} bytes`);
+    if (size > maxBytes) throw new Fault("payloadTooLarge", `The body has at most ${maxBytes} bytes`);
     parts.push(chunk);
   }
   return Buffer.concat(parts);

@@ -101,6 +101,15 @@ export const AJOUR = section("Embedded devices that fetch their firmware by the 
     port: u16(5_683, "Port; 0: any."),
     max_block_bytes: atLeast(16, 960, "Largest block; above 960 it no longer goes in one message."),
   }),
+  ttn: optionalSection("LoRaWAN by The Things Stack: its webhook calls `POST /ttn/v3`, as a gateway of its devices.", {
+    url: text("", "The server that downlinks are sent to, and no other.", {
+      example: "https://eu1.cloud.thethings.network",
+    }),
+    api_key: optional(
+      text("", "Its key for downlinks; absent: what the webhook sends along.", { secret: true, example: "NNSXS.…" }),
+    ),
+    max_block_bytes: atLeast(16, 180, "Largest block: a downlink has up to 222 bytes, at low data rates 51."),
+  }),
   applications: mapOf(
     "application",
     "What devices of an application have in common.",
