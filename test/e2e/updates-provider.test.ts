@@ -1,10 +1,11 @@
 /** A backend of the operator's, as `docs/updates.md` tells to write one: what it does well, and what it does wrong. */
 import assert from "node:assert/strict";
-import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { type Node, startNode } from "./updates-support.ts";
+import { parse as parseToml } from "smol-toml";
+import { type Node, run, startNode, upload } from "./updates-support.ts";
 
 /** `x-mode` of a package says which call goes wrong, and how. */
 const MODULE = `
@@ -159,4 +160,35 @@ test("a module that is gone ends the start; when it is back, what it began is en
   await rename(`${node.module}.away`, node.module);
   await node.restart();
   await node.until("a", "rolledBack");
+});
+
+/** The blocks of the page that tells how to write one. */
+async function example(language: string): Promise<string> {
+  const page = await readFile(new URL("../../docs/update-providers.md", import.meta.url), "utf8");
+  return new RegExp(`\`\`\`${language}\n([^]*?)\`\`\``).exec(page)?.[1] ?? "";
+}
+
+test("the example in docs/update-providers.md installs, keeps what was before, and goes back", async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), "planner-"));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  const module = join(folder, "service-file.mjs");
+  await writeFile(module, await example("js"));
+  const { update } = parseToml((await example("toml")).replace("/srv/planner", folder)) as never as {
+    update: { targets: object };
+  };
+  const node = await startNode(t, { ...update, component: "planner", provider: module, soak_ms: 1_000 } as never);
+  const software = () => readFile(join(folder, "software"), "utf8").catch(() => "none");
+  const install = async (id: string, content: string) => {
+    const artifact_uri = await upload(node, "planner", content);
+    await run(node, { id, origins: ["proximity"], artifact_uri, affected_components: ["planner"] });
+  };
+  await install("first", "one");
+  await node.until("first", "completed");
+  assert.equal(await software(), "one");
+  await install("second", "two");
+  await node.until("second", "trial");
+  assert.equal(await software(), "two");
+  assert.equal((await node.send("PUT", "/updates/second/x-rollback")).status, 202);
+  await node.until("second", "rolledBack");
+  assert.equal(await software(), "one");
 });

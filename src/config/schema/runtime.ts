@@ -1,5 +1,18 @@
 /** Sections of our own: processes and memory, store, tokens, software update. */
-import { atLeast, bool, choice, choiceList, optional, path, pattern, text, textList, u32, u64 } from "../leaf.ts";
+import {
+  atLeast,
+  bool,
+  choice,
+  choiceList,
+  optional,
+  path,
+  pattern,
+  record,
+  text,
+  textList,
+  u32,
+  u64,
+} from "../leaf.ts";
 import { mapOf, section } from "../node.ts";
 import { AJOUR } from "./devices.ts";
 import { MDNS } from "./mdns.ts";
@@ -103,6 +116,12 @@ const TARGET = section("A target of updates.", {
   provider: text("slot", "`slot`, `command`, `uds-flash`, `sovd-secondary`, or the kind of the module in `provider`."),
   hardware_id: optional(text("", "Hardware id that its images must name.", { example: "body-mcu-r3" })),
   serial: optional(text("", "Serial number.", { example: "ECU-S-00042" })),
+  settings: record<unknown>(
+    "table",
+    () => undefined,
+    {},
+    "What the module in `update.provider` wants to know of the target, as it likes.",
+  ),
   reset_reason: optional(
     text(
       "",
