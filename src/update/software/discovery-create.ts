@@ -5,7 +5,7 @@ import type { Clock } from "#core/time.ts";
 import { Discovery } from "./discovery.ts";
 import { type MdnsPort, type OpenMdns, openMdns } from "./discovery-mdns.ts";
 import { AnnouncedNodes } from "./discovery-nodes.ts";
-import type { TlsFiles } from "./providers/sovd-secondary.ts";
+import type { TlsFiles } from "./providers/secondary-client.ts";
 
 export interface DiscoveryParts {
   readonly config: Config;

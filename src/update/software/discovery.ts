@@ -2,7 +2,7 @@
 import { isIP, type LookupFunction } from "node:net";
 import type { Dispatcher } from "undici";
 import type { AnnouncedNodes } from "./discovery-nodes.ts";
-import { readTls, type SecondaryTarget, type TlsFiles } from "./providers/sovd-secondary.ts";
+import { type Answer, objectOf, readTls, type SecondaryTarget, type TlsFiles } from "./providers/secondary-client.ts";
 
 export interface DiscoveryOptions {
   /** Base paths of the other servers. */
@@ -116,14 +116,14 @@ export class Discovery {
   }
 
   /** Undefined for anything but 200. */
-  async #get(server: Server, url: string, signal: AbortSignal): Promise<Record<string, unknown> | undefined> {
+  async #get(server: Server, url: string, signal: AbortSignal): Promise<Answer["json"] | undefined> {
     const { token } = this.#options;
     const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
     const { request } = await import("undici");
     const dispatcher = await (server.dispatcher?.() ?? this.#ofConfigured());
     const { statusCode, body } = await request(url, { signal, headers, dispatcher });
-    const text = await body.text();
-    return statusCode === 200 ? (JSON.parse(text) as Record<string, unknown>) : undefined;
+    const said = await objectOf(body);
+    return statusCode === 200 ? said : undefined;
   }
 
   async #ofConfigured(): Promise<Dispatcher> {

@@ -25,7 +25,8 @@ import {
 import { createDiscovery } from "#update/software/discovery-create.ts";
 import { type MdnsListener, type MdnsPort, type OpenMdns, openMdns } from "#update/software/discovery-mdns.ts";
 import { AnnouncedNodes, type NodesOptions } from "#update/software/discovery-nodes.ts";
-import { SovdSecondaryProvider, type TlsFiles } from "#update/software/providers/sovd-secondary.ts";
+import type { TlsFiles } from "#update/software/providers/secondary-client.ts";
+import { SovdSecondaryProvider } from "#update/software/providers/sovd-secondary.ts";
 import { freePort } from "../../fixtures/free-port.ts";
 
 const CAMERA: RawService = {

@@ -1,0 +1,336 @@
+/** Other nodes as a primary meets them: of ours, of another make, away for a while, and such that lie. */
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { once } from "node:events";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { type TestContext, test } from "node:test";
+import { Fault } from "#core/errors.ts";
+import { systemClock } from "#core/time.ts";
+import type { UpdateJob } from "#update/software/provider.ts";
+import { SovdSecondaryProvider } from "#update/software/providers/sovd-secondary.ts";
+
+const IMAGE = Buffer.alloc(9 << 20, "image");
+const SHA256 = createHash("sha256").update(IMAGE).digest("hex");
+const TIMEOUT_MS = 500;
+
+type Answer = (request: IncomingMessage, body: Buffer, response: ServerResponse) => unknown;
+
+interface Call {
+  readonly line: string;
+  readonly body: Buffer;
+  readonly authorization: string | undefined;
+}
+
+/** A node whose every answer is given; undefined: nothing is answered. An object is sent as JSON, with `status` as HTTP's. */
+async function node(t: TestContext, answer: Answer) {
+  const calls: Call[] = [];
+  const server = createServer(async (request, response) => {
+    const parts: Buffer[] = [];
+    try {
+      for await (const part of request) parts.push(part as Buffer);
+    } catch {
+      return;
+    }
+    const body = Buffer.concat(parts);
+    calls.push({ line: `${request.method} ${request.url}`, body, authorization: request.headers.authorization });
+    const said = await answer(request, body, response);
+    if (said === undefined) return;
+    const { http = 200, ...json } = said as { http?: number };
+    response.writeHead(http, { "content-type": "application/json" }).end(JSON.stringify(json));
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.after(() => server.close());
+  t.after(() => server.closeAllConnections());
+  const { port } = server.address() as AddressInfo;
+  const provider = new SovdSecondaryProvider({
+    targetOf: () => ({ url: `http://127.0.0.1:${port}/api/v1`, component: "hud" }),
+    clock: systemClock,
+    token: "token",
+    tls: undefined,
+    timeoutMs: TIMEOUT_MS,
+    pollMs: 5,
+    watchdogMs: 60_000,
+  });
+  t.after(() => provider.dispose());
+  return { provider, calls, lines: () => calls.map(({ line }) => line.replace("/api/v1", "")) };
+}
+
+function jobOf(more: Partial<UpdateJob> = {}, notes = new Map<string, string>()): UpdateJob {
+  return {
+    component: "hud",
+    campaign: "vehicle-fw-v2.1",
+    attempt: 1,
+    package: { id: "vehicle-fw-v2.1", rollback_policy: "independent" },
+    artifact: {
+      name: "hud image.bin",
+      sizeBytes: IMAGE.length,
+      sha256: SHA256,
+      async *read(offset = 0) {
+        for (let at = offset; at < IMAGE.length; at += 1 << 20) yield IMAGE.subarray(at, at + (1 << 20));
+      },
+    },
+    memory: {
+      get: (name: string) => notes.get(name),
+      set: async (name: string, value: string) => void notes.set(name, value),
+    },
+    progress: () => undefined,
+    log: () => undefined,
+    signal: AbortSignal.timeout(20_000),
+    ...more,
+  } as unknown as UpdateJob;
+}
+
+/** ros2_medkit as its facts say: ids without dots, duplicates refused, no verbs of a verdict, upload by form only. */
+function medkit() {
+  const packages = new Map<string, { body: { artifact_uri?: string }; phase: string; polls: number }>();
+  const uploads: Buffer[] = [];
+  const answer: Answer = ({ method, url = "" }, body) => {
+    const path = url.replace("/api/v1", "");
+    const [, id = "", verb] = /^\/updates\/([^/]+)(?:\/([\w-]+))?$/.exec(path) ?? [];
+    if (path.endsWith("/x-medkit-update") || path.includes("/x-upload")) return { http: 404 };
+    if (path === "/components/hud") return { id: "hud" };
+    if (method === "POST" && path === "/components/hud/bulk-data/firmware-artifacts") {
+      uploads.push(body);
+      return { http: 201, id: "fw-1" };
+    }
+    if (method === "POST") {
+      const described = JSON.parse(body.toString()) as { id: string; artifact_uri?: string };
+      if (!/^[A-Za-z0-9_-]{1,256}$/.test(described.id)) return { http: 400, error_code: "invalid-request" };
+      const exists = { http: 400, error_code: "vendor-error", vendor_code: "x-medkit-update-already-exists" };
+      if (packages.has(described.id)) return exists;
+      packages.set(described.id, { body: described, phase: "none", polls: 0 });
+      return { http: 201, id: described.id };
+    }
+    if (!/^[A-Za-z0-9_-]{1,256}$/.test(id)) return { http: 400, error_code: "invalid-request" };
+    const known = packages.get(id);
+    if (known === undefined) return { http: 404 };
+    if (method === "DELETE") return packages.delete(id) && { http: 204 };
+    if (verb === undefined) return known.body;
+    if (method === "PUT" && (verb === "prepare" || verb === "execute")) {
+      known.phase = verb === "prepare" ? "preparing" : "executing";
+      known.polls = 0;
+      return { http: 202 };
+    }
+    if (verb !== "status") return { http: 404 };
+    if (++known.polls > 3) known.phase = known.phase.replace(/ing$/, "ed").replace("prepareded", "prepared");
+    const words: Record<string, string> = { none: "pending", prepared: "completed", executed: "completed" };
+    return { status: words[known.phase] ?? "inProgress", progress: 50, "x-medkit": { phase: known.phase } };
+  };
+  return { answer, packages, uploads };
+}
+
+test("a node of another make: upload by form, an id that it takes, no verdict asked of it", async (t) => {
+  const other = medkit();
+  const { provider, lines } = await node(t, other.answer);
+  const notes = new Map<string, string>();
+  const facts = await provider.describe("hud", AbortSignal.timeout(1_000));
+  assert.deepEqual(facts, { supportsRollback: false, supportsTrial: false });
+  await provider.prepare(jobOf({}, notes));
+  const [found] = other.packages;
+  const [id, { body }] = found!;
+  assert.match(id, /^vehicle-fw-v2_1-[0-9a-f]{8}$/);
+  assert.equal(body.artifact_uri, "/components/hud/bulk-data/firmware-artifacts/fw-1");
+  assert.ok(other.uploads[0]!.includes('name="file"; filename="hud_image.bin"'));
+  assert.ok(other.uploads[0]!.includes(IMAGE));
+  await provider.execute(jobOf({}, notes));
+  await provider.verify(jobOf({}, notes));
+  await provider.commit(jobOf({}, notes));
+  await provider.close(jobOf({}, notes));
+  assert.equal(lines().filter((line) => line.includes("x-commit") || line.includes("x-close")).length, 0);
+  await assert.rejects(provider.rollback(jobOf({}, notes)), { kind: "conflict" });
+  // the next attempt: the package is there already, the image too
+  other.packages.get(id)!.phase = "failed";
+  await provider.prepare(jobOf({ attempt: 2 }, notes));
+  assert.equal(other.uploads.length, 1);
+  assert.equal(lines().filter((line) => line === `DELETE /updates/${id}`).length, 1);
+});
+
+/** A node of ours, as far as a primary sees it; `away`: answers that are not given, by their number. */
+function own(away: ReadonlySet<number> = new Set()) {
+  const remote = { state: "absent", stored: Buffer.alloc(0), relay: "", count: 0, verbs: [] as string[] };
+  const states: Record<string, string> = {
+    prepare: "prepared",
+    execute: "awaitingVerdict",
+    "x-commit": "committed",
+    "x-close": "completed",
+    "x-rollback": "rolledBack",
+  };
+  const act = (method: string, path: string, body: Buffer, range: string | undefined): object | undefined => {
+    if (path.endsWith("/x-upload")) {
+      const complete = remote.stored.length === IMAGE.length;
+      const sha256 = createHash("sha256").update(remote.stored).digest("hex");
+      return { offset: remote.stored.length, complete, ...(complete ? { sha256 } : {}) };
+    }
+    if (method === "PUT" && path.includes("/bulk-data/")) {
+      const from = Number(/bytes (\d+)-/.exec(range ?? "")?.[1]);
+      remote.stored = Buffer.concat([remote.stored.subarray(0, from), body]);
+      return { http: 201 };
+    }
+    if (method === "POST") {
+      remote.relay = (JSON.parse(body.toString()) as Record<string, string>)["x-relay"]!;
+      remote.state = "registered";
+      return { http: 201 };
+    }
+    if (path.endsWith("/status")) return remote.state === "absent" ? { http: 404 } : { "x-state": remote.state };
+    if (method === "GET") return remote.state === "absent" ? { http: 404 } : { "x-relay": remote.relay };
+    const verb = path.split("/").at(-1)!;
+    remote.verbs.push(verb);
+    remote.state = states[verb]!;
+    return { http: 202 };
+  };
+  const answer: Answer = ({ method = "", url = "", headers }, body, response) => {
+    const number = ++remote.count;
+    // an odd number is lost before the node acted on it, an even one after
+    if (away.has(number) && number % 2 === 1) return void response.destroy();
+    const said = act(method, url, body, headers["content-range"]);
+    if (away.has(number)) return void response.destroy();
+    return said;
+  };
+  return { answer, remote };
+}
+
+test("a node that is cut off at each single call: it is waited for, nothing is sent twice that was taken", async (t) => {
+  const whole = own();
+  const quiet = await node(t, whole.answer);
+  await quiet.provider.prepare(jobOf());
+  await quiet.provider.execute(jobOf());
+  const calls = whole.remote.count;
+  assert.deepEqual(whole.remote.verbs, ["prepare", "execute"]);
+  for (let at = 1; at <= calls; at++) {
+    const { answer, remote } = own(new Set([at]));
+    const { provider } = await node(t, answer);
+    const notes = new Map<string, string>();
+    const run = async (): Promise<void> => {
+      await provider.prepare(jobOf({}, notes));
+      await provider.execute(jobOf({}, notes));
+    };
+    // at first contact, and when it is told of the package, silence is told; the attempt that comes again goes on
+    await run().catch((error: unknown) => {
+      assert.ok(error instanceof Fault && error.kind === "notResponding", `${at}: ${error}`);
+      return run();
+    });
+    assert.equal(remote.state, "awaitingVerdict", `call ${at}`);
+    assert.ok(remote.stored.equals(IMAGE));
+    assert.deepEqual([...new Set(remote.verbs)], ["prepare", "execute"]);
+  }
+});
+
+const STARTS = {
+  commit: [
+    ["awaitingVerdict", "committed", ["x-commit"]],
+    ["committed", "committed", []],
+    ["completed", "completed", []],
+    ["rolledBack", "conflict", []],
+    ["rollingBack", "conflict", []],
+    ["absent", "conflict", []],
+  ],
+  rollback: [
+    ["prepared", "rolledBack", ["x-rollback"]],
+    ["executing", "rolledBack", ["x-rollback"]],
+    ["awaitingVerdict", "rolledBack", ["x-rollback"]],
+    ["committed", "rolledBack", ["x-rollback"]],
+    ["needsService", "rolledBack", ["x-rollback"]],
+    ["rolledBack", "rolledBack", []],
+    ["failed", "failed", []],
+    ["absent", "absent", []],
+  ],
+  execute: [
+    ["prepared", "awaitingVerdict", ["execute"]],
+    ["awaitingVerdict", "awaitingVerdict", []],
+    ["rolledBack", "conflict", []],
+    ["absent", "conflict", []],
+    ["needsService", "conflict", []],
+  ],
+} as const;
+for (const [call, rows] of Object.entries(STARTS)) {
+  for (const [state, end, verbs] of rows) {
+    test(`${call} when the node, perhaps started anew, is ${state}: ${end}`, async (t) => {
+      const { answer, remote } = own();
+      remote.state = state;
+      const { provider } = await node(t, answer);
+      const done = provider[call as keyof typeof STARTS](jobOf());
+      if (end === "conflict") await assert.rejects(done, { kind: "conflict" });
+      else await done;
+      assert.equal(remote.state, end === "conflict" ? state : end);
+      assert.deepEqual(remote.verbs, verbs);
+    });
+  }
+}
+
+/** Answers to everything; what a primary makes of them. */
+const LIARS: Readonly<Record<string, [answer: Answer, kind: string]>> = {
+  "an endless body": [
+    (_request, _body, response) => {
+      const more = (): void => {
+        while (!response.destroyed && response.write(Buffer.alloc(65_536, " ")));
+      };
+      response.writeHead(200).on("drain", more);
+      more();
+    },
+    "notResponding",
+  ],
+  "a slow drip": [
+    (_request, _body, response) => {
+      response.writeHead(200);
+      const timer = setInterval(() => response.write(" "), 50);
+      response.on("close", () => clearInterval(timer));
+    },
+    "notResponding",
+  ],
+  "no JSON": [(_request, _body, response) => void response.end("<html>"), "conflict"],
+  "JSON that is no object": [(_request, _body, response) => void response.end("null"), "conflict"],
+  "wrong types": [
+    () => ({ status: 7, "x-state": {}, progress: "x", "x-medkit": null, error: 5, offset: "x", items: 3 }),
+    "conflict",
+  ],
+  "an offset behind the end": [() => ({ offset: 1 << 40, complete: false }), "conflict"],
+  "always the same offset": [() => ({ offset: 4096, complete: false }), "conflict"],
+  "another image": [() => ({ offset: 1, complete: true, sha256: "00".repeat(32) }), "corruption"],
+  "a token that is not taken": [() => ({ http: 401, message: "no" }), "notResponding"],
+  "a failure": [() => ({ http: 500 }), "notResponding"],
+};
+for (const [what, [answer, kind]] of Object.entries(LIARS)) {
+  test(`a node that answers ${what}: prepare ends with ${kind}`, async (t) => {
+    const { provider } = await node(t, answer);
+    const stop = new AbortController();
+    const timer = setTimeout(
+      () => stop.abort(new Fault("notResponding", "The update was preparing for too long")),
+      8_000,
+    );
+    t.after(() => clearTimeout(timer));
+    await assert.rejects(provider.prepare(jobOf({ signal: stop.signal })), { kind });
+    await assert.rejects(provider.execute(jobOf({ signal: AbortSignal.timeout(1_000) })), Fault);
+    await provider
+      .faults("hud", AbortSignal.timeout(1_000))
+      .catch((error: unknown) => assert.ok(error instanceof Fault));
+  });
+}
+
+test("a redirect is not followed: the token is for this server", async (t) => {
+  const other = await node(t, () => ({}));
+  const { provider } = await node(t, (_request, _body, response) => {
+    response.writeHead(307, { location: "http://127.0.0.1:1/" }).end();
+  });
+  await assert.rejects(provider.describe("hud", AbortSignal.timeout(1_000)), /answer 307, which is not followed/);
+  assert.deepEqual(other.calls, []);
+});
+
+test("a slow link: an upload may take longer than an answer may, as long as it moves", async (t) => {
+  const { answer, remote } = own();
+  const { provider, calls } = await node(t, async (request, body, response) => {
+    return answer(request, body, response);
+  });
+  const slow = jobOf();
+  const { artifact } = slow;
+  const read = async function* (offset = 0) {
+    for await (const chunk of artifact!.read(offset)) {
+      await new Promise((resolve) => systemClock.setTimeout(() => resolve(undefined), TIMEOUT_MS / 3));
+      yield chunk;
+    }
+  };
+  await provider.prepare({ ...slow, artifact: { ...artifact!, read } });
+  assert.ok(remote.stored.equals(IMAGE));
+  assert.ok(calls.every(({ authorization }) => authorization === "Bearer token"));
+});
