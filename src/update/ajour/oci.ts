@@ -44,6 +44,8 @@ const MANIFEST_TYPES = [
 ].join(", ");
 const FIRMWARE_TYPE = "application/octet-stream";
 const VERSION_ANNOTATION = "org.opencontainers.image.version";
+const TITLE_ANNOTATION = "org.opencontainers.image.title";
+const UNPACK_ANNOTATION = "io.deis.oras.content.unpack";
 const DIGEST = /^sha256:[0-9a-f]{64}$/;
 const REPOSITORY = /^[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?:\/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*$/;
 const TAG = /^\w[\w.-]{0,127}$/;
@@ -53,6 +55,7 @@ const MAX_INDEXES = 2;
 interface Descriptor {
   readonly mediaType?: string;
   readonly digest?: string;
+  readonly annotations?: Readonly<Record<string, unknown>>;
   readonly platform?: { readonly os?: string; readonly architecture?: string; readonly variant?: string };
 }
 
@@ -149,7 +152,7 @@ export class OciSource implements FirmwareSource {
     const all = Array.isArray(layers) ? (layers as Descriptor[]) : [];
     const octets = all.filter(({ mediaType }) => mediaType === FIRMWARE_TYPE);
     const [layer, ...more] = octets.length > 0 ? octets : all;
-    if (more.length > 0 || !DIGEST.test(layer?.digest ?? "")) throw this.#noFirmware();
+    if (more.length > 0 || !DIGEST.test(layer?.digest ?? "") || isFolder(layer!)) throw this.#noFirmware();
     return layer!.digest!;
   }
 
@@ -206,6 +209,12 @@ function platformOf({ platform }: Descriptor): string | undefined {
 /** `linux/arm` is any variant of it, and an image that names none is for all. */
 function isFor(descriptor: Descriptor, platform: string): boolean {
   return `${platformOf(descriptor) ?? platform}/`.startsWith(`${platform}/`);
+}
+
+/** A layer of a file system. A file that is pushed by itself may have that type too, but then it has a name (as ORAS does it). */
+function isFolder({ mediaType = "", annotations = {} }: Descriptor): boolean {
+  const { [TITLE_ANNOTATION]: title, [UNPACK_ANNOTATION]: unpack } = annotations;
+  return /\btar\b/.test(mediaType) && (title === undefined || unpack === "true");
 }
 
 function digestOf(bytes: Uint8Array): string {

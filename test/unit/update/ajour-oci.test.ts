@@ -24,15 +24,22 @@ interface Manner {
   readonly shift?: number;
 }
 
+const OCTETS = { mediaType: "application/octet-stream" };
+
 /** An index, one manifest per platform; each one's firmware is the name of its platform, that of the first is `firmware`. */
-async function startRegistry(t: TestContext, platforms: readonly (string | undefined)[], manner: Manner) {
+async function startRegistry(
+  t: TestContext,
+  platforms: readonly (string | undefined)[],
+  manner: Manner,
+  layer: object = OCTETS,
+) {
   const blobs = new Map<string, Uint8Array>();
   const manifests = new Map<string, string>();
   const asked: (string | undefined)[] = [];
   const entries = platforms.map((name, i) => {
     const blob = i === 0 ? firmware : Buffer.from(name ?? "any");
     blobs.set(digestOf(blob), blob);
-    const manifest = JSON.stringify({ layers: [{ mediaType: "application/octet-stream", digest: digestOf(blob) }] });
+    const manifest = JSON.stringify({ layers: [{ ...layer, digest: digestOf(blob) }] });
     manifests.set(digestOf(manifest), manifest);
     const [os, architecture, variant] = name?.split("/") ?? [];
     return { digest: digestOf(manifest), ...(name && { platform: { os, architecture, variant } }) };
@@ -167,5 +174,27 @@ for (const [what, platforms, platform, expected] of INDEXES) {
     const looked = source(platform).look(SIGNAL);
     if (expected === true) assert.equal((await looked).sha256, whole);
     else await assert.rejects(looked, expected);
+  });
+}
+
+const TAR = "application/vnd.oci.image.layer.v1.tar";
+const titled = (unpack?: string) => ({
+  "org.opencontainers.image.title": "app.bin",
+  ...(unpack && { "io.deis.oras.content.unpack": unpack }),
+});
+const LAYERS: readonly [what: string, layer: object, taken: boolean][] = [
+  ["octets", OCTETS, true],
+  ["a type of the maker's own", { mediaType: "application/vnd.acme.firmware" }, true],
+  ["a file that ORAS pushed", { mediaType: TAR, annotations: titled() }, true],
+  ["a folder that ORAS pushed", { mediaType: `${TAR}+gzip`, annotations: titled("true") }, false],
+  ["a file system of OCI", { mediaType: `${TAR}+zstd` }, false],
+  ["a file system of Docker", { mediaType: "application/vnd.docker.image.rootfs.diff.tar.gzip" }, false],
+];
+for (const [what, layer, taken] of LAYERS) {
+  test(`layer: ${what}`, async (t) => {
+    const { source } = await startRegistry(t, [undefined], { cuts: [], ranges: true }, layer);
+    const looked = source().look(SIGNAL);
+    if (taken) assert.equal((await looked).sha256, whole);
+    else await assert.rejects(looked, /not exactly one layer of firmware/);
   });
 }
