@@ -123,6 +123,24 @@ test("recipes: places are filled as bytes; what is no recipe is named", () => {
   }
 });
 
+const BLIND: readonly [requests: readonly string[], ends: boolean][] = [
+  [["85 02"], true],
+  [["8582", "31 01 FF 00"], true],
+  [["85 01", "85 02"], true],
+  [["85 02", "85 01"], false],
+  [["85 02", "11 01"], false],
+  [["85 02", "10 81"], false],
+  [["85 02", "10 02", "1101"], false],
+  [["22 85 02"], false],
+];
+test("recipes: DTC setting is on again before the health check asks for faults", () => {
+  for (const [requests, ends] of BLIND) {
+    const made = () => checkedRecipe({ step: requests.map((request) => ({ request })) }, "test");
+    if (ends) assert.throws(made, /the health check would see no faults/, requests.join());
+    else made();
+  }
+});
+
 test("commands: no shell, a time limit, the exit code counts", async () => {
   assert.equal(await runCommand(["echo", "$HOME; ls"], { timeoutMs: 5_000 }), "$HOME; ls\n");
   await assert.rejects(runCommand(["false"], { timeoutMs: 5_000 }), /ended with 1/);

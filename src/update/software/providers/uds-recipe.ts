@@ -137,7 +137,26 @@ export function checkedRecipe(value: unknown, name: string): Recipe {
   // what was compressed cannot be cut at a place that the ECU's memory knows
   const cut = value.step.some((step) => "download" in step && step.download.resumable && step.download.data_format);
   if (cut) throw new Fault("invalidConfig", `flash recipe ${name}: a download with a data_format is not resumable`);
+  if (endsBlind(value.step)) {
+    throw new Fault(
+      "invalidConfig",
+      `flash recipe ${name}: nothing switches DTC setting on again (85 01, a reset, the default session): the health check would see no faults`,
+    );
+  }
   return value;
+}
+
+/** ControlDTCSetting off and on (ISO 14229-1, 10.8), also without answer; a reset and the default session switch it on as well. */
+const DTC_SETTING_OFF = /^85[08]2/;
+const DTC_SETTING_ON = /^(85[08]1|11|10[08]1)/;
+
+/** Whether the ECU of the update is left with its DTC setting off. */
+function endsBlind(steps: readonly RecipeStep[]): boolean {
+  const requests = steps.map((step) => {
+    return "request" in step && step.ecu === undefined ? step.request.replaceAll(/\s/g, "") : "";
+  });
+  const off = requests.findLastIndex((request) => DTC_SETTING_OFF.test(request));
+  return off !== -1 && !requests.slice(off).some((request) => DTC_SETTING_ON.test(request));
 }
 
 export interface Segment {
