@@ -1,7 +1,6 @@
 /** Where and how gateways are looked for, as the configuration says. */
 import { isIPv6 } from "node:net";
 import type { Config } from "#config/types.ts";
-import { IPV6 } from "#doip/families.ts";
 import type { CommunicationOptions } from "#fleet/communication.ts";
 
 export function discoveryOf({
@@ -23,6 +22,6 @@ export function discoveryOf({
   const { enabled, tester_address, subnet } = discovery.ipv6;
   if (!enabled) return { discovery: ipv4 };
   const targets = discovery.targets.filter((target) => isIPv6(target));
-  const ipv6 = { ...common, family: IPV6, testerAddress: tester_address, testerSubnet: subnet };
+  const ipv6 = { ...common, testerAddress: tester_address, testerSubnet: subnet };
   return { discovery: ipv4, discoveryIpv6: targets.length === 0 ? ipv6 : { ...ipv6, targets } };
 }

@@ -9,6 +9,8 @@ import { type AddressFamily, IPV4 } from "./families.ts";
 import { SyncWatch } from "./sync-watch.ts";
 import { DISCOVERY_PORT, PROTOCOL_VERSIONS } from "./tables.ts";
 
+export { IPV6 } from "./families.ts";
+
 /** An entity's announcement and where it came from. */
 export interface Announcement extends VehicleAnnouncement {
   readonly ip: string;

@@ -2,7 +2,7 @@ import { isIPv6 } from "node:net";
 import { formatAddress } from "#core/bytes.ts";
 import { Fault, toFaultData } from "#core/errors.ts";
 import type { Clock } from "#core/time.ts";
-import { type Announcement, Discovery, type DiscoveryOptions, vinOf } from "#doip/discovery.ts";
+import type { Announcement, Discovery, DiscoveryOptions } from "#doip/discovery.ts";
 import type { VehicleFleet } from "./fleet.ts";
 import type { LogMessage } from "./messages.ts";
 
@@ -16,7 +16,8 @@ const MAX_EARLY = 1_024;
 /** How long a gateway that was met over one IP family is left to connect before its other one may be tried. */
 const FAMILY_PATIENCE_MS = 5_000;
 
-type NetworkOptions = Omit<DiscoveryOptions, "clock" | "onAnnouncement" | "onProblem">;
+type NetworkOptions = Omit<DiscoveryOptions, "family" | "clock" | "onAnnouncement" | "onProblem">;
+type Doip = typeof import("#doip/discovery.ts");
 
 export interface CommunicationOptions {
   readonly mode: InitMode;
@@ -43,6 +44,7 @@ export class Communication {
   /** Over which family and when a gateway's announcement was last passed on. */
   readonly #met = new Map<number, { readonly isIpv6: boolean; readonly atMs: number }>();
   #discoveries: readonly Discovery[] = [];
+  #closed = false;
   #starting: Promise<void> | undefined;
   #firstConnections: Promise<void> | undefined;
   /** Whether calls have nothing to wait for any more. */
@@ -99,6 +101,11 @@ export class Communication {
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
+    await this.#closeSockets();
+  }
+
+  async #closeSockets(): Promise<void> {
     await Promise.all(this.#discoveries.map((discovery) => discovery.close()));
   }
 
@@ -107,13 +114,16 @@ export class Communication {
     this.#enter("starting");
     this.#settled = !enabled || this.#options.mode === "always";
     if (!enabled) return this.#enter("up");
-    const networks = discoveryIpv6 === undefined ? [discovery] : [discovery, discoveryIpv6];
+    // a node without a vehicle never loads it
+    const doip = await import("#doip/discovery.ts");
+    if (this.#closed) return;
+    const networks = discoveryIpv6 === undefined ? [discovery] : [discovery, { ...discoveryIpv6, family: doip.IPV6 }];
     // Kept from the first moment, so that an end while sockets open reaches them.
-    this.#discoveries = networks.map((network) => this.#open(network));
+    this.#discoveries = networks.map((network) => this.#open(network, doip));
     try {
       for (const opened of this.#discoveries) await opened.start();
     } catch (error) {
-      await this.close();
+      await this.#closeSockets();
       const problem = toFaultData(error).message;
       this.#enter("failed", problem);
       throw new Fault("misconfigured", `DoIP cannot be started: ${problem}`);
@@ -122,11 +132,14 @@ export class Communication {
     for (const opened of this.#discoveries) void opened.run(() => this.#options.fleet.missingGateways.length > 0);
   }
 
-  #open(network: NetworkOptions): Discovery {
+  #open(network: NetworkOptions, { Discovery, vinOf }: Doip): Discovery {
     return new Discovery({
       ...network,
       clock: this.#options.clock,
-      onAnnouncement: (announcement) => this.#announced(announcement),
+      onAnnouncement: (announcement) => {
+        this.vin = vinOf(announcement) ?? this.vin;
+        this.#announced(announcement);
+      },
       onProblem: (message) => this.#log("warn", message),
     });
   }
@@ -153,7 +166,6 @@ export class Communication {
   #announced(announcement: Announcement): void {
     const { logicalAddress, ip, version, furtherAction } = announcement;
     const { fleet } = this.#options;
-    this.vin = vinOf(announcement) ?? this.vin;
     if (!fleet.ready) {
       if (this.#early.size < MAX_EARLY) this.#early.set(logicalAddress, announcement);
       return;

@@ -5,7 +5,6 @@ import test, { type TestContext } from "node:test";
 import { systemClock } from "#core/time.ts";
 import { encode } from "#doip/codec.ts";
 import { Discovery } from "#doip/discovery.ts";
-import { IPV6 } from "#doip/families.ts";
 import { Communication, type CommunicationOptions } from "#fleet/communication.ts";
 import type { VehicleFleet } from "#fleet/fleet.ts";
 import type { GatewayMessage } from "#fleet/messages.ts";
@@ -125,7 +124,6 @@ test("a gateway that speaks over IPv4 and IPv6 keeps to one of them while that s
     },
     discoveryIpv6: {
       ...network,
-      family: IPV6,
       testerAddress: "::",
       testerSubnet: "::/0",
       createSocket: () => sockets[6] as unknown as Socket,
