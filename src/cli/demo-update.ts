@@ -6,8 +6,8 @@ import { COMPONENTS, type SceneNode, startUpdateScene, type UpdateScene } from "
 import { endOnSignals } from "./signals.ts";
 import { progressLines, type StatusView } from "./update-progress.ts";
 
-const TIMING = { soak_ms: 500, health_interval_ms: 100, health_min_polls: 3, status_interval_ms: 50, retry_ms: 100 };
-const POLL_MS = 250;
+const TIMING = { soak_ms: 1_000, health_interval_ms: 100, health_min_polls: 3, status_interval_ms: 50, retry_ms: 100 };
+const POLL_MS = 100;
 const IMAGE_BYTES = 512 * 1024;
 const NEW_FAULT = "0A1B01";
 
@@ -35,7 +35,7 @@ async function call(
 
 const image = (text: string): Buffer => Buffer.alloc(IMAGE_BYTES, `${text}\n`);
 
-/** Registers, prepares and executes. `during`: done once the ECU is being flashed. */
+/** Registers, prepares and executes. `during`: done once the ECU is on trial. */
 async function update(
   scene: UpdateScene,
   say: Say,
@@ -65,7 +65,7 @@ async function update(
   let done = false;
   return follow(primary, say, id, async ({ subprogress = [] }) => {
     const ecu = subprogress.find(({ entity }) => entity === "body_mcu");
-    if (done || ecu?.["x-state"] === "prepared") return;
+    if (done || ecu?.["x-state"] !== "trial") return;
     done = true;
     await during();
   });
@@ -141,9 +141,16 @@ export async function playUpdateDemo(scene: UpdateScene, say: Say): Promise<void
 async function main(once: boolean): Promise<void> {
   const say: Say = (line) => void process.stdout.write(`${line}\n`);
   const scene = await startUpdateScene(TIMING);
+  let interrupted = false;
+  const ended = endOnSignals(async () => {
+    interrupted = true;
+    await scene.close();
+  });
   try {
     await playUpdateDemo(scene, say);
   } catch (error) {
+    // calls to what was closed fail
+    if (interrupted) return ended;
     await scene.close();
     throw error;
   }
@@ -152,7 +159,7 @@ async function main(once: boolean): Promise<void> {
     return;
   }
   say(`\nThe vehicle stays up; Ctrl-C ends it.`);
-  await endOnSignals(scene.close);
+  await ended;
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
