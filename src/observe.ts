@@ -165,6 +165,7 @@ export function observeHttp({ http, context, stages }: HttpParts, metrics: Metri
     metrics.series("sovd_subscriptions", { kind: "cyclic" }).set(subscriptions.size);
     metrics.series("sovd_subscriptions", { kind: "trigger" }).set(triggers.size);
     metrics.series("sovd_executions", {}).set(executions.size);
+    metrics.series("sovd_updates_need_service", {}).set(context.softwareUpdates?.faults().length ?? 0);
     metrics.series("sovd_tokens", {}).set(authenticator.rememberedTokens ?? 0);
     if (stages !== undefined) showStages(stages.figures(), metrics);
   });

@@ -70,6 +70,11 @@ export const METRICS = {
   sovd_tokens: { type: "gauge", help: "Verified tokens remembered.", labels: [] },
   sovd_locks: { type: "gauge", help: "Locks held.", labels: ["kind"] },
   sovd_subscriptions: { type: "gauge", help: "Cyclic subscriptions and triggers.", labels: ["kind"] },
+  sovd_updates_need_service: {
+    type: "gauge",
+    help: "Components that an update left unable to go back.",
+    labels: [],
+  },
   sovd_executions: { type: "gauge", help: "Executions kept, running and ended.", labels: [] },
   sovd_store_used_bytes: { type: "gauge", help: "Live data of a part of the store.", labels: ["part"] },
   sovd_store_file_bytes: { type: "gauge", help: "Size of its file.", labels: ["part"] },

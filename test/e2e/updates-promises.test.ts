@@ -1,7 +1,7 @@
 /** Promises of an update agent that need real nodes: floors, verdicts, cut downloads, calls that come at the same time, full lists. */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -127,6 +127,42 @@ test("a primary whose verdict may come too late for a secondary does not begin",
     /camera waits 1000 ms for a verdict, which may take \d+ ms/,
   );
   assert.equal((await secondary.send("GET", "/updates")).json.items.length, 0, "nothing was sent there");
+});
+
+test("who cannot go back is named in the status, a fault of the node, in the metrics, and tried again", async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), "stuck-"));
+  const repaired = join(folder, "repaired");
+  const command = {
+    provider: "command",
+    folder,
+    verify: ["false"],
+    commit: ["true"],
+    rollback: ["test", "-e", repaired],
+  };
+  const node = await startNode(t, {
+    component: "compute",
+    retry_ms: 10,
+    service_retry_ms: 200,
+    targets: { compute: command },
+  } as never);
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  const uri = await upload(node, "compute", "new");
+  await run(node, packageOf("fw", uri, "compute"));
+  const { error } = await node.until("fw", "needsService");
+  assert.match(error, /need service: compute/);
+  const seen = async () => {
+    const { json } = await node.send("GET", "/components/compute/faults");
+    const metrics = await node.send("GET", `${new URL(node.url).origin}/metrics`);
+    const [, count] = /^sovd_updates_need_service (\d+)$/m.exec(metrics.bytes.toString()) ?? [];
+    const { state } = (await node.send("GET", "/components/compute/x-medkit-update")).json;
+    return [json.items.map(({ code }: Loose) => code), count, state];
+  };
+  assert.deepEqual(await seen(), [["UPDATE-fw-compute"], "1", "needsService"]);
+  await node.restart();
+  assert.deepEqual(await seen(), [["UPDATE-fw-compute"], "1", "needsService"]);
+  await writeFile(repaired, "");
+  await node.until("fw", "rolledBack");
+  assert.deepEqual(await seen(), [[], "0", "idle"]);
 });
 
 /** An update server that breaks off, and then has another file at the same place. */
