@@ -71,5 +71,5 @@ for (const [what, files] of LATER) {
 
 test(`at most ${MOST_BYTES} bytes of code are loaded before the port is open`, () => {
   const bytes = [...loaded.values()].reduce((sum, one) => sum + one, 0);
-  assert.ok(bytes <= MOST_BYTES, `${bytes} bytes`);assert.ok(bytes <= MOST_BYTES, `${bytes} bytes`);
+  assert.ok(bytes <= MOST_BYTES, `${bytes} bytes`);
 });
