@@ -19,7 +19,7 @@ import {
 import { SovdErrorSchema, schemaText } from "#sovd/schemas.ts";
 import { readBody, requireUploadType } from "./body.ts";
 import { type Entry, Exchange, type HeaderReader } from "./exchange.ts";
-import { acceptedForm, BYTES_TYPE, JSON_TYPE } from "./negotiate.ts";
+import { acceptedForm, BYTES_TYPE, EVENTS_TYPE, JSON_TYPE } from "./negotiate.ts";
 import { parseQuery, querySpec } from "./query.ts";
 import { Router, shownPath } from "./router.ts";
 import { UploadStream } from "./upload-stream.ts";
@@ -245,7 +245,6 @@ function negotiate(exchange: Exchange): void {
   }
 }
 
-const EVENTS_TYPE = "text/event-stream";
 /** Whoever stands between neither keeps nor gathers it. */
 const NOT_CACHED = { "Cache-Control": "no-store", "X-Accel-Buffering": "no" } as const;
 

@@ -3,6 +3,7 @@ import { Fault } from "#core/errors.ts";
 import type { Accept } from "#fleet/messages.ts";
 
 export const JSON_TYPE = "application/json";
+export const EVENTS_TYPE = "text/event-stream";
 export const BYTES_TYPE = "application/octet-stream";
 export const MULTIPART_TYPE = "multipart/form-data";
 

@@ -6,7 +6,7 @@ import { isOpen, lockScopeOf } from "#sovd/guard.ts";
 import { type BodySpec, paramNames, type ResponseSpec, type Route, route } from "#sovd/route.ts";
 import { SovdErrorSchema } from "#sovd/schemas.ts";
 import { docsPage } from "./docs-page.ts";
-import { BYTES_TYPE, JSON_TYPE } from "./negotiate.ts";
+import { BYTES_TYPE, EVENTS_TYPE, JSON_TYPE } from "./negotiate.ts";
 
 type Json = Record<string, unknown>;
 
@@ -126,6 +126,7 @@ function responseOf(spec: ResponseSpec, one: Route, status: string): Json {
   const content: Json = {};
   if (spec.schema !== undefined) content[spec.contentType ?? JSON_TYPE] = { schema: spec.schema as TSchema };
   else if (spec.contentType !== undefined) content[spec.contentType] = ANY_BYTES;
+  if (spec.events === true) content[EVENTS_TYPE] = { schema: { type: "string" } };
   if (one.negotiated && status === "200" && !one.path.includes("{group}")) content[BYTES_TYPE] = ANY_BYTES;
   const headers = Object.entries(spec.headers ?? {}).map(([name, description]) => {
     return [name, { description, schema: { type: "string" } }] as const;

@@ -173,6 +173,8 @@ export interface ResponseSpec {
   /** JSON answers only; none: the answer is empty or raw bytes. */
   readonly schema?: TSchema;
   readonly contentType?: string;
+  /** The same as server-sent events, for who accepts these. */
+  readonly events?: true;
   /** What headers of it say, by name. */
   readonly headers?: Readonly<Record<string, string>>;
 }

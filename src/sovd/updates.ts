@@ -197,7 +197,7 @@ export const updateRoutes: readonly Route[] = [
     headers: ["accept", "last-event-id"],
     query: SchemaQuery,
     responses: {
-      200: ok(Status, "The status; with server-sent events each change until the update is over."),
+      200: { ...ok(Status, "The status; as server-sent events each change until the update is over."), events: true },
       204: { description: "To a follower that has seen the last event (`Last-Event-ID`): it need not come again." },
     },
     handle: (request, context) => {

@@ -108,6 +108,8 @@ test("whatever a backend does, the update ends in a state with a name", async (t
       const iso = (await node.send("GET", `${node.url.replace("/api/v1", "/sovd/v1")}/updates/a/status`)).json;
       if (code !== undefined) assert.equal(iso.error.error_code, code);
       if (error !== undefined) assert.match(iso.error.message, error);
+      const replaced = await node.send("POST", "/updates", { id: "a" });
+      assert.equal(replaced.status, state === "needsService" ? 409 : 201, "who waits for service is not forgotten");
       assert.equal((await node.send("DELETE", "/updates/a")).status, 204);
     });
   }

@@ -79,7 +79,7 @@ const MAX_BACKOFF = 32;
 export class Campaigns {
   readonly #options: CampaignsOptions;
   readonly #inFlight = new Map<string, InFlight>();
-  readonly #progress = new Map<string, ProviderProgress>();
+  readonly #progress = new Map<string, { readonly call: MemberCall; readonly progress: ProviderProgress }>();
   readonly #deadlines = new Map<string, Deadline>();
   readonly #pauses = new Map<string, TimerHandle>();
   /** Failed tries of the call that a member waits for. */
@@ -110,8 +110,9 @@ export class Campaigns {
     return this.#inTurn(async () => {
       const { journal, nowMs } = this.#options;
       const known = journal.campaign(record.id);
-      const about = known?.state === "prepared" && known.thenExecute;
-      if (known !== undefined && (!IDLE_STATES.has(known.state) || about)) {
+      // about to be executed, or tried again until all are back
+      const waiting = (known?.state === "prepared" && known.thenExecute) || known?.state === "needsService";
+      if (known !== undefined && (!IDLE_STATES.has(known.state) || waiting)) {
         throw new Fault("updateInProgress", `Update ${record.id} is ${known.state}`);
       }
       const entry = { actor, campaign: record.id, event: REGISTERED, to: record.state, result: "ok" };
@@ -140,9 +141,12 @@ export class Campaigns {
     });
   }
 
-  /** How far the call of a member is that runs now, or ran last. */
+  /** How far the call of a member is that its state waits for: what the call before has told says nothing of it. */
   progressOf(id: string, component: string): ProviderProgress | undefined {
-    return this.#progress.get(keyOf(id, component));
+    const told = this.#progress.get(keyOf(id, component));
+    const state = this.get(id)?.members.find((member) => member.component === component)?.state;
+    const call = state === undefined ? undefined : (CALL_OF as Partial<Record<MemberState, MemberCall>>)[state];
+    return told?.call === call ? told?.progress : undefined;
   }
 
   /** Ends calls and timers; records stay as they are. */
@@ -215,7 +219,7 @@ export class Campaigns {
     const key = keyOf(record.id, component);
     if (this.#inFlight.has(key) || this.#pauses.has(key)) return;
     const controller = new AbortController();
-    this.#progress.set(key, { percent: 0, step: call });
+    this.#progress.set(key, { call, progress: { percent: 0, step: call } });
     const done = this.#perform(record, call, component, controller.signal).catch((problem) => {
       this.#options.onProblem(problem, `${call} ${component}`);
     });
@@ -277,9 +281,9 @@ export class Campaigns {
   #tell(id: string, component: string, said: unknown): void {
     const key = keyOf(id, component);
     const shown = this.#progress.get(key);
-    const now = progressAfter(shown, said);
-    if (now === shown) return;
-    this.#progress.set(key, now);
+    const now = progressAfter(shown?.progress, said);
+    if (shown === undefined || now === shown.progress) return;
+    this.#progress.set(key, { call: shown.call, progress: now });
     this.#options.onChange(id);
   }
 
