@@ -93,6 +93,11 @@ export const AJOUR = section("Embedded devices that fetch their firmware by the 
     client_id: optional(text("", "Client id.", { example: "sovd-edge" })),
     ca: optional(path("", "PEM file of the CA of the broker.", { example: "broker-ca.pem" })),
     devices: bool(true, "Devices speak to this broker themselves."),
+    bare_device: optional(
+      text("", "The one device that publishes to the bare topic `dfu`; answered on `command/inbox//dfu`.", {
+        example: "gateway-1",
+      }),
+    ),
     drogue_applications: textList([], "Applications of a Drogue Cloud whose events and commands go over this broker."),
     shared_group: text("", "Group of a shared subscription to those events; empty: not shared."),
   }),

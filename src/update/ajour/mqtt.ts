@@ -21,6 +21,8 @@ export interface MqttOptions {
   readonly ca?: string | undefined;
   /** Devices speak to this broker themselves. */
   readonly devices: boolean;
+  /** The one device that publishes to the bare topic. */
+  readonly bare_device?: string | undefined;
   readonly drogue_applications: readonly string[];
   readonly shared_group: string;
 }
@@ -56,7 +58,7 @@ export async function startMqtt(
   client.on("error", (problem) => parts.onProblem(problem, options.url));
   client.on("message", (topic, payload, { retain }) => {
     // what a broker kept says nothing of now
-    if (!retain) answer(client, topic, payload, parts);
+    if (!retain) answer(client, topic, payload, options, parts);
   });
   let late: TimerHandle | undefined;
   await new Promise<void>((resolve) => {
@@ -127,16 +129,28 @@ function withoutDelay({ stream }: MqttClient): void {
   if (stream instanceof Socket) stream.setNoDelay(true);
 }
 
-function topicsOf({ devices, drogue_applications, shared_group }: MqttOptions): string[] {
+function topicsOf({ devices, bare_device, drogue_applications, shared_group }: MqttOptions): string[] {
   // as a Drogue Cloud has it, which is not the `$share` of brokers
   const share = shared_group === "" ? "" : `$shared/${shared_group}/`;
   const events = drogue_applications.map((application) => `${share}app/${application}`);
-  return devices ? [...events, `${CHANNEL}/+`] : events;
+  const bare = bare_device === undefined ? [] : [CHANNEL];
+  return [...events, ...bare, ...(devices ? [`${CHANNEL}/+`] : [])];
 }
 
-function answer(client: MqttClient, topic: string, payload: Uint8Array, { registry, desk, onProblem }: TransportParts) {
+function answer(
+  client: MqttClient,
+  topic: string,
+  payload: Uint8Array,
+  { bare_device }: MqttOptions,
+  { registry, desk, onProblem }: TransportParts,
+) {
   try {
-    const delivery = readDelivery(topic, payload, (name, application) => registry.named(name, application));
+    const delivery = readDelivery(
+      topic,
+      payload,
+      (name, application) => registry.named(name, application),
+      bare_device,
+    );
     if (delivery === undefined) return;
     const command = desk.answer(delivery.identity, delivery.message);
     client.publish(delivery.answerTo, Buffer.from(command), AT_LEAST_ONCE, (problem) => {
@@ -152,9 +166,13 @@ export function readDelivery(
   topic: string,
   payload: Uint8Array,
   named: (name: string, application?: string) => Identity,
+  bareDevice?: string,
 ): Delivery | undefined {
   // base64 and the envelope of an event
   if (payload.byteLength > 4 * MAX_REPORT_BYTES) throw new Fault("payloadTooLarge", `A report on ${topic} is too long`);
+  if (topic === CHANNEL && bareDevice !== undefined) {
+    return { identity: named(bareDevice), message: payload, answerTo: `command/inbox//${CHANNEL}` };
+  }
   const [, device] = DEVICE.exec(topic) ?? [];
   if (device !== undefined) {
     return { identity: named(device), message: payload, answerTo: `command/inbox/${device}/${CHANNEL}` };

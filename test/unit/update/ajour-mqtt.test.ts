@@ -113,6 +113,22 @@ test("what a broker kept from before is no report of now; QoS of a device is its
   assert.deepEqual(asked, ["a", "b", "c"]);
 });
 
+test("the bare topic is that of one device", async (t) => {
+  const { Aedes } = await import("aedes");
+  const broker = await Aedes.createBroker();
+  const { url } = await listen(t, broker.handle);
+  t.after(() => new Promise<void>((resolve) => broker.close(() => resolve())));
+  const { asked } = await start(t, { url, bare_device: "gate" });
+  const { default: mqtt } = await import("mqtt");
+  const device = await mqtt.connectAsync(url);
+  t.after(() => device.endAsync(true));
+  await device.subscribeAsync("command/inbox/#");
+  const answer = new Promise<string>((resolve) => device.once("message", resolve));
+  await device.publishAsync("dfu", REPORT);
+  assert.equal(await answer, "command/inbox//dfu");
+  assert.deepEqual(asked, ["gate"]);
+});
+
 /** One string of MQTT, with its length before it. */
 const field = (text: string) => Buffer.from([0, text.length, ...Buffer.from(text)]);
 const packet = (type: number, ...parts: Uint8Array[]) => {

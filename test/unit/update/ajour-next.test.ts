@@ -169,6 +169,13 @@ test("what comes over MQTT", () => {
     message,
     answerTo: "command/inbox/own/dfu",
   });
+  assert.equal(readDelivery("dfu", message, named), undefined, "nobody knows whose it is");
+  assert.deepEqual(readDelivery("dfu", message, named, "own@other"), {
+    identity: { device: "own", application: "other" },
+    message,
+    answerTo: "command/inbox//dfu",
+  });
+  assert.equal(readDelivery("$shared/edge/app/other", event(good), named)?.answerTo, "command/other/own/dfu");
   const delivery = readDelivery("app/other", event(good), named);
   assert.deepEqual(delivery?.identity, { device: "own", application: "other" });
   assert.equal(delivery?.answerTo, "command/other/own/dfu");
