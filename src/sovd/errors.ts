@@ -52,7 +52,8 @@ function statusOf(fault: FaultData, spec: FaultSpec, options: ErrorOptions, json
 }
 
 function headersOf(fault: FaultData, spec: FaultSpec, options: ErrorOptions): Record<string, string> | undefined {
-  if (fault.kind === "unauthorized") return { "WWW-Authenticate": 'Bearer realm="sovd"' };
+  if (fault.kind === "unauthorized")
+    return { "WWW-Authenticate": String(fault.details?.challenge ?? 'Bearer realm="sovd"') };
   if (fault.kind === "methodNotAllowed") return { Allow: String(fault.details?.allow ?? "") };
   if (spec.retryable && spec.status !== 504) return { "Retry-After": String(options.retryAfterS) };
   return undefined;

@@ -221,6 +221,7 @@ test("who a device is, is checked", async (t) => {
     const answer = await post(path, authorization, body);
     assert.equal(answer.status, status, `${path} ${status}: ${await answer.text()}`);
     if (status === 200) assert.equal(answer.headers.get("command"), "dfu");
+    if (status === 401) assert.match(answer.headers.get("www-authenticate") ?? "", /^Basic realm=/);
   }
 });
 

@@ -72,7 +72,7 @@ export class Registry {
   identify(credentials: Credentials): Identity {
     const { user, password } = basic(credentials.authorization);
     const authenticated = this.#options.authentication === "password";
-    if (authenticated && user === undefined) throw new Fault("unauthorized", "The device gives no name and password");
+    if (authenticated && user === undefined) throw unauthorized("The device gives no name and password");
     const sender = this.named(user ?? credentials.device ?? "", credentials.application);
     const { application = sender.application, device = sender.device } = credentials;
     if (application !== sender.application || (device !== sender.device && device !== keyOf(sender))) {
@@ -113,7 +113,7 @@ export class Registry {
     const own = this.#entry(sender)?.password;
     const expected = own ?? this.#options.applications[sender.application]?.password;
     if (password === undefined || expected === undefined || !sameText(password, expected)) {
-      throw new Fault("unauthorized", "Name or password of the device is wrong");
+      throw unauthorized("Name or password of the device is wrong");
     }
   }
 
@@ -136,6 +136,11 @@ export class Registry {
 /** One text for a device, for maps and logs. */
 export function keyOf({ device, application }: Identity): string {
   return `${device}@${application}`;
+}
+
+/** HTTP clients that wait to be asked learn how (RFC 7617). */
+function unauthorized(message: string): Fault {
+  return new Fault("unauthorized", message, { challenge: 'Basic realm="devices", charset="UTF-8"' });
 }
 
 function basic(authorization: string): { user?: string; password?: string } {
