@@ -121,6 +121,27 @@ test("from hawkBit: poll, download, progress, success; a deployment that is with
   assert.equal(device.version, "1.1");
 });
 
+test("from hawkBit: outside its window a device fills its memory and waits there", async (t) => {
+  const hawkbit = await startHawkbit(t);
+  const firmware = image(20_000);
+  hawkbit.deploy("7", "1.1", firmware, { update: "skip", maintenanceWindow: "unavailable" });
+  const config = {
+    hawkbit: { url: hawkbit.url, tenant: "ACME" },
+    devices: { "bms-1": { component: "bms", firmware: { hawkbit: { controller: "ctl 1" } } } },
+  };
+  const node = await startNode(t, { update: { ajour: { ...FAST, ...config } } });
+  const { device, events, seen } = startDevice(t, createFlash("1.0"), { link: link(node), blockBytes: 1_000 });
+  await hawkbit.feedback(({ execution }) => execution === "downloaded");
+  assert.equal(device.flash.incoming?.offset, 20_000);
+  assert.ok(!events.some(({ type }) => type === "swapped"));
+  const { json } = await node.call("GET", "/x-ajour/bms-1");
+  assert.equal(json.answer, "wait");
+  hawkbit.deploy("7", "1.1", firmware, { update: "forced", maintenanceWindow: "available" });
+  await seen("good");
+  assert.deepEqual(device.flash.active.image, Buffer.from(firmware));
+  assert.equal(events.filter(({ type }) => type === "block").length, 20, "nothing was sent twice");
+});
+
 async function describe(node: AjourNode, firmware: Uint8Array, version: string): Promise<void> {
   await node.upload(firmware, "bms", "app.bin");
   const description = { version, checksum: `sha256:${sha256(firmware)}`, size: firmware.length };
@@ -208,7 +229,7 @@ async function startHawkbit(t: TestContext) {
   const seen: Feedback[] = [];
   const waiting = new Set<() => void>();
   let authorization = "";
-  let action: { id: string; version: string; firmware: Uint8Array; withdrawn: boolean } | undefined;
+  let action: { id: string; version: string; firmware: Uint8Array; withdrawn: boolean; more: object } | undefined;
   const base = "/ACME/controller/v1/ctl%201";
   const host = await startHttp(t, (url, request, response) => {
     const json = (value: object) => response.writeHead(200).end(JSON.stringify(value));
@@ -236,7 +257,7 @@ async function startHawkbit(t: TestContext) {
     } else if (url.pathname === `${base}/firmware`) {
       response.writeHead(200).end(action?.firmware);
     } else if (action !== undefined) {
-      const { id, version, firmware } = action;
+      const { id, version, firmware, more } = action;
       const artifact = {
         filename: "app.bin",
         size: firmware.length,
@@ -248,6 +269,7 @@ async function startHawkbit(t: TestContext) {
         deployment: {
           download: "forced",
           update: "forced",
+          ...more,
           chunks: [{ part: "os", version, name: "app", artifacts: [artifact] }],
         },
       });
@@ -255,8 +277,8 @@ async function startHawkbit(t: TestContext) {
   });
   return {
     url: `http://${host}`,
-    deploy(id: string, version: string, firmware: Uint8Array) {
-      action = { id, version, firmware, withdrawn: false };
+    deploy(id: string, version: string, firmware: Uint8Array, more: object = {}) {
+      action = { id, version, firmware, withdrawn: false, more };
     },
     withdraw(id: string) {
       if (action?.id === id) action.withdrawn = true;
