@@ -125,6 +125,11 @@ test("blobs that are none are refused for each object", async (t) => {
     ["not base64!", "The blob is no base64"],
     ["abc", "The blob is no base64"],
     [7, "The blob is no base64"],
+    ["a-b_", "The blob is no base64"],
+    ["ab=c", "The blob is no base64"],
+    ["====", "The blob is no base64"],
+    ["abc\n", "The blob is no base64"],
+    ["", "The blob is empty"],
     [large, "A blob has at most 1048576 bytes"],
   ] as const) {
     const answer = await ask(client, { type: "FW-UPLOAD", ids: ["bms", "hud"], target: TARGET, blob });

@@ -39,7 +39,6 @@ interface Reply {
 type Handler = (body: Body, client: Connected) => Reply | Promise<Reply>;
 
 const NO_HANDLER = "No handler managed to parse this message in the server";
-const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/;
 /** Messages of those who have not said who they are yet. */
 const OPEN = /^(SYS|AUTH)-/;
 
@@ -232,19 +231,13 @@ export class Hub {
     return problem === undefined;
   }
 
-  #blob(blob: unknown, objects: readonly string[], share: Share, outcome: Outcome): Uint8Array | undefined {
-    const { maxBlobBytes } = this.#options;
-    const problem =
-      typeof blob !== "string" || blob.length % 4 !== 0 || !BASE64.test(blob)
-        ? "The blob is no base64"
-        : Buffer.byteLength(blob, "base64") > maxBlobBytes
-          ? `A blob has at most ${maxBlobBytes} bytes`
-          : share.set(blob.length)
-            ? undefined
-            : "Too many uploads are being taken";
-    if (problem === undefined) return Buffer.from(blob as string, "base64");
-    for (const object of objects) outcome.error(object, problem);
-    return undefined;
+  #blob(text: unknown, objects: readonly string[], share: Share, outcome: Outcome): Uint8Array | undefined {
+    try {
+      return decodeBlob(text, this.#options.maxBlobBytes, share);
+    } catch (error) {
+      for (const object of objects) outcome.error(object, messageOf(error));
+      return undefined;
+    }
   }
 
   async #cancel(body: Body, client: Client): Promise<Reply> {
@@ -286,4 +279,18 @@ export class Hub {
     if (!(error instanceof Fault)) this.#options.onProblem(error, where);
     return messageOf(error);
   }
+}
+
+/** Bytes of a base64 text, once there is room for both. @throws Fault badRequest, payloadTooLarge, overloaded */
+function decodeBlob(text: unknown, maxBytes: number, share: Share): Uint8Array {
+  if (typeof text !== "string" || text.length % 4 !== 0) throw new Fault("badRequest", "The blob is no base64");
+  if (text === "") throw new Fault("badRequest", "The blob is empty");
+  const size = (text.length / 4) * 3 - (text.endsWith("==") ? 2 : text.endsWith("=") ? 1 : 0);
+  if (size > maxBytes) throw new Fault("payloadTooLarge", `A blob has at most ${maxBytes} bytes`);
+  if (!share.set(text.length)) throw new Fault("overloaded", "Too many uploads are being taken");
+  const bytes = Buffer.from(text, "base64");
+  // characters that are none of base64 are left out, and these two belong to another alphabet: by far faster than a pattern
+  if (bytes.byteLength === size && !text.includes("-") && !text.includes("_")) return bytes;
+  share.set(0);
+  throw new Fault("badRequest", "The blob is no base64");
 }

@@ -21,6 +21,7 @@ export interface UpdatesPortOptions {
 /** Where blobs are kept, by their hash. */
 const STORE = { component: "x-skybrush", category: "firmware" } as const;
 const STORE_PATH = `/components/${STORE.component}/bulk-data/${STORE.category}/`;
+const SLICE_BYTES = 1 << 20;
 const ID_PREFIX = "fw-upload-";
 const DEFAULT_TARGET_PREFIX = "dev.sovd-edge.firmware.";
 /** As the protocol allows them. */
@@ -80,7 +81,7 @@ export class UpdatesPort implements FirmwarePort {
     const id = isObject(manifest) && typeof manifest.id === "string" ? manifest.id : `${ID_PREFIX}${newId()}`;
     this.#requireOwn(id);
     const image = packed?.image ?? blob;
-    const sha256 = createHash("sha256").update(image).digest("hex");
+    const sha256 = await hashOf(image);
     await this.#keep(sha256, object, image);
     this.#blobs.set(id, sha256);
     try {
@@ -169,6 +170,16 @@ export class UpdatesPort implements FirmwarePort {
     const key = { ...STORE, id: sha256 };
     if (this.#updates.bulk.find(key) !== undefined) await this.#updates.bulk.remove(key);
   }
+}
+
+/** SHA-256 as hex, in slices: nobody waits for all of it. */
+async function hashOf(bytes: Uint8Array): Promise<string> {
+  const hash = createHash("sha256");
+  for (let at = 0; at < bytes.byteLength; at += SLICE_BYTES) {
+    hash.update(bytes.subarray(at, at + SLICE_BYTES));
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  return hash.digest("hex");
 }
 
 async function* once(blob: Uint8Array): AsyncGenerator<Uint8Array> {
