@@ -91,3 +91,29 @@ test("a new fault on the ECU takes all back, the ECU by flashing its old image",
     .map(({ component }: Loose) => component);
   assert.equal(order[0], "body_mcu", "the last that was started goes back first");
 });
+
+test("an ECU that somebody locked between prepare and execute is not flashed, and nobody keeps new software", async () => {
+  const client = sceneClient(scene.primary);
+  const uri = await client.upload("compute_primary", "firmware-artifacts", image("all 5.0.0"));
+  const id = "vehicle-fw-v5.0";
+  const before = await versionOfEcu();
+  await client.send("POST", "/updates", {
+    id,
+    origins: ["proximity"],
+    rollback_policy: "coordinated",
+    target_version: "5.0.0",
+    artifact_uri: uri,
+    affected_components: [...COMPONENTS],
+  });
+  await client.send("PUT", `/updates/${id}/prepare`);
+  await client.until(id, "prepared");
+  const locked = await client.send("POST", "/components/body_mcu/locks", { lock_expiration: 600 });
+  assert.equal(locked.status, 201);
+  await client.send("PUT", `/updates/${id}/execute`);
+  assert.match((await client.until(id, "rolledBack")).error, /body_mcu: .*lock/i);
+  for (const component of COMPONENTS.slice(0, 3)) {
+    assert.match(await readFile(scene.imageOf(component), "latin1"), /^all 2\.0\.0/);
+  }
+  await client.send("DELETE", `/components/body_mcu/locks/${locked.json.id}`);
+  assert.equal(await versionOfEcu(), before);
+});

@@ -236,6 +236,30 @@ test("beside a signature only what is signed counts", async () => {
   assert.match(await saysOf(calls.prepare(replayed, replayed.members[1]!, RUN)), /proves no version/);
 });
 
+test("any byte of a signature, any word of what it is over: changed, it is refused before anything is staged", async () => {
+  const body = signed({ version: "1.0" });
+  const signature = Buffer.from(String(body["x-signature"]), "base64");
+  const flipped = [...signature.keys()].map((at) => {
+    const bytes = Uint8Array.from(signature, (byte, i) => (i === at ? byte ^ 1 : byte));
+    return { ...body, "x-signature": Buffer.from(bytes).toString("base64") };
+  });
+  const made = body["x-manifest"] as Record<string, object>;
+  const words = [
+    { ...made, version: "1.1" },
+    { ...made, expires: "2099-01-01T00:00:00Z" },
+    { ...made, targets: { ...made.targets, bcm: target({ sha256: "b".repeat(64) }) } },
+    { ...made, targets: { ...made.targets, bcm: target({ length: 11 }) } },
+    { ...made, targets: { ...made.targets, bcm: target({ hardware_id: "any" }) } },
+    { ...made, targets: { ...made.targets, bcm: target({ release_counter: 99 }) } },
+  ].map((manifest) => ({ ...body, "x-manifest": manifest }));
+  const { calls, done } = await nodeOf();
+  for (const [attempt, more] of [...flipped, ...words].entries()) {
+    const record = recordOf(more, undefined, attempt + 1);
+    assert.match(await saysOf(calls.prepare(record, record.members[0]!, RUN)), /No trusted key/, JSON.stringify(more));
+  }
+  assert.deepEqual(done, []);
+});
+
 test("a clock that was set back brings no expired manifest to life; nor does a stranger's word move it", async () => {
   const { calls, now } = await nodeOf();
   const prepare = (more: object, attempt: number) => {

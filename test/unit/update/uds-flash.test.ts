@@ -381,6 +381,14 @@ test("rollback flashes the kept image, over a cut of its own; without one nothin
   assert.deepEqual(ecu.log, ["all dtcsetting on"], "what can be made good is");
 });
 
+test("an image that was deleted before the close leaves none to go back to, rather than one that is not on the ECU", async () => {
+  const { provider: flasher, bulk } = provider(new Ecu());
+  const key = { component: "bcm", category: CURRENT_IMAGE, id: "old" };
+  await bulk.write({ ...key, name: "old", mimetype: "x/y" }, 0, (async function* () {})(), true);
+  await flasher.close({ ...jobOf(), artifact: undefined });
+  assert.deepEqual(bulk.list("bcm", CURRENT_IMAGE), []);
+});
+
 test("a boot loader that does not know its version can be described, but is not what was wanted", async () => {
   const ecu = new Ecu();
   const { provider: flasher } = provider(ecu, STEPS, { version: { request: "22 F1 95" } });

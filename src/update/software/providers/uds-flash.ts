@@ -64,7 +64,6 @@ export class UdsFlashProvider implements UpdateProvider {
     if (job.memory.get("flashed") === job.artifact.sha256) return;
     // what prepare relied on may have been deleted since
     if (job.memory.get("previous") !== undefined) this.#previousImage(job);
-    await job.memory.set("touched", "yes");
     await this.#flash(job, job.artifact, job.toVersion, job.fromVersion);
     await job.memory.set("flashed", job.artifact.sha256);
   }
@@ -90,8 +89,12 @@ export class UdsFlashProvider implements UpdateProvider {
   async close(job: UpdateJob): Promise<void> {
     const { bulk } = this.#options;
     const { artifact, component } = job;
-    if (artifact === undefined) return;
     const old = bulk.list(component, CURRENT_IMAGE);
+    if (artifact === undefined) {
+      // deleted since it was flashed: what was kept before would bring the ECU back to something else than it has
+      for (const info of old) await bulk.remove(keyOf(info));
+      return;
+    }
     const id = artifact.sha256.slice(0, 32);
     const key = { component, category: CURRENT_IMAGE, id };
     if (bulk.find(key)?.complete !== true) {
@@ -120,6 +123,8 @@ export class UdsFlashProvider implements UpdateProvider {
     const { recipe, keyOfSeed } = this.#target(job.component);
     const release = await this.#options.hold?.(job.component, job.campaign);
     try {
+      // somebody else's lock is no reason to flash the old image
+      await job.memory.set("touched", "yes");
       await flash({ exchange: this.#options, job, image, recipe, keyOfSeed, version, previous });
     } finally {
       release?.();
