@@ -1,8 +1,8 @@
 /** `sovd-edge update push|status|list|rollback|rxswin`: a client of any SOVD server with `/updates`; `pack` makes what others upload. */
 import { type Command, Option } from "commander";
-import { type Connection, connect, connected, type Json } from "./update-client.ts";
+import { type Client, type Connection, connect, connected, type Json } from "./update-client.ts";
 import { type PackOptions, pack } from "./update-pack.ts";
-import { follow, progressLines, reasonOf, statusOf } from "./update-progress.ts";
+import { follow, isLive, progressLines, reasonOf, statusOf } from "./update-progress.ts";
 import { type PushOptions, push } from "./update-push.ts";
 
 const RXSWIN_COLUMNS = ["componentId", "rxswin", "softwareVersion", "updatedAt", "authority", "approvalRef"];
@@ -53,9 +53,10 @@ export function register(program: Command): void {
         output.write(`${lines.join("\n")}\n`);
       }
     });
-  command("list", "Ids of the updates").action(async (options: Connection) => {
-    const { items } = await (await connect(options)).json("GET", "/updates");
-    for (const id of items as readonly string[]) output.write(`${id}\n`);
+  command("list", "Ids of the updates; on a terminal with their states").action(async (options: Connection) => {
+    const client = await connect(options);
+    const { items } = await client.json("GET", "/updates");
+    for (const id of items as readonly string[]) output.write(`${isLive(output) ? await stateLine(client, id) : id}\n`);
   });
   command("rxswin", "RXSWIN of the vehicle and of each component (UN R156)").action(async (options: Connection) => {
     const { vin, entries } = await (await connect(options)).json("GET", "/rxswin/report");
@@ -70,6 +71,12 @@ export function register(program: Command): void {
     .action(async (id: string, options: WatchOptions) => {
       const client = await connect(options);
       await client.json("PUT", `/updates/${encodeURIComponent(id)}/x-rollback`);
+      output.write(`update ${id} is being taken back\n`);
       if (options.watch === true) await follow(client, id, output, "old");
     });
+}
+
+async function stateLine(client: Client, id: string): Promise<string> {
+  const { phase, status, "x-state": state = status } = await statusOf(client, id);
+  return `${id}\t${phase} ${state}`;
 }

@@ -24,6 +24,8 @@ interface Polled {
 
 const SEPARATOR = "\x1e";
 const PROBE = "probe";
+/** Of one POST; a client sends what gathered since its last one. */
+const MAX_PACKETS = 4_096;
 
 export class Polling {
   readonly #options: HttpOptions;
@@ -107,7 +109,7 @@ export class Polling {
   #post(polled: Polled, request: IncomingMessage, response: ServerResponse): void {
     readBody(request, response, this.#options, (text) => {
       answer(response, 200, "ok");
-      for (const packet of text.split(SEPARATOR)) polled.session.receive(packet);
+      for (const packet of text.split(SEPARATOR, MAX_PACKETS)) polled.session.receive(packet);
     });
   }
 
