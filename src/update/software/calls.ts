@@ -96,6 +96,8 @@ async function prepare(
   }
   const prepared: PreparedFacts = {
     supportsTrial: facts.supportsTrial,
+    ...(facts.hardwareId === undefined ? {} : { hardwareId: facts.hardwareId }),
+    ...(facts.serial === undefined ? {} : { serial: facts.serial }),
     ...(fromVersion === undefined ? {} : { fromVersion }),
     ...(installed?.sha256 === undefined ? {} : { fromSha256: installed.sha256 }),
     ...(installed?.rxswin === undefined ? {} : { fromRxswin: installed.rxswin }),

@@ -264,7 +264,7 @@ export function plan(
     return call === undefined ? [] : [{ call, component: member.component }];
   });
   if (record.state === "preparing") return actions.slice(0, limits.maxParallel);
-  if (record.state !== "rollingBack") return actions;
+  if (record.state !== "rollingBack" || record.policy === "independent") return actions;
   const order = new Map(record.members.map(({ component, started }) => [component, started ?? -1]));
   const inTurn = actions.filter(({ component }) => !late.has(component));
   const backwards = inTurn.sort((a, b) => order.get(b.component)! - order.get(a.component)!);

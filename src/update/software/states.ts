@@ -219,6 +219,9 @@ export interface Member {
   /** Component id, lower case. */
   readonly component: string;
   readonly state: MemberState;
+  /** Which ECU it was when it was prepared, as far as it says. */
+  readonly hardwareId?: string;
+  readonly serial?: string;
   readonly supportsTrial: boolean;
   readonly fromVersion?: string;
   readonly toVersion?: string;
@@ -268,6 +271,8 @@ export interface CampaignRecord {
 /** What `prepare` learned of a member. */
 export interface PreparedFacts {
   readonly supportsTrial: boolean;
+  readonly hardwareId?: string;
+  readonly serial?: string;
   readonly fromVersion?: string;
   readonly fromSha256?: string;
   readonly fromRxswin?: string;

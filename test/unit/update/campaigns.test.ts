@@ -131,6 +131,36 @@ test("where members decide for themselves one that is unwell goes back alone; th
   ]);
 });
 
+for (const [policy, at] of [
+  ["independent", 3],
+  ["coordinated", 1],
+] as const) {
+  test(`taken back on request, ${policy}: ${at} at a time`, async () => {
+    const components = ["a", "b", "c"];
+    const world = new World(components, [], []);
+    let [now, most] = [0, 0];
+    const { rollback } = world.calls;
+    world.calls.gate = (_record, _member, { signal }) =>
+      new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+    world.calls.rollback = async (...given) => {
+      most = Math.max(most, ++now);
+      await Promise.resolve();
+      return rollback(...given).finally(() => now--);
+    };
+    const disk = new DyingPersistence(freshPersistence());
+    const clock = new JumpClock();
+    const process = await startProcess(disk, world, clock);
+    await process.campaigns.register(registered(components, policy), "tester");
+    await process.campaigns.apply(ID, { type: "prepare", thenExecute: true }, "tester");
+    const isOnTrial = () => process.campaigns.get(ID)?.members.every(({ state }) => state === "trial");
+    while (!isOnTrial()) await turn();
+    await process.campaigns.apply(ID, { type: "rollback", reason: "no" }, "tester");
+    await settle(process, clock, disk);
+    assert.deepEqual([process.campaigns.get(ID)?.state, most], ["rolledBack", at]);
+    assert.ok(components.every((component) => world.isOld(component)));
+  });
+}
+
 test("a hundred devices: never more at once than allowed, all new", async () => {
   const components = Array.from({ length: 100 }, (_, i) => `device-${i}`);
   const world = new World(components, [], []);
