@@ -6,7 +6,7 @@ import { CHUNK_BYTES, type Content, type PartInfo } from "./storage.ts";
 const HASH_BYTES = 32;
 
 interface Pieces {
-  /** The content cut into pieces of 1 MiB, the last one shorter; each is a buffer of its own. */
+  /** The content cut into pieces of 1 MiB, the last one shorter; each a buffer of its own, or a part of what was there at once. */
   iterate(): AsyncGenerator<Uint8Array, void, undefined>;
   /** Size and hash of what was iterated. */
   result(): { size: number; sha256: string };
@@ -18,9 +18,15 @@ export function pieces(content: Content): Pieces {
   let size = 0;
 
   async function* iterate(): AsyncGenerator<Uint8Array, void, undefined> {
+    if (content instanceof Uint8Array) {
+      hash.update(content);
+      size = content.length;
+      for (let at = 0; at < size; at += CHUNK_BYTES) yield content.subarray(at, at + CHUNK_BYTES);
+      return;
+    }
     let piece = Buffer.allocUnsafeSlow(CHUNK_BYTES);
     let filled = 0;
-    for await (const part of partsOf(content)) {
+    for await (const part of content) {
       hash.update(part);
       size += part.length;
       for (let at = 0; at < part.length; ) {
@@ -64,13 +70,14 @@ function tooLong(maxBytes: number): Fault {
   });
 }
 
-function partsOf(content: Content): Iterable<Uint8Array> | AsyncIterable<Uint8Array> {
-  return content instanceof Uint8Array ? [content] : content;
-}
+/** Room for any chunk as stored. */
+export const STORED_CHUNK_BYTES = HASH_BYTES + CHUNK_BYTES;
 
-/** A chunk as stored: its SHA-256, then its bytes. */
-export function encodeChunk(bytes: Uint8Array): Buffer {
-  return Buffer.concat([createHash("sha256").update(bytes).digest(), bytes]);
+/** A chunk as stored: its SHA-256, then its bytes. Takes the room in `target`. */
+export function encodeChunk(bytes: Uint8Array, target = Buffer.allocUnsafeSlow(HASH_BYTES + bytes.length)): Buffer {
+  createHash("sha256").update(bytes).digest().copy(target);
+  target.set(bytes, HASH_BYTES);
+  return target.subarray(0, HASH_BYTES + bytes.length);
 }
 
 /** The bytes of a stored chunk; `corruption` when they do not fit their hash. */

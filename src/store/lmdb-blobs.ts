@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { Fault } from "#core/errors.ts";
 import type { Blob } from "./backend.ts";
-import { encodeChunk, pieces, stagedMapped } from "./content.ts";
+import { encodeChunk, pieces, STORED_CHUNK_BYTES, stagedMapped } from "./content.ts";
 import { type Environment, getRecord, keysUnder, type Writes } from "./lmdb-env.ts";
 import type { Content, PartInfo, ValueKind } from "./storage.ts";
 
@@ -40,6 +40,8 @@ interface Held {
 
 export function createBlobs(env: Environment, { maxMappedBytes, crashPoint }: BlobOptions): Blobs {
   const held = new Map<string, Held>();
+  /** Buffers of written chunks: gigabytes go through the same few. */
+  let spare: Buffer<ArrayBuffer>[] = [];
   const heldBytes = () => [...held.values()].reduce((sum, { bytes }) => sum + bytes.length, 0);
 
   async function stage(content: Content, kind: ValueKind): Promise<Blob> {
@@ -104,11 +106,14 @@ export function createBlobs(env: Environment, { maxMappedBytes, crashPoint }: Bl
   }
 
   async function storeChunks(id: string, first: Uint8Array, rest: AsyncIterable<Uint8Array>): Promise<void> {
+    const buffers = spare;
+    spare = [];
     let index = 0;
     let pending: Promise<void>[] = [];
     const store = async (piece: Uint8Array) => {
       env.reserve((pending.length + 1) * piece.length);
-      const put = env.put("chunks", [id, index++], encodeChunk(piece));
+      buffers[pending.length] ??= Buffer.allocUnsafeSlow(STORED_CHUNK_BYTES);
+      const put = env.put("chunks", [id, index++], encodeChunk(piece, buffers[pending.length]));
       put.catch(() => undefined); // met below, unless the source fails first
       pending.push(put);
       if (pending.length < CHUNKS_AT_ONCE) return;
@@ -123,6 +128,7 @@ export function createBlobs(env: Environment, { maxMappedBytes, crashPoint }: Bl
     } finally {
       // one that is written after the discard of a failed value would stay for ever
       await Promise.allSettled(pending);
+      spare = buffers;
     }
   }
 
