@@ -10,9 +10,13 @@ import { systemClock } from "#core/time.ts";
 import type { UpdateJob } from "#update/software/provider.ts";
 import { SovdSecondaryProvider } from "#update/software/providers/sovd-secondary.ts";
 
-const IMAGE = Buffer.alloc(9 << 20, "image");
+const IMAGE = Buffer.alloc(5 << 20, "image");
 const SHA256 = createHash("sha256").update(IMAGE).digest("hex");
-const TIMEOUT_MS = 500;
+const TIMEOUT_MS = 10_000;
+/** Where it is waited for. */
+const SHORT_TIMEOUT_MS = 1_000;
+// not within such a time
+await import("undici");
 
 type Answer = (request: IncomingMessage, body: Buffer, response: ServerResponse) => unknown;
 
@@ -23,7 +27,7 @@ interface Call {
 }
 
 /** A node whose every answer is given; undefined: nothing is answered. An object is sent as JSON, with `status` as HTTP's. */
-async function node(t: TestContext, answer: Answer) {
+async function node(t: TestContext, answer: Answer, timeoutMs = TIMEOUT_MS) {
   const calls: Call[] = [];
   const server = createServer(async (request, response) => {
     const parts: Buffer[] = [];
@@ -49,7 +53,7 @@ async function node(t: TestContext, answer: Answer) {
     clock: systemClock,
     token: "token",
     tls: undefined,
-    timeoutMs: TIMEOUT_MS,
+    timeoutMs,
     pollMs: 5,
     watchdogMs: 60_000,
   });
@@ -125,7 +129,7 @@ test("a node of another make: upload by form, an id that it takes, no verdict as
   const other = medkit();
   const { provider, lines } = await node(t, other.answer);
   const notes = new Map<string, string>();
-  const facts = await provider.describe("hud", AbortSignal.timeout(1_000));
+  const facts = await provider.describe("hud", AbortSignal.timeout(10_000));
   assert.deepEqual(facts, { supportsRollback: false, supportsTrial: false });
   await provider.prepare(jobOf({}, notes));
   const [found] = other.packages;
@@ -198,6 +202,7 @@ test("a node that is cut off at each single call: it is waited for, nothing is s
   await quiet.provider.execute(jobOf());
   const calls = whole.remote.count;
   assert.deepEqual(whole.remote.verbs, ["prepare", "execute"]);
+  let told = 0;
   for (let at = 1; at <= calls; at++) {
     const { answer, remote } = own(new Set([at]));
     const { provider } = await node(t, answer);
@@ -206,15 +211,17 @@ test("a node that is cut off at each single call: it is waited for, nothing is s
       await provider.prepare(jobOf({}, notes));
       await provider.execute(jobOf({}, notes));
     };
-    // at first contact, and when it is told of the package, silence is told; the attempt that comes again goes on
+    // silence at first contact is told; the attempt that comes again goes on
     await run().catch((error: unknown) => {
       assert.ok(error instanceof Fault && error.kind === "notResponding", `${at}: ${error}`);
+      told++;
       return run();
     });
     assert.equal(remote.state, "awaitingVerdict", `call ${at}`);
     assert.ok(remote.stored.equals(IMAGE));
     assert.deepEqual([...new Set(remote.verbs)], ["prepare", "execute"]);
   }
+  assert.equal(told, 2, "the first of prepare and the first of execute");
 });
 
 const STARTS = {
@@ -293,7 +300,7 @@ const LIARS: Readonly<Record<string, [answer: Answer, kind: string]>> = {
 };
 for (const [what, [answer, kind]] of Object.entries(LIARS)) {
   test(`a node that answers ${what}: prepare ends with ${kind}`, async (t) => {
-    const { provider } = await node(t, answer);
+    const { provider } = await node(t, answer, SHORT_TIMEOUT_MS);
     const stop = new AbortController();
     const timer = setTimeout(
       () => stop.abort(new Fault("notResponding", "The update was preparing for too long")),
@@ -301,9 +308,9 @@ for (const [what, [answer, kind]] of Object.entries(LIARS)) {
     );
     t.after(() => clearTimeout(timer));
     await assert.rejects(provider.prepare(jobOf({ signal: stop.signal })), { kind });
-    await assert.rejects(provider.execute(jobOf({ signal: AbortSignal.timeout(1_000) })), Fault);
+    await assert.rejects(provider.execute(jobOf({ signal: AbortSignal.timeout(2_000) })), Fault);
     await provider
-      .faults("hud", AbortSignal.timeout(1_000))
+      .faults("hud", AbortSignal.timeout(10_000))
       .catch((error: unknown) => assert.ok(error instanceof Fault));
   });
 }
@@ -313,20 +320,24 @@ test("a redirect is not followed: the token is for this server", async (t) => {
   const { provider } = await node(t, (_request, _body, response) => {
     response.writeHead(307, { location: "http://127.0.0.1:1/" }).end();
   });
-  await assert.rejects(provider.describe("hud", AbortSignal.timeout(1_000)), /answer 307, which is not followed/);
+  await assert.rejects(provider.describe("hud", AbortSignal.timeout(10_000)), /answer 307, which is not followed/);
   assert.deepEqual(other.calls, []);
 });
 
 test("a slow link: an upload may take longer than an answer may, as long as it moves", async (t) => {
   const { answer, remote } = own();
-  const { provider, calls } = await node(t, async (request, body, response) => {
-    return answer(request, body, response);
-  });
+  const { provider, calls } = await node(
+    t,
+    async (request, body, response) => {
+      return answer(request, body, response);
+    },
+    SHORT_TIMEOUT_MS,
+  );
   const slow = jobOf();
   const { artifact } = slow;
   const read = async function* (offset = 0) {
     for await (const chunk of artifact!.read(offset)) {
-      await new Promise((resolve) => systemClock.setTimeout(() => resolve(undefined), TIMEOUT_MS / 3));
+      await new Promise((resolve) => systemClock.setTimeout(() => resolve(undefined), SHORT_TIMEOUT_MS / 3));
       yield chunk;
     }
   };

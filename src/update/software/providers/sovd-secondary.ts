@@ -91,20 +91,16 @@ export class SovdSecondaryProvider implements UpdateProvider {
     };
   }
 
-  async prepare(job: UpdateJob): Promise<void> {
-    const state = await this.#stateOf(job);
-    if (!(await this.#isOurs(job)) || OLD.has(state)) {
-      const { artifact } = job;
-      const target = this.#target(job.component);
-      const { clock, pollMs: pauseMs } = this.#options;
-      const run = { client: this.#client, target, job, clock, pauseMs };
-      await this.#register(job, artifact === undefined ? undefined : await relay({ ...run, artifact }));
-    }
-    await this.#drive(job, DECISIONS.prepare, true);
+  prepare(job: UpdateJob): Promise<void> {
+    return this.#patiently(job, async () => {
+      const state = await this.#stateOf(job);
+      if (!(await this.#isOurs(job)) || OLD.has(state)) await this.#handOn(job);
+      await this.#drive(job, DECISIONS.prepare);
+    });
   }
 
   execute(job: UpdateJob): Promise<void> {
-    return this.#drive(job, DECISIONS.execute, true);
+    return this.#patiently(job, () => this.#drive(job, DECISIONS.execute));
   }
 
   async verify(job: UpdateJob): Promise<void> {
@@ -115,7 +111,7 @@ export class SovdSecondaryProvider implements UpdateProvider {
   }
 
   commit(job: UpdateJob): Promise<void> {
-    return this.#drive(job, DECISIONS.commit, false);
+    return this.#drive(job, DECISIONS.commit);
   }
 
   async close(job: UpdateJob): Promise<void> {
@@ -123,7 +119,7 @@ export class SovdSecondaryProvider implements UpdateProvider {
   }
 
   rollback(job: UpdateJob): Promise<void> {
-    return this.#drive(job, DECISIONS.rollback, false);
+    return this.#drive(job, DECISIONS.rollback);
   }
 
   async cancel(job: UpdateJob): Promise<void> {
@@ -140,6 +136,15 @@ export class SovdSecondaryProvider implements UpdateProvider {
 
   async dispose(): Promise<void> {
     await this.#client.close();
+  }
+
+  /** The image, then the package. */
+  async #handOn(job: UpdateJob): Promise<void> {
+    const { artifact } = job;
+    const target = this.#target(job.component);
+    const { clock, pollMs: pauseMs } = this.#options;
+    const run = { client: this.#client, target, job, clock, pauseMs };
+    await this.#register(job, artifact === undefined ? undefined : await relay({ ...run, artifact }));
   }
 
   async #register(job: UpdateJob, uri: string | undefined): Promise<void> {
@@ -200,30 +205,36 @@ export class SovdSecondaryProvider implements UpdateProvider {
   }
 
   /**
-   * Asks for the state and does what it calls for, until that is nothing. A node that does not answer at first is not waited for; with
-   * `isPatient` one that is away later is, without it the campaign comes again, and sees to the others first.
+   * A node that is away for a while is waited for, but one that does not answer at first is not. Only for what comes before the verdict:
+   * later the campaign comes again by itself, and sees to the others meanwhile.
    */
-  async #drive(job: UpdateJob, decide: Decide, isPatient: boolean): Promise<void> {
+  async #patiently(job: UpdateJob, work: () => Promise<void>): Promise<void> {
     const { clock, pollMs } = this.#options;
-    let sent = false;
-    for (let isFirst = true; ; isFirst = false) {
+    await this.#statusOf(job);
+    for (;;) {
       try {
-        const status = await this.#statusOf(job);
-        const state = stateOf(status);
-        const { progress } = status ?? {};
-        if (typeof progress === "number") job.progress({ percent: Math.min(100, Math.max(0, progress)), step: state });
-        const move = decide(state, sent);
-        if (move === "done") return;
-        if (move === "failed") throw new Fault("conflict", `${state}: ${errorOf(status)}`);
-        if (move !== "wait" && !sent) {
-          await this.#put(job, move);
-          sent = true;
-        }
+        return await work();
       } catch (error) {
-        const isAway = error instanceof Fault && UNREACHABLE.has(error.kind) && !job.signal.aborted;
-        if (!isAway || isFirst || !isPatient) throw error;
+        if (!(error instanceof Fault) || !UNREACHABLE.has(error.kind) || job.signal.aborted) throw error;
       }
       await sleep(clock, pollMs, job.signal);
+    }
+  }
+
+  /** Asks for the state and does what it calls for, until that is nothing. */
+  async #drive(job: UpdateJob, decide: Decide): Promise<void> {
+    const { clock, pollMs } = this.#options;
+    for (let sent = false; ; await sleep(clock, pollMs, job.signal)) {
+      const status = await this.#statusOf(job);
+      const state = stateOf(status);
+      const { progress } = status ?? {};
+      if (typeof progress === "number") job.progress({ percent: Math.min(100, Math.max(0, progress)), step: state });
+      const move = decide(state, sent);
+      if (move === "done") return;
+      if (move === "failed") throw new Fault("conflict", `${state}: ${errorOf(status)}`);
+      if (move === "wait" || sent) continue;
+      await this.#put(job, move);
+      sent = true;
     }
   }
 
