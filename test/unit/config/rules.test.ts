@@ -132,6 +132,16 @@ const CASES: { name: string; toml: string; keys: string[]; can?: boolean }[] = [
     keys: ["update.verify", "update.secondaries[0]"],
   },
   {
+    name: "a primary whose verdict may come after its secondaries gave up",
+    toml: "[update]\nrole = 'primary'\nexecute_timeout_ms = 1000\ncommit_timeout_ms = 500\nverdict_timeout_ms = 1499",
+    keys: ["update.verdict_timeout_ms"],
+  },
+  {
+    name: "a primary whose verdict comes in time",
+    toml: "[update]\nrole = 'primary'\nexecute_timeout_ms = 1000\ncommit_timeout_ms = 500\nverdict_timeout_ms = 1500",
+    keys: [],
+  },
+  {
     name: "announced nodes of a primary without any proof",
     toml: "[update]\nrole = 'primary'\n[update.mdns]\nbrowse = true\nnodes = ['camera', 'a b', 'x@y']\nsubnets = ['10.0.0.0/33', 'fd00::/8']\ninterface = 'eth0'",
     keys: ["update.mdns.nodes[1]", "update.mdns.nodes[2]", "update.mdns.subnets[0]", "update.mdns.interface"],
