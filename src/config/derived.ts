@@ -31,11 +31,15 @@ export function ecuConfig({ ecu }: Config, name: string): EcuConfig | undefined 
 }
 
 /** Warnings about settings that are allowed and yet risky. */
-export function risks({ security, doip }: Config): string[] {
+export function risks({ security, doip, skybrush, http, update }: Config): string[] {
+  const local = /^(127\.|::1$)/.test(skybrush.address);
+  const known = skybrush.authentication === "token" || (skybrush.tls && http.tls_ca !== undefined);
+  const open = skybrush.enabled && !local && !known && update.verify !== "required";
   return [
     ...(security.mode === "development" ? ["security.mode is development: anyone gets a token"] : []),
     ...(doip.enabled && doip.tls.ca === undefined
       ? ["doip.tls.ca is not set: certificates of gateways are not verified"]
       : []),
+    ...(open ? ["skybrush: whoever reaches its address may update components"] : []),
   ];
 }

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { Command } from "commander";
 import fc from "fast-check";
-import { ecuConfig, shardCount, storePath, strictness } from "#config/derived.ts";
+import { ecuConfig, risks, shardCount, storePath, strictness } from "#config/derived.ts";
 import { addConfigOptions, configFromFlags } from "#config/flags.ts";
 import { type ConfigInput, loadConfig, problemText, readConfig } from "#config/load.ts";
 import { Fault } from "#core/errors.ts";
@@ -31,6 +31,32 @@ test("without file, environment and flags the defaults hold", (t) => {
     precedence: "Database",
   });
   assert.equal(config.can, undefined);
+});
+
+test("an open port for firmware is a risk that is named, and what it has too much is refused", (t) => {
+  const OPEN = "skybrush: whoever reaches its address may update components";
+  const certificate = "[http]\ntls_certificate = 'a.pem'\ntls_key = 'b.pem'\n";
+  for (const [text, risk, problems] of [
+    ["", false, []],
+    ["[skybrush]\nenabled = true", false, []],
+    ["[skybrush]\nenabled = true\naddress = '10.0.0.1'", true, []],
+    ["[skybrush]\nenabled = true\naddress = '10.0.0.1'\nauthentication = 'token'", false, []],
+    [
+      "[skybrush]\nenabled = true\naddress = '10.0.0.1'\n[update]\nverify = 'required'\ntrusted_keys = ['k']",
+      false,
+      [],
+    ],
+    [`${certificate}tls_ca = 'c.pem'\n[skybrush]\nenabled = true\naddress = '10.0.0.1'\ntls = true`, false, []],
+    ["[skybrush]\ntls = true", false, ["skybrush.tls"]],
+    ["[skybrush]\nudp = true\nauthentication = 'token'", false, ["skybrush.udp"]],
+  ] as const) {
+    const read = fromToml(t, text);
+    assert.equal(risks(read.config).includes(OPEN), risk, text);
+    assert.deepEqual(
+      read.problems.map(({ key }) => key),
+      problems,
+    );
+  }
 });
 
 test("file < environment < flags, each over the defaults", (t) => {
