@@ -114,7 +114,6 @@ class UwsServer implements HttpServer {
 
   async listen(): Promise<void> {
     await this.#listener.open();
-    this.#sweep();
   }
 
   prepareTls(tls: AppOptions): () => Promise<void> {
@@ -215,6 +214,7 @@ class UwsServer implements HttpServer {
       return;
     }
     this.#pending.add(pending);
+    if (this.#sweeper === undefined) this.#sweepLater();
     res.onAborted(() => this.#abandon(pending));
     if (answer instanceof Promise) void answer.then((awaited) => this.#finishAwaited(pending, awaited));
     else this.#finish(pending, answer);
@@ -340,8 +340,7 @@ class UwsServer implements HttpServer {
   }
 
   #sweep(): void {
-    const { clock, requestTimeoutMs } = this.#options;
-    const now = clock.now();
+    const now = this.#options.clock.now();
     for (const pending of this.#pending) {
       if (pending.exchange.deadlineMs > now || pending.sending !== undefined) continue;
       const fault = new Fault("requestTimeout", "Request timed out");
@@ -349,6 +348,13 @@ class UwsServer implements HttpServer {
       this.#finish(pending, this.#dispatcher.failure(fault, pending.exchange.base));
       pending.exchange.abort();
     }
+    this.#sweeper = undefined;
+    if (this.#pending.size > 0) this.#sweepLater();
+  }
+
+  /** A node that nobody asks anything does not wake. */
+  #sweepLater(): void {
+    const { clock, requestTimeoutMs } = this.#options;
     this.#sweeper = clock.setTimeout(() => this.#sweep(), Math.min(SWEEP_MS, requestTimeoutMs));
   }
 }
