@@ -1,43 +1,26 @@
 /**
  * Campaigns between processes that are killed: a primary and two secondaries, each a process of its own behind a link that can be cut
- * and slowed.
- * After each campaign all three run the same software. `node --import tsx test/faults/campaign-run.ts --runs 200`.
+ * and slowed. First each state is looked for and met by a kill, then kills, cuts and slow links come at random. After each campaign all
+ * three run the same software, or, where each decides for itself, what it says. `node --import tsx test/faults/campaign-run.ts --runs 200`.
  */
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { connect, createServer, type Server, type Socket } from "node:net";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Transform } from "node:stream";
 import { setTimeout as pause } from "node:timers/promises";
-import { fileURLToPath, pathToFileURL } from "node:url";
-import { stringify } from "smol-toml";
+import { pathToFileURL } from "node:url";
 import { freePort } from "../fixtures/free-port.ts";
+import { type Goal, Histogram, meets, type Way, wayTo } from "./campaign-goals.ts";
+import { HOST, Link, NodeProcess, POLL_MS } from "./campaign-nodes.ts";
 
-const CLI = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
-const HOST = "127.0.0.1";
 const NODES = ["compute_primary", "compute_secondary", "sensor_fusion"] as const;
-const START_TIMEOUT_MS = 60_000;
 const END_TIMEOUT_MS = 120_000;
-const POLL_MS = 50;
 /** Disturbances come within so long after execute. */
 const WINDOW_MS = 1_500;
 /** A slow link delays each piece by up to so long. */
 const MAX_DELAY_MS = 400;
-const SLOW_PIECE_BYTES = 4_096;
-
-const TIMING = {
-  soak_ms: 200,
-  health_interval_ms: 50,
-  health_min_polls: 2,
-  health_timeout_ms: 30_000,
-  status_interval_ms: 25,
-  retry_ms: 50,
-  execute_timeout_ms: 40_000,
-  commit_timeout_ms: 30_000,
-  verdict_timeout_ms: 90_000,
-};
+/** Where a state is looked for: short states last longer then. */
+const CHASE_DELAY_MS = 15;
+const ENDS: ReadonlySet<string> = new Set(["completed", "rolledBack", "failed", "partial"]);
 
 /** Numbers that can be had again: the seed of a failing run is printed. */
 function random(seed: number): () => number {
@@ -48,181 +31,55 @@ function random(seed: number): () => number {
   };
 }
 
-/** A link that can be cut: existing connections break, new ones fail; or slowed: each piece of data waits before it goes on. */
-class Link {
-  readonly #server: Server;
-  readonly #sockets = new Set<Socket>();
-  cut = false;
-  delayMs = 0;
-  constructor(targetPort: number) {
-    this.#server = createServer((from) => {
-      if (this.cut) {
-        from.destroy();
-        return;
-      }
-      const to = connect(targetPort, HOST);
-      for (const [a, b] of [
-        [from, to],
-        [to, from],
-      ] as const) {
-        this.#sockets.add(a);
-        a.on("error", () => b.destroy()).on("close", () => {
-          this.#sockets.delete(a);
-          b.destroy();
-        });
-        a.pipe(this.#slowed()).pipe(b);
-      }
-    });
-  }
-  #slowed(): Transform {
-    return new Transform({
-      highWaterMark: SLOW_PIECE_BYTES,
-      transform: (chunk, _encoding, done) => {
-        if (this.delayMs === 0) done(null, chunk);
-        else setTimeout(() => done(null, chunk), this.delayMs);
-      },
-    });
-  }
-  async listen(): Promise<number> {
-    this.#server.listen(0, HOST);
-    await once(this.#server, "listening");
-    return (this.#server.address() as { port: number }).port;
-  }
-  break(): void {
-    this.cut = true;
-    for (const socket of this.#sockets) socket.destroy();
-  }
-  close(): void {
-    this.break();
-    this.#server.close();
-  }
-}
-
-class NodeProcess {
-  readonly name: string;
-  readonly port: number;
-  readonly folder: string;
-  #child: ChildProcess | undefined;
-  token = "";
-  constructor(name: string, port: number, folder: string) {
-    this.name = name;
-    this.port = port;
-    this.folder = folder;
-  }
-  get base(): string {
-    return `http://${HOST}:${this.port}/sovd/v1`;
-  }
-  get image(): string {
-    return join(this.folder, "slots", "current", "image");
-  }
-  async configure(update: Record<string, unknown>): Promise<void> {
-    await mkdir(this.folder, { recursive: true });
-    const config = {
-      server: { address: HOST, port: this.port },
-      doip: { enabled: false },
-      database: { path: join(this.folder, "none") },
-      store: { path: join(this.folder, "store") },
-      runtime_update_config: { storage_dir: this.folder },
-      logging: { level: "off" },
-      flash_files_path: this.folder,
-      update: { component: this.name, ...TIMING, ...update },
-    };
-    await writeFile(join(this.folder, "node.toml"), stringify(config));
-  }
-  async start(): Promise<void> {
-    const env = { ...process.env, CDA_CONFIG_FILE: join(this.folder, "node.toml") };
-    this.#child = spawn(process.execPath, ["--import", "tsx", CLI, "serve"], {
-      env,
-      stdio: ["ignore", "ignore", "inherit"],
-    });
-    const until = Date.now() + START_TIMEOUT_MS;
-    for (;;) {
-      const answer = await fetch(`${this.base}/authorize`, {
-        method: "POST",
-        headers: { "content-type": "application/json" },
-        body: JSON.stringify({ client_id: "test", client_secret: "test" }),
-      }).catch(() => undefined);
-      if (answer?.status === 200) {
-        this.token = ((await answer.json()) as { access_token: string }).access_token;
-        return;
-      }
-      if (Date.now() > until || this.#child.exitCode !== null) throw new Error(`${this.name} did not start`);
-      await pause(POLL_MS);
-    }
-  }
-  async kill(): Promise<void> {
-    const child = this.#child;
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
-    const gone = once(child, "exit");
-    child.kill("SIGKILL");
-    await gone;
-  }
-  async call(method: string, path: string, body?: unknown): Promise<{ status: number; json: Record<string, unknown> }> {
-    const response = await fetch(this.base + path, {
-      method,
-      headers: {
-        authorization: `Bearer ${this.token}`,
-        ...(body === undefined ? {} : { "content-type": "application/json" }),
-      },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    });
-    const text = await response.text();
-    return { status: response.status, json: text === "" ? {} : JSON.parse(text) };
-  }
+interface Vehicle {
+  readonly primary: NodeProcess;
+  readonly nodes: readonly NodeProcess[];
+  /** To each secondary. */
+  readonly links: readonly Link[];
+  readonly kills: Histogram;
+  readonly next: () => number;
 }
 
 export interface Tally {
   readonly allNew: number;
   readonly allOld: number;
+  /** Of campaigns in which each decides for itself. */
+  readonly partial: number;
   readonly disturbances: number;
+  readonly kills: Histogram;
 }
 
 /** Runs so many campaigns. @throws Error that names the seed when one ends mixed or not at all */
 export async function runCampaigns(runs: number, seed: number, say: (line: string) => void): Promise<Tally> {
-  const next = random(seed);
   const folder = await mkdtemp(join(tmpdir(), "sovd-campaign-"));
   const nodes = await Promise.all(
     NODES.map(async (name) => new NodeProcess(name, await freePort(HOST), join(folder, name))),
   );
   const [primary, ...secondaries] = nodes as [NodeProcess, ...NodeProcess[]];
   const links = secondaries.map(({ port }) => new Link(port));
-  // one of them gives up its trial at the first restart
-  const slot = (node: NodeProcess) => {
-    const target = {
-      provider: "slot",
-      folder: join(node.folder, "slots"),
-      trial_starts: node === nodes.at(-1) ? 0 : 1,
-    };
-    return { [node.name]: target };
-  };
+  const vehicle: Vehicle = { primary, nodes, links, kills: new Histogram(), next: random(seed) };
   try {
-    for (const node of secondaries) {
-      await node.configure({ role: "secondary", targets: slot(node) });
-      await node.start();
-    }
-    const targets: Record<string, unknown> = slot(primary);
-    for (const [i, node] of secondaries.entries()) {
-      const url = `http://${HOST}:${await links[i]!.listen()}/sovd/v1`;
-      targets[node.name] = { provider: "sovd-secondary", url, token: node.token };
-    }
-    await primary.configure({ role: "primary", targets });
-    await primary.start();
-    let [allNew, allOld, disturbances] = [0, 0, 0];
-    let running = "nothing";
+    await startAll(vehicle, secondaries);
+    const tally = { completed: 0, partial: 0, old: 0, disturbances: 0 };
+    let running: readonly string[] = nodes.map(() => "nothing");
+    const tried = new Map<Goal, number>();
     for (let run = 1; run <= runs; run++) {
       const wanted = `software ${run}`;
-      disturbances += await disturbed(primary, nodes, links, next, () => begin(primary, run, wanted));
-      const state = await ended(primary, run);
+      const goal = goalOf(vehicle.kills.missing, tried);
+      tally.disturbances += goal === undefined ? await disturbed(vehicle, run) : await chased(vehicle, run, goal);
+      const { state, members } = await ended(primary, run);
       const found = await Promise.all(nodes.map(({ image }) => readFile(image, "utf8").catch(() => "nothing")));
-      const expected = state === "completed" ? wanted : running;
-      if (found.some((text) => text !== expected)) {
+      const isNew = (at: number) => state === "completed" || (state === "partial" && members[at]?.state === "closed");
+      const expected = running.map((before, at) => (isNew(at) ? wanted : before));
+      if (found.some((text, at) => text !== expected[at])) {
         throw new Error(`seed ${seed}, run ${run}: ${state}, but ${JSON.stringify(found)} instead of ${expected}`);
       }
-      state === "completed" ? allNew++ : allOld++;
+      tally[state === "completed" || state === "partial" ? state : "old"]++;
       running = expected;
-      say(`run ${run}: ${state}`);
+      say(`run ${run}: ${state}${goal === undefined ? "" : ` (${goal.role}: ${goal.of} ${goal.state})`}`);
     }
-    return { allNew, allOld, disturbances };
+    const { completed, partial, old, disturbances } = tally;
+    return { allNew: completed, allOld: old, partial, disturbances, kills: vehicle.kills };
   } finally {
     for (const link of links) link.close();
     for (const node of nodes) await node.kill();
@@ -230,34 +87,133 @@ export async function runCampaigns(runs: number, seed: number, say: (line: strin
   }
 }
 
-async function begin(primary: NodeProcess, run: number, content: string): Promise<void> {
+async function startAll({ primary, nodes, links }: Vehicle, secondaries: readonly NodeProcess[]): Promise<void> {
+  // one of them gives up its trial at the first restart
+  const slot = (node: NodeProcess) => {
+    const trial_starts = node === nodes.at(-1) ? 0 : 1;
+    return { [node.name]: { provider: "slot", folder: join(node.folder, "slots"), trial_starts } };
+  };
+  for (const node of secondaries) {
+    await node.configure({ role: "secondary", targets: slot(node) });
+    await node.start();
+  }
+  const targets: Record<string, unknown> = slot(primary);
+  for (const [i, node] of secondaries.entries()) {
+    const url = `http://${HOST}:${await links[i]!.listen()}/sovd/v1`;
+    targets[node.name] = { provider: "sovd-secondary", url, token: node.token };
+  }
+  await primary.configure({ role: "primary", targets });
+  await primary.start();
+}
+
+/** The goal that was tried least of those that no kill has met; none after some tries of each. */
+function goalOf(missing: readonly Goal[], tried: Map<Goal, number>): Goal | undefined {
+  const count = (goal: Goal) => tried.get(goal) ?? 0;
+  const [goal] = missing.filter((each) => count(each) < MAX_TRIES).toSorted((a, b) => count(a) - count(b));
+  if (goal !== undefined) tried.set(goal, count(goal) + 1);
+  return goal;
+}
+
+const MAX_TRIES = 6;
+
+async function register(primary: NodeProcess, run: number, policy: "coordinated" | "independent"): Promise<void> {
   const path = `/components/${primary.name}/bulk-data/firmware-artifacts/image-${run}`;
   await fetch(primary.base + path, {
     method: "PUT",
     headers: { authorization: `Bearer ${primary.token}`, "content-type": "application/octet-stream" },
-    body: content,
+    body: `software ${run}`,
   });
   const body = {
     id: `fw-${run}`,
     origins: ["proximity"],
-    rollback_policy: "coordinated",
+    rollback_policy: policy,
     artifact_uri: path,
     affected_components: NODES,
   };
   const registered = await primary.call("POST", "/updates", body);
   if (registered.status !== 201) throw new Error(`register: ${JSON.stringify(registered)}`);
-  await primary.call("PUT", `/updates/fw-${run}/execute`);
+}
+
+/** A kill at the very state that is looked for. Gives what was done to the vehicle, if the state came. */
+async function chased(vehicle: Vehicle, run: number, goal: Goal): Promise<number> {
+  const { primary, nodes, links, next } = vehicle;
+  const way = wayTo(goal);
+  const victim = goal.role === "primary" ? primary : nodes[1 + Math.floor(next() * (nodes.length - 1))]!;
+  for (const link of links) link.delayMs = CHASE_DELAY_MS;
+  await register(primary, run, way === "independent" ? "independent" : "coordinated");
+  if (way === "absent") links[0]!.break();
+  const watching = watched(victim, run, goal);
+  const leading = lead(vehicle, run, way, watching);
+  await watching;
+  await killed(vehicle, victim, run);
+  for (const link of links) [link.cut, link.delayMs] = [false, 0];
+  await leading;
+  return 1;
+}
+
+/** Brings the campaign to where the goal is. Calls may fail: their node may be dead by then. */
+async function lead({ primary, nodes, links }: Vehicle, run: number, way: Way, until: Promise<void>): Promise<void> {
+  const put = (verb: string) => primary.call("PUT", `/updates/fw-${run}/${verb}`).catch(() => undefined);
+  const trialOf = (node: NodeProcess) =>
+    Promise.race([until, followed(node, run, ({ state }) => state === "trial" || ENDS.has(state))]);
+  if (way === "stepwise") {
+    // executed once the kill is over
+    await put("prepare");
+    return;
+  }
+  await put("execute");
+  if (way === "plain" || way === "absent") return;
+  if (way === "independent") {
+    const last = nodes.at(-1)!;
+    await trialOf(last);
+    await last.kill();
+    await last.start();
+    return;
+  }
+  await trialOf(primary);
+  if (way === "unreachable") links[0]!.break();
+  await put("x-rollback");
+}
+
+interface Seen {
+  readonly state: string;
+  readonly members: readonly { readonly state: string }[];
+}
+
+/** Resolves when the node says that it is at the goal, or that the campaign has ended without it. */
+function watched(node: NodeProcess, run: number, goal: Goal): Promise<void> {
+  return followed(node, run, (seen) => meets(goal, seen) || (node.name === NODES[0] && ENDS.has(seen.state)));
+}
+
+async function followed(node: NodeProcess, run: number, isThere: (seen: Seen) => boolean): Promise<void> {
+  const until = Date.now() + CHASE_TIMEOUT_MS;
+  while (Date.now() < until) {
+    const seen = await seenBy(node, run).catch(() => undefined);
+    if (seen !== undefined && isThere(seen)) return;
+    await pause(1);
+  }
+}
+
+const CHASE_TIMEOUT_MS = 15_000;
+
+async function seenBy(node: NodeProcess, run: number): Promise<Seen | undefined> {
+  const { status, json } = await node.call("GET", `/updates/fw-${run}/status`);
+  if (status !== 200) return undefined;
+  const members = (json.subprogress ?? []) as readonly Record<string, string>[];
+  return { state: String(json["x-state"]), members: members.map((member) => ({ state: member["x-state"]! })) };
+}
+
+async function killed({ primary, kills }: Vehicle, node: NodeProcess, run: number): Promise<void> {
+  await node.kill();
+  kills.add(node === primary ? "primary" : "secondary", await node.stateAtDeath(`fw-${run}`));
+  await node.start();
 }
 
 /** One or two disturbances at moments nobody chose: a kill, or a link cut or slowed for a while. */
-async function disturbed(
-  primary: NodeProcess,
-  nodes: readonly NodeProcess[],
-  links: readonly Link[],
-  next: () => number,
-  start: () => Promise<void>,
-): Promise<number> {
-  await start();
+async function disturbed(vehicle: Vehicle, run: number): Promise<number> {
+  const { primary, nodes, links, next } = vehicle;
+  await register(primary, run, "coordinated");
+  await primary.call("PUT", `/updates/fw-${run}/execute`);
   const count = Math.floor(next() * 3);
   for (let i = 0; i < count; i++) {
     await pause(next() * WINDOW_MS);
@@ -271,21 +227,19 @@ async function disturbed(
       link.delayMs = 0;
       continue;
     }
-    const node = nodes[Math.floor(next() * nodes.length)] ?? primary;
-    await node.kill();
-    await node.start();
+    await killed(vehicle, nodes[Math.floor(next() * nodes.length)] ?? primary, run);
   }
   return count;
 }
 
-async function ended(primary: NodeProcess, run: number): Promise<string> {
+async function ended(primary: NodeProcess, run: number): Promise<Seen> {
   const until = Date.now() + END_TIMEOUT_MS;
   for (;;) {
-    const { status, json } = await primary.call("GET", `/updates/fw-${run}/status`);
-    const state = String(json["x-state"]);
-    if (status === 200 && ["completed", "rolledBack", "failed"].includes(state)) return state;
-    if (state === "registered") await primary.call("PUT", `/updates/fw-${run}/execute`);
-    if (Date.now() > until) throw new Error(`run ${run} is stuck: ${JSON.stringify(json)}`);
+    const seen = await seenBy(primary, run);
+    if (seen !== undefined && ENDS.has(seen.state)) return seen;
+    if (seen?.state === "registered" || seen?.state === "prepared")
+      await primary.call("PUT", `/updates/fw-${run}/execute`);
+    if (Date.now() > until) throw new Error(`run ${run} is stuck: ${JSON.stringify(seen)}`);
     await pause(POLL_MS);
   }
 }
@@ -297,7 +251,11 @@ if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
   };
   const seed = argument("--seed", Date.now() >>> 0);
   const tally = await runCampaigns(argument("--runs", 200), seed, (line) => console.log(line));
+  const { allNew, allOld, partial, disturbances, kills } = tally;
+  for (const line of kills.lines) console.log(line);
+  const unmet = kills.missing.map(({ role, of, state }) => `${role} ${of} ${state}`);
+  if (unmet.length > 0) console.log(`no kill fell into: ${unmet.join(", ")}`);
   console.log(
-    `seed ${seed}: ${tally.allNew} all new, ${tally.allOld} all old, ${tally.disturbances} disturbances; none mixed, none stuck`,
+    `seed ${seed}: ${allNew} all new, ${allOld} all old, ${partial} each for itself, ${disturbances} disturbances; none mixed, none stuck`,
   );
 }
