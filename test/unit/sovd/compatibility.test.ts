@@ -24,6 +24,7 @@ const PLAIN: readonly (keyof SovdOptions)[] = [
   "healthEnabled",
   "updatesEnabled",
   "retryAfterS",
+  "maxSubscriptions",
   "maxEndedExecutions",
   "componentFields",
 ];
