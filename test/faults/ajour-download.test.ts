@@ -1,4 +1,4 @@
-/** The whole server is killed in the middle of fetching firmware; started again, it fetches the rest and serves a device all of it. */
+/** The whole server is killed in the middle of fetching firmware; started again, it fetches the rest and serves a device all of it, also once its origin is gone. */
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
@@ -51,11 +51,12 @@ async function startOrigin(t: TestContext) {
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
-  t.after(() => {
+  const close = () => {
     server.closeAllConnections();
     server.close();
-  });
-  return { host, ranges, stuck };
+  };
+  t.after(close);
+  return { host, ranges, stuck, close };
 }
 
 function send(response: ServerResponse, range: string | undefined, onStuck: (() => void) | undefined): void {
@@ -116,5 +117,16 @@ for (const [name, configOf] of Object.entries(SOURCES)) {
     const from = Number(/^bytes=(\d+)-$/.exec(rest ?? "")?.[1]);
     assert.ok(from >= SEGMENT_BYTES && from <= SENT_BEFORE && from % SEGMENT_BYTES === 0, `went on at ${rest}`);
     assert.deepEqual(more, [], "one request for the rest");
+    await device.stop();
+
+    // parked without a network
+    second.kill("SIGKILL");
+    await second.ended;
+    origin.close();
+    const third = await start();
+    const later = httpLink(new URL(third.base).origin, { device: "bms-1", password: PASSWORD, timeoutMs: 5_000 });
+    const other = startDevice(t, createFlash("1.0"), { link: later, blockBytes: 65_535 });
+    await other.seen("block", (event) => event.type === "block" && event.offset === firmware.length);
+    if (name !== "hawkBit") await other.seen("good");
   });
 }

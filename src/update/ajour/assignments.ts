@@ -1,7 +1,7 @@
 /** What campaigns gave to devices, durable: an assignment goes before what configuration names for the device. */
-import { Fault } from "#core/errors.ts";
 import type { Persistence } from "#store/persistence.ts";
 import type { Desired, Gate, Image } from "./next.ts";
+import { imageOf, keysIn, type StoredImage, storedImage } from "./stored-image.ts";
 
 /** One device's place in a campaign, or what the last campaign left there. */
 export interface Assignment extends Desired {
@@ -15,12 +15,7 @@ export interface Assignment extends Desired {
   readonly goingBack: boolean;
 }
 
-/** The JSON of an assignment: versions as hex. */
-interface StoredImage {
-  readonly version: string;
-  readonly sizeBytes: number;
-  readonly sha256: string;
-}
+/** The JSON of an assignment. */
 interface Stored {
   readonly job: string;
   readonly gate: Gate;
@@ -40,7 +35,7 @@ export class Assignments {
 
   constructor(persistence: Persistence) {
     this.#persistence = persistence;
-    this.#known = new Map(keysIn(persistence).map((key) => [key, read(persistence.get(BUCKET, key))]));
+    this.#known = new Map(keysIn(persistence, BUCKET).map((key) => [key, read(persistence.get(BUCKET, key))]));
   }
 
   get(device: string): Assignment | undefined {
@@ -65,16 +60,6 @@ export class Assignments {
   }
 }
 
-function keysIn(persistence: Persistence): string[] {
-  try {
-    return persistence.listKeys(BUCKET);
-  } catch (error) {
-    // a bucket appears with its first value
-    if (error instanceof Fault && error.kind === "bucketNotFound") return [];
-    throw error;
-  }
-}
-
 function write({ job, gate, released, goingBack, image, previous }: Assignment): string {
   const stored: Stored = { job, gate, released, goingBack, image: storedImage(image) };
   return JSON.stringify(previous === undefined ? stored : { ...stored, previous: storedImage(previous) });
@@ -83,12 +68,4 @@ function write({ job, gate, released, goingBack, image, previous }: Assignment):
 function read(text: string): Assignment {
   const { image, previous, ...rest } = JSON.parse(text) as Stored;
   return { ...rest, image: imageOf(image), previous: previous === undefined ? undefined : imageOf(previous) };
-}
-
-function storedImage({ version, sizeBytes, sha256 }: Image): StoredImage {
-  return { version: Buffer.from(version).toString("hex"), sizeBytes, sha256 };
-}
-
-function imageOf({ version, sizeBytes, sha256 }: StoredImage): Image {
-  return { version: new Uint8Array(Buffer.from(version, "hex")), sizeBytes, sha256 };
 }

@@ -51,6 +51,7 @@ export function createAjour({ config, clock, persistence, bulk, onProblem }: Ajo
   const sources = new Sources({
     create: sourceOf(ajour, bulk, onProblem),
     images,
+    persistence,
     clock,
     retryMs: ajour.retry_secs * SECOND_MS,
     onProblem,
@@ -102,7 +103,7 @@ export function createAjour({ config, clock, persistence, bulk, onProblem }: Ajo
     ...parts,
     provider,
     async start() {
-      for (const firmware of registry.firmware) sources.serve(firmware);
+      await sources.start(registry.firmware);
       const coap = ajour.coap === undefined ? undefined : await startCoap(ajour.coap, parts);
       if (coap !== undefined) transports.push(coap);
       if (ajour.mqtt !== undefined) transports.push(await startMqtt(ajour.mqtt, parts));

@@ -1,12 +1,14 @@
 /**
  * Images that configuration names, kept ready: looked up when a device first asks for one, looked up again when they have grown old,
- * and shown only when they are complete and verified in the store. A source that fails leaves what was there before.
+ * and shown only when they are complete and verified in the store. A source that fails leaves what was there before, also after a restart.
  */
 import type { Clock } from "#core/time.ts";
+import type { Persistence } from "#store/persistence.ts";
 import type { Report } from "./desk.ts";
 import type { Images } from "./images.ts";
 import type { Gate, Image } from "./next.ts";
 import type { FirmwareSpec } from "./registry.ts";
+import { imageOf, keysIn, type StoredImage, storedImage } from "./stored-image.ts";
 
 /** What a source offers now. */
 export interface Offer {
@@ -36,6 +38,7 @@ export interface FirmwareSource {
 export interface SourcesOptions {
   readonly create: (spec: FirmwareSpec) => FirmwareSource;
   readonly images: Images;
+  readonly persistence: Persistence;
   readonly clock: Clock;
   /** Pause before a source is asked again that failed or had nothing. */
   readonly retryMs: number;
@@ -60,6 +63,8 @@ interface Kept {
   running: Promise<void> | undefined;
 }
 
+const BUCKET = "ajour-sources";
+
 export class Sources {
   readonly #options: SourcesOptions;
   readonly #kept = new Map<string, Kept>();
@@ -67,6 +72,16 @@ export class Sources {
 
   constructor(options: SourcesOptions) {
     this.#options = options;
+  }
+
+  /** Looks for all of these, and forgets what others served. */
+  async start(specs: readonly FirmwareSpec[]): Promise<void> {
+    const { persistence } = this.#options;
+    const labels = new Set(specs.map(labelOf));
+    for (const label of keysIn(persistence, BUCKET)) {
+      if (!labels.has(label)) await persistence.delete(BUCKET, label);
+    }
+    for (const spec of specs) this.serve(spec);
   }
 
   /** The image to serve now, if there is one. Looks for it, or for a newer one, beside. */
@@ -100,9 +115,27 @@ export class Sources {
     const known = this.#kept.get(label);
     if (known !== undefined) return known;
     const source = this.#options.create(spec);
-    const kept: Kept = { source, image: undefined, gate: "open", dueMs: 0, running: undefined };
+    // hawkBit may have called it back meanwhile: nothing is started before it was asked
+    const gate = spec.kind === "hawkbit" ? "download" : "open";
+    const kept: Kept = { source, image: this.#recall(label), gate, dueMs: 0, running: undefined };
     this.#kept.set(label, kept);
     return kept;
+  }
+
+  #recall(label: string): Image | undefined {
+    const { persistence, images } = this.#options;
+    if (!persistence.contains(BUCKET, label)) return undefined;
+    const image = imageOf(JSON.parse(persistence.get(BUCKET, label)) as StoredImage);
+    return images.sizeOf(image.sha256) === image.sizeBytes ? image : undefined;
+  }
+
+  async #remember(label: string, image: Image | undefined): Promise<void> {
+    const { persistence } = this.#options;
+    const known = persistence.contains(BUCKET, label) ? persistence.get(BUCKET, label) : undefined;
+    const text = image && JSON.stringify(storedImage(image));
+    if (text === known) return;
+    if (text === undefined) await persistence.delete(BUCKET, label);
+    else await persistence.set(BUCKET, label, text);
   }
 
   async #store({ name, version, sha256, fetch }: Offer): Promise<Image> {
@@ -121,6 +154,7 @@ export class Sources {
       const before = kept.image;
       kept.image = offer && (await this.#store(offer));
       kept.gate = offer?.gate ?? "open";
+      await this.#remember(label, kept.image);
       if (before !== undefined && before.sha256 !== kept.image?.sha256) await onChange();
       const validMs = found === undefined ? retryMs : found.validMs;
       kept.dueMs = validMs === undefined ? Number.POSITIVE_INFINITY : clock.now() + validMs;
