@@ -2,7 +2,7 @@
 import { Fault, reasonOf } from "#core/errors.ts";
 import type { BulkJobTable, RunJob } from "../jobs.ts";
 import { uploadTo } from "../upload-port.ts";
-import type { BulkWriter } from "./bulk.ts";
+import type { BulkWriter } from "./bulk-files.ts";
 
 /** Faults of the writer, and `workerLost` when the thread dies: what was durable until then stays, and an upload may go on there. */
 export function bulkJobs(run: RunJob<BulkJobTable>): BulkWriter {

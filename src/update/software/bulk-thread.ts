@@ -8,7 +8,7 @@ import { openStoreEnvironment } from "#store/environments.ts";
 import { createLmdbStorage } from "#store/lmdb-storage.ts";
 import type { BulkJobTable } from "../jobs.ts";
 import { receiveUpload } from "../upload-port.ts";
-import type { BulkInfo } from "./bulk.ts";
+import type { BulkInfo } from "./bulk-files.ts";
 import { type KnownHashes, StorageBulkWriter } from "./bulk-writer.ts";
 
 interface Session {

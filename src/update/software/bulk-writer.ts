@@ -13,13 +13,13 @@ import {
   type BulkKey,
   type BulkStart,
   type BulkWriter,
-  countFiles,
   fileChunks,
+  fileRecords,
   findFile,
   getFile,
   recordOf,
   segmentKey,
-} from "./bulk.ts";
+} from "./bulk-files.ts";
 import { type FilePart, takeFile } from "./form-file.ts";
 
 /** One transaction's worth of an upload. */
@@ -95,7 +95,7 @@ export class StorageBulkWriter implements BulkWriter {
     const { maxFiles } = this.#limits;
     const key = { component, category, id };
     const known = findFile(this.#storage, key);
-    if (known === undefined && countFiles(this.#storage) >= maxFiles) {
+    if (known === undefined && fileRecords(this.#storage).length >= maxFiles) {
       throw new Fault("noSpaceLeft", `There are ${maxFiles} files already`);
     }
     const collection = `bulk-${randomUUID()}`;

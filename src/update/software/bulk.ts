@@ -2,63 +2,24 @@
  * Bulk data: files of any length in the store. They are read where they are asked for; all changes go through a `BulkWriter`, which in the
  * server lives in the thread for uploads (`bulk-thread.ts`).
  */
-import { Fault } from "#core/errors.ts";
 import type { Storage } from "#store/storage.ts";
-import type { UploadSource } from "../upload-port.ts";
+import {
+  type BulkForm,
+  type BulkInfo,
+  type BulkKey,
+  type BulkStart,
+  type BulkWriter,
+  fileChunks,
+  fileRecords,
+  findFile,
+  getFile,
+} from "./bulk-files.ts";
 import type { Artifact } from "./provider.ts";
 
-const RECORD_PREFIX = "bulk/";
-const SEGMENT_DIGITS = 6;
+export type { BulkInfo, BulkKey } from "./bulk-files.ts";
 
-export interface BulkKey {
-  readonly component: string;
-  readonly category: string;
-  readonly id: string;
-}
-
-/** What is known of a file. Plain JSON: it is a record of the store. */
-export type BulkInfo = {
-  readonly component: string;
-  readonly category: string;
-  readonly id: string;
-  readonly name: string;
-  readonly mimetype: string;
-  /** Bytes that are there. */
-  readonly size: number;
-  /** Lower-case hex; empty until the upload is complete. */
-  readonly sha256: string;
-  readonly complete: boolean;
-  /** Milliseconds since 1970. */
-  readonly createdAt: number;
-  /** Collection of the segments, and the length of each. */
-  readonly collection: string;
-  readonly segments: readonly number[];
-};
-
-/** What an upload says of itself. */
-export interface BulkStart extends BulkKey {
-  readonly name: string;
-  readonly mimetype: string;
-}
-
-/** A new file whose id is found: multipart, then name and type are those of the one file in it, or the bytes themselves. */
-export interface BulkForm extends Omit<BulkKey, "id"> {
-  readonly name: string;
-  readonly contentType: string;
-}
-
-/** Makes all changes, one transaction after the other. */
-export interface BulkWriter {
-  /**
-   * Writes a file from `offset` on; what the file had behind that is replaced. Resolves when all is on the disk and, with `last`, the
-   * file is complete. A stream that breaks leaves whole segments behind, to go on from: `rangeNotSatisfiable` names where.
-   */
-  write(start: BulkStart, offset: number, source: UploadSource, last: boolean): Promise<BulkInfo>;
-  /** A new file, whole; nothing stays of one that fails, as nobody knows its id. */
-  create(form: BulkForm, source: UploadSource): Promise<BulkInfo>;
-  /** Removes a file; `notFound`. */
-  remove(key: BulkKey): Promise<void>;
-}
+/** Where a record's name `bulk/component/category/id` has it. */
+const CATEGORY = 2;
 
 export class Bulk {
   readonly #storage: Storage;
@@ -72,16 +33,15 @@ export class Bulk {
 
   /** Files of a component's category, oldest first; those not complete as well. */
   list(component: string, category: string): readonly BulkInfo[] {
-    const names = this.#storage.recordNames(`${RECORD_PREFIX}${component}/${category}/`);
+    const names = fileRecords(this.#storage, component, category);
     const infos = names.map((name) => this.#storage.record<BulkInfo>(name)).filter((info) => info !== undefined);
     return infos.sort((a, b) => a.createdAt - b.createdAt);
   }
 
   /** Categories of a component that hold a file. */
   categories(component: string): readonly string[] {
-    const prefix = `${RECORD_PREFIX}${component}/`;
-    const names = this.#storage.recordNames(prefix).map((name) => name.slice(prefix.length).split("/")[0] ?? "");
-    return [...new Set(names)];
+    const names = fileRecords(this.#storage, component);
+    return [...new Set(names.map((name) => name.split("/")[CATEGORY] ?? ""))];
   }
 
   find(key: BulkKey): BulkInfo | undefined {
@@ -131,69 +91,4 @@ export class Bulk {
       },
     };
   }
-}
-
-export function findFile(storage: Storage, key: BulkKey): BulkInfo | undefined {
-  return storage.record<BulkInfo>(recordOf(key));
-}
-
-/** `notFound` when there is none. */
-export function getFile(storage: Storage, key: BulkKey): BulkInfo {
-  const info = findFile(storage, key);
-  if (info === undefined) throw new Fault("notFound", `There is no file ${key.id} in ${key.category}`);
-  return info;
-}
-
-/** Number of files, whole or not. */
-export function countFiles(storage: Storage): number {
-  return storage.recordNames(RECORD_PREFIX).length;
-}
-
-/** Bytes `[from, to)` of a file, in pieces of at most 1 MiB. */
-export function* fileChunks(
-  storage: Storage,
-  info: BulkInfo,
-  from = 0,
-  to = info.size,
-): Generator<Uint8Array, void, undefined> {
-  let at = 0;
-  for (const [index, length] of info.segments.entries()) {
-    const end = at + length;
-    if (end > from && at < to) {
-      yield* segmentChunks(storage, info, index, Math.max(0, from - at), Math.min(length, to - at));
-    }
-    at = end;
-    if (at >= to) return;
-  }
-}
-
-function* segmentChunks(
-  storage: Storage,
-  info: BulkInfo,
-  index: number,
-  from: number,
-  to: number,
-): Generator<Uint8Array, void, undefined> {
-  const value = storage.read(info.collection, segmentKey(index));
-  try {
-    let at = 0;
-    for (const chunk of value.chunks()) {
-      const end = at + chunk.byteLength;
-      if (end > from && at < to) yield chunk.subarray(Math.max(0, from - at), Math.min(chunk.byteLength, to - at));
-      at = end;
-      if (at >= to) return;
-    }
-  } finally {
-    value.close();
-  }
-}
-
-/** Name of a file's record. */
-export function recordOf({ component, category, id }: BulkKey): string {
-  return `${RECORD_PREFIX}${component}/${category}/${id}`;
-}
-
-/** Key of a segment in its file's collection. */
-export function segmentKey(index: number): string {
-  return String(index).padStart(SEGMENT_DIGITS, "0");
 }
