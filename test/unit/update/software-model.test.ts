@@ -252,7 +252,9 @@ function doubleScripts(): Script[][] {
   return fails.flatMap((fail) => backs.map((back) => [fail, back]));
 }
 
-test("power cut before and after every write of every way a campaign can go", { timeout: 240_000 }, async () => {
+test("power cut before and after every write of every way a campaign can go", {
+  timeout: FULL ? 3_600_000 : 240_000,
+}, async () => {
   let paths = 0;
   for (const policy of ["coordinated", "independent"] as const) {
     for (const scripts of [[], ...singleScripts(), ...doubleScripts()].filter((_, i) => FULL || i % 6 === 0)) {
@@ -272,7 +274,7 @@ test("power cut before and after every write of every way a campaign can go", { 
   console.log(`${paths} paths with one power cut`);
 });
 
-test("a second power cut while the first is made good", { timeout: 120_000 }, async () => {
+test("a second power cut while the first is made good", { timeout: FULL ? 3_600_000 : 120_000 }, async () => {
   let paths = 0;
   const stride = FULL ? 1 : 3;
   for (const scripts of [[], [{ call: "gate", component: "b", outcome: "refused", times: 1 } as const]]) {
@@ -289,7 +291,9 @@ test("a second power cut while the first is made good", { timeout: 120_000 }, as
   console.log(`${paths} paths with two power cuts`);
 });
 
-test("every request at every write, then a power cut right behind it", { timeout: 120_000 }, async () => {
+test("every request at every write, then a power cut right behind it", {
+  timeout: FULL ? 3_600_000 : 120_000,
+}, async () => {
   let paths = 0;
   const requests: CampaignEvent[] = [
     { type: "cancel", reason: "no" },
