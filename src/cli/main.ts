@@ -32,6 +32,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = {
 
 const EXIT_FAILED = 1;
 const EXIT_WRONG_USAGE = 2;
+/** As shells give it for SIGPIPE. */
+const EXIT_UNREAD = 141;
 
 /** Runs one command line (without node and script). Sets the exit code instead of exiting, so that output is flushed. */
 export async function run(argv: readonly string[]): Promise<void> {
@@ -46,6 +48,12 @@ export async function run(argv: readonly string[]): Promise<void> {
   for (const module of new Set(await Promise.all(modules.map((load) => load())))) module.register(program);
   await program.parseAsync(argv, { from: "user" });
 }
+
+// whoever read our output has had enough: `sovd-edge … | head`
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+  process.exit(EXIT_UNREAD);
+});
 
 try {
   await run(process.argv.slice(2));

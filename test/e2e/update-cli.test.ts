@@ -151,3 +151,17 @@ test("Ctrl-C while watching lets the update go on, and says so", async (t) => {
   assert.equal((await node.send("GET", "/updates/slow/status")).json.status, "inProgress");
   assert.equal((await cli("update", "rollback", "slow", "--to", node.url, "--watch")).code, 0);
 });
+
+test("who stops reading the output ends the command without a word", async (t) => {
+  const node = await twoSlots(t, { soak_ms: 60_000, health_timeout_ms: 120_000 });
+  const argv = ["update", "push", node.file, "--to", node.url, "--components", "compute", "--watch"];
+  const child = spawn(process.execPath, ["--import", "tsx", CLI, ...argv], { stdio: ["ignore", "pipe", "pipe"] });
+  t.after(() => child.kill("SIGKILL"));
+  const errors: string[] = [];
+  child.stderr.setEncoding("utf8").on("data", (text: string) => errors.push(text));
+  child.stdout.once("data", () => child.stdout.destroy());
+  const [code] = (await once(child, "close")) as [number];
+  assert.deepEqual([code, errors.join("")], [141, ""]);
+  const { out } = await cli("update", "list", "--to", node.url);
+  for (const id of out.split("\n").filter(Boolean)) await cli("update", "rollback", id, "--to", node.url, "--watch");
+});
