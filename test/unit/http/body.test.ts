@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { Type } from "#core/schema.ts";
 import { Fault } from "#core/errors.ts";
+import { Type } from "#core/schema.ts";
 import { FAMILIES, jsonDepth, readBody } from "#http/body.ts";
 import { acceptedForm } from "#http/negotiate.ts";
 import { parseQuery, querySpec } from "#http/query.ts";

@@ -1,8 +1,8 @@
 /** Query parameters: names and fixed words in any case, as the CDA lowers its whole URI; everything else as sent. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Type } from "#core/schema.ts";
 import { Fault } from "#core/errors.ts";
+import { Type } from "#core/schema.ts";
 import { parseQuery, querySpec } from "#http/query.ts";
 
 const SPEC = querySpec(
