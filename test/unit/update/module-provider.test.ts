@@ -133,6 +133,16 @@ test("a call that does not end after its abort is left behind; one that ends lat
   assert.match(logged[0] ?? "", /did not end after it was aborted/);
 });
 
+test("a question that is not answered in time counts as silence", async () => {
+  const { clock, turn } = handClock();
+  const provider = load({ ...GOOD, describe: () => new Promise(() => undefined) }, clock);
+  const stop = new AbortController();
+  const asked = provider.describe("a", stop.signal);
+  stop.abort();
+  turn();
+  await assert.rejects(asked, (error) => error instanceof Fault && error.kind === "notResponding");
+});
+
 test("boot and dispose keep the program from nothing", async () => {
   const { clock, turn } = handClock();
   const logged: string[] = [];

@@ -105,7 +105,7 @@ function providerIn(made: unknown, { where, known }: ModuleOptions): UpdateProvi
   return made as UpdateProvider;
 }
 
-/** Settles with the call, or, when that does not end in time after the abort, rejects with the abort's reason. */
+/** Settles with the call, or, when that does not end in time after the abort, rejects with the abort's reason, if that is a fault. */
 function settled<T>(
   call: () => Promise<T>,
   signal: AbortSignal,
@@ -117,7 +117,7 @@ function settled<T>(
     let timer: TimerHandle | undefined;
     const leave = (): void => {
       log(`a call of ${where} did not end after it was aborted`, { call: name });
-      reject(signal.reason as Error);
+      reject(signal.reason instanceof Fault ? signal.reason : new Fault("notResponding", `${name} does not end`));
     };
     const onAbort = (): void => {
       timer = clock.setTimeout(leave, patienceMs);
