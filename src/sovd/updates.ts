@@ -128,7 +128,9 @@ function verb(
     },
     handle: async (request, context): Promise<Answer> => {
       await act(request, context, name, request.params.id, work);
-      return { status: 202, headers: { Location: pathOf(request, request.params.id, "/status") } };
+      // as it was registered: the path of a request is in lower case by now
+      const { id } = updatesOf(context).get(request.params.id) as { readonly id: string };
+      return { status: 202, headers: { Location: pathOf(request, id, "/status") } };
     },
   });
 }
