@@ -121,11 +121,11 @@ export class UdsFlashProvider implements UpdateProvider {
     previous: string | undefined,
   ): Promise<void> {
     const { recipe, keyOfSeed } = this.#target(job.component);
+    // from then on a rollback has something to do: neither somebody else's lock nor a refused session is a reason for one
+    const onChange = () => job.memory.set("touched", "yes");
     const release = await this.#options.hold?.(job.component, job.campaign);
     try {
-      // somebody else's lock is no reason to flash the old image
-      await job.memory.set("touched", "yes");
-      await flash({ exchange: this.#options, job, image, recipe, keyOfSeed, version, previous });
+      await flash({ exchange: this.#options, job, image, recipe, keyOfSeed, version, previous, onChange });
     } finally {
       release?.();
     }

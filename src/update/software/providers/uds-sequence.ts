@@ -44,8 +44,17 @@ export interface FlashRun {
   /** Version the image has, and the one it replaces. */
   readonly version: string | undefined;
   readonly previous: string | undefined;
+  /** Awaited before the first step that changes what is on the ECU. */
+  readonly onChange: () => Promise<void>;
 }
 
+/** Services that leave an ECU's memory as it is: sessions, reset, reading, security, what the other ECUs are told. */
+const HARMLESS: ReadonlySet<number> = new Set([0x10, 0x11, 0x19, 0x22, 0x27, 0x28, 0x29, 0x3e, 0x85]);
+const SESSION_STEP = /^\s*10\s*([08]\d)/;
+const DEFAULT_SESSION = Uint8Array.of(0x10, 0x01);
+/** A boot loader is left by a start. */
+const HARD_RESET = Uint8Array.of(0x11, 0x01);
+const LEAVE_TIMEOUT_MS = 2_000;
 const SECURITY_ACCESS = 0x27;
 const SEED_AT = 2;
 /** The ECU counts down before it gives a seed again: after a start, after wrong keys. */
@@ -76,12 +85,18 @@ export async function flash(run: FlashRun): Promise<void> {
 }
 
 /** Only what makes good again, for an ECU that cannot be flashed. Never rejects. */
-export async function makeGood(run: Omit<FlashRun, "image" | "keyOfSeed">, from = 0): Promise<void> {
+export async function makeGood(run: Omit<FlashRun, "image" | "keyOfSeed" | "onChange">, from = 0): Promise<void> {
   const { job, recipe } = run;
   const limit = new AbortController();
   const { clock } = run.exchange;
   const timer = clock.setTimeout(() => limit.abort(new Fault("requestTimeout", "took too long")), MAKE_GOOD_MS);
-  const apart = { ...run, job: { ...job, signal: limit.signal }, image: NO_IMAGE, keyOfSeed: undefined };
+  const apart = {
+    ...run,
+    job: { ...job, signal: limit.signal },
+    image: NO_IMAGE,
+    keyOfSeed: undefined,
+    onChange: NOTHING,
+  };
   for (const [index, step] of recipe.step.entries()) {
     if (index < from || step.always !== true) continue;
     await perform(apart, step, index).catch((error: unknown) => {
@@ -91,21 +106,54 @@ export async function makeGood(run: Omit<FlashRun, "image" | "keyOfSeed">, from 
   clock.clearTimeout(timer);
 }
 
+const NOTHING = async (): Promise<void> => undefined;
 const NO_IMAGE: Artifact = { name: "", sizeBytes: 0, sha256: "", async *read() {} };
 
 async function steps(run: FlashRun, resuming: boolean): Promise<void> {
   const { job, recipe } = run;
+  let changed = resuming;
+  let leave: Uint8Array | undefined;
   for (const [index, step] of recipe.step.entries()) {
     if (resuming && step.skip_on_resume === true) continue;
+    const session = sessionOf(step);
     try {
       if (job.signal.aborted) throw aborted(job.signal);
       if (!("download" in step)) job.progress({ percent: percentOf(index, recipe.step.length), step: nameOf(step) });
+      if (!changed && changes(step)) {
+        await run.onChange();
+        changed = true;
+      }
+      if (session !== undefined) leave ??= DEFAULT_SESSION;
       await perform(run, step, index);
+      if (session === PROGRAMMING) leave = HARD_RESET;
     } catch (error) {
       await makeGood(run, index);
+      if (!changed && leave !== undefined) await leaveSession(run, leave);
       throw error;
     }
   }
+}
+
+const PROGRAMMING = 2;
+
+/** The session that a step asks the ECU for. */
+function sessionOf(step: RecipeStep): number | undefined {
+  if (!("request" in step) || step.ecu !== undefined) return undefined;
+  const [, subFunction] = SESSION_STEP.exec(step.request) ?? [];
+  return subFunction === undefined ? undefined : Number.parseInt(subFunction, 16) & 0x7f;
+}
+
+function changes(step: RecipeStep): boolean {
+  if ("download" in step) return true;
+  if (!("request" in step) || step.ecu !== undefined) return false;
+  return !HARMLESS.has(Number.parseInt(step.request.trim().slice(0, 2), 16));
+}
+
+/** An ECU that is as it was does not wait for its session's end. Never rejects. */
+async function leaveSession({ exchange, job }: FlashRun, request: Uint8Array): Promise<void> {
+  const signal = AbortSignal.timeout(LEAVE_TIMEOUT_MS);
+  await ask(exchange, job.component, request, { signal, timeoutMs: LEAVE_TIMEOUT_MS }).catch(() => undefined);
+  await exchange.fleet.call(ecuName(exchange, job.component), "detect", {}, { signal }).catch(() => undefined);
 }
 
 async function perform(run: FlashRun, step: RecipeStep, index: number): Promise<void> {
