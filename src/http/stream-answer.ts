@@ -58,7 +58,9 @@ export function writeStream(
       restAt += rest.byteLength;
       rest = NO_BYTES;
       // a reader that is as fast as memory would keep everybody else waiting for gigabytes
-      setImmediate(pump);
+      setImmediate(() => {
+        if (open) res.cork(pump);
+      });
     } catch (error) {
       if (open) res.close();
       end(error);
