@@ -5,8 +5,8 @@ import { Jobs } from "#fleet/jobs.ts";
 import type { Store } from "#store/environments.ts";
 import { createLmdbStorage } from "#store/lmdb-storage.ts";
 import type { BulkJobTable } from "#update/jobs.ts";
-import { Bulk } from "#update/software/bulk.ts";
-import { bulkJobs } from "#update/software/bulk-jobs.ts";
+import { Bulk } from "#update/software/bulk/bulk.ts";
+import { bulkJobs } from "#update/software/bulk/jobs.ts";
 import { jobRunner } from "./database-updater.ts";
 
 export interface OpenBulk {

@@ -8,7 +8,7 @@ import type { Log } from "#telemetry/logger.ts";
 import type { Ajour } from "#update/ajour/create.ts";
 import type { Authenticate } from "#update/skybrush/access.ts";
 import type { Skybrush } from "#update/skybrush/create.ts";
-import type { Bulk } from "#update/software/bulk.ts";
+import type { Bulk } from "#update/software/bulk/bulk.ts";
 import type { CreateProvider } from "#update/software/provider.ts";
 import type { Updates } from "#update/software/updates.ts";
 

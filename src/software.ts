@@ -5,7 +5,7 @@ import type { VehicleFleet } from "#fleet/fleet.ts";
 import type { SovdContext } from "#sovd/context.ts";
 import type { Persistence } from "#store/persistence.ts";
 import type { Log } from "#telemetry/logger.ts";
-import type { Bulk } from "#update/software/bulk.ts";
+import type { Bulk } from "#update/software/bulk/bulk.ts";
 import { createSoftware, type Software } from "#update/software/create.ts";
 import type { CreateProvider } from "#update/software/provider.ts";
 

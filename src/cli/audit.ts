@@ -6,8 +6,14 @@ import { Fault } from "#core/errors.ts";
 import { ENVIRONMENTS, environmentFile } from "#store/environments.ts";
 import { openEnvironment } from "#store/lmdb-env.ts";
 import { createLmdbPersistence } from "#store/lmdb-persistence.ts";
-import { type Anchor, type AuditRecord, type ChainVerdict, NO_ANCHOR, verifyChain } from "#update/software/audit.ts";
-import { verifyStored } from "#update/software/chain.ts";
+import {
+  type Anchor,
+  type AuditRecord,
+  type ChainVerdict,
+  NO_ANCHOR,
+  verifyChain,
+} from "#update/software/journal/audit.ts";
+import { verifyStored } from "#update/software/journal/chain.ts";
 import { type Client, type Connection, connect, connected } from "./update-client.ts";
 
 const PAGE_RECORDS = 1_000;

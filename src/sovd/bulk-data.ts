@@ -1,7 +1,7 @@
 /** Bulk data of a component: files of any length, streamed in and out, resumable both ways. */
 import { Fault } from "#core/errors.ts";
 import { Type } from "#core/schema.ts";
-import type { Bulk, BulkInfo } from "#update/software/bulk.ts";
+import type { Bulk, BulkInfo } from "#update/software/bulk/bulk.ts";
 import type { SovdContext } from "./context.ts";
 import { resourceNotFound } from "./guard.ts";
 import { type Answer, type Route, route } from "./route.ts";

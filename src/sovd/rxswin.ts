@@ -2,14 +2,14 @@
 import { setImmediate } from "node:timers/promises";
 import { Fault } from "#core/errors.ts";
 import { Type } from "#core/schema.ts";
+import type { Updates } from "#update/software/updates.ts";
 import {
   type Provenance,
   ProvenanceSchema,
   provenanceReader,
   RxswinEntrySchema,
   rxswinEntry,
-} from "#update/software/provenance.ts";
-import type { Updates } from "#update/software/updates.ts";
+} from "#update/software/views/provenance.ts";
 import { resourceNotFound } from "./guard.ts";
 import { type Route, route } from "./route.ts";
 import { items, ok } from "./schemas.ts";

@@ -1,12 +1,13 @@
 /** Software packages of a component, as clients of OpenSOVD's native server know them: the updates of this node, seen from a component. */
+
+import type { Updates } from "#update/software/updates.ts";
 import {
   PackageManifestSchema,
   packageFrom,
   packageOfComponent,
   packagesOf,
   SoftwarePackageSchema,
-} from "#update/software/software-package.ts";
-import type { Updates } from "#update/software/updates.ts";
+} from "#update/software/views/software-package.ts";
 import type { SovdContext } from "./context.ts";
 import { resourceNotFound } from "./guard.ts";
 import { type Answer, type AnyRequest, type Route, route } from "./route.ts";

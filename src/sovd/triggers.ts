@@ -1,6 +1,6 @@
 /** Triggers (ISO 17978-3): a client is told once, or each time, when the status of an update changes as it wants to know. */
 import { type Static, Type } from "#core/schema.ts";
-import { valueAt } from "#update/software/preconditions.ts";
+import { valueAt } from "#update/software/campaign/preconditions.ts";
 import type { Updates } from "#update/software/updates.ts";
 import { envelopeOf, type Observed, observedOf, observes, pathOfObserved } from "./observed.ts";
 import type { AnswerEvents, Route } from "./route.ts";

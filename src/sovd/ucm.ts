@@ -1,12 +1,12 @@
 /** Updates as campaigns of AUTOSAR's UCM, as clients of OpenSOVD's native server know them. */
 import { Fault } from "#core/errors.ts";
+import type { Updates } from "#update/software/updates.ts";
 import {
   NewUcmCampaignSchema,
   packageOfCampaign,
   UcmCampaignSchema,
   ucmCampaign,
-} from "#update/software/ucm-campaign.ts";
-import type { Updates } from "#update/software/updates.ts";
+} from "#update/software/views/ucm-campaign.ts";
 import { type AnyRequest, type Route, route } from "./route.ts";
 import { items, ok } from "./schemas.ts";
 import { act, register, updatesOf } from "./updates.ts";

@@ -1,7 +1,7 @@
 /** The status of an update, once or as server-sent events. */
 
-import type { StatusBody } from "#update/software/status.ts";
 import type { Updates } from "#update/software/updates.ts";
+import type { StatusBody } from "#update/software/views/status.ts";
 import { errorObjectAt } from "./errors.ts";
 import type { AnswerEvents } from "./route.ts";
 

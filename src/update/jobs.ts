@@ -4,9 +4,9 @@ import type { Config } from "#config/types.ts";
 import type { FaultData } from "#core/errors.ts";
 import type { CatalogResult } from "#ecu/catalog.ts";
 import type { Catalog } from "#fleet/messages.ts";
+import type { BulkForm, BulkInfo, BulkKey, BulkStart } from "#update/software/bulk/files.ts";
 import type { ExecutionStep, SwitchingMode } from "./change-set.ts";
 import type { LoadResult } from "./load.ts";
-import type { BulkForm, BulkInfo, BulkKey, BulkStart } from "./software/bulk-files.ts";
 import type { UploadHeaders } from "./upload-parts.ts";
 
 /** A job's end as data: faults cross the thread boundary whole. */

@@ -8,7 +8,7 @@ import { openStoreEnvironment } from "#store/environments.ts";
 import { createLmdbPersistence } from "#store/lmdb-persistence.ts";
 import { backupFolder } from "#store/maintenance.ts";
 import type { Persistence } from "#store/persistence.ts";
-import { BUCKETS, keyOf, readRecord } from "#update/software/chain.ts";
+import { BUCKETS, keyOf, readRecord } from "#update/software/journal/chain.ts";
 import { cli } from "./cli-support.ts";
 import { run, startNode, upload } from "./updates-support.ts";
 

@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { statusEvents } from "#sovd/update-status.ts";
-import type { StatusBody } from "#update/software/status.ts";
 import type { Updates } from "#update/software/updates.ts";
+import type { StatusBody } from "#update/software/views/status.ts";
 import type { Watcher } from "#update/software/watchers.ts";
 import { startNode } from "./updates-support.ts";
 

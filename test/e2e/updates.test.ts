@@ -5,8 +5,8 @@ import { mkdir, readFile, readlink, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { verifyChain } from "#update/software/audit.ts";
 import { canonical } from "#update/software/canonical.ts";
+import { verifyChain } from "#update/software/journal/audit.ts";
 import { type Node, run, startNode, upload } from "./updates-support.ts";
 
 const COMPONENT = "compute_primary";

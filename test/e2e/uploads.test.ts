@@ -11,7 +11,7 @@ import { storePath } from "#config/derived.ts";
 import { readConfig } from "#config/load.ts";
 import { PAUSE_ABOVE_BYTES } from "#http/upload-stream.ts";
 import { openStore } from "#store/environments.ts";
-import { SEGMENT_BYTES } from "#update/software/bulk-writer.ts";
+import { SEGMENT_BYTES } from "#update/software/bulk/writer.ts";
 import { openBulk } from "../../src/bulk.ts";
 import { startNode } from "./updates-support.ts";
 

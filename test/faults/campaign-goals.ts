@@ -1,5 +1,5 @@
 /** Which states of campaigns and members are to be met by a kill, how a run gets there, and which ones were met. */
-import type { CampaignState, MemberState } from "#update/software/states.ts";
+import type { CampaignState, MemberState } from "#update/software/campaign/states.ts";
 
 export type Role = "primary" | "secondary";
 

@@ -11,8 +11,8 @@ import { stringify } from "smol-toml";
 import { ENVIRONMENTS, environmentFile } from "#store/environments.ts";
 import { openEnvironment } from "#store/lmdb-env.ts";
 import { createLmdbPersistence } from "#store/lmdb-persistence.ts";
-import type { AuditRecord } from "#update/software/audit.ts";
-import { readRecords } from "#update/software/chain.ts";
+import type { AuditRecord } from "#update/software/journal/audit.ts";
+import { readRecords } from "#update/software/journal/chain.ts";
 
 const CLI = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
 export const HOST = "127.0.0.1";

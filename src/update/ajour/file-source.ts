@@ -1,6 +1,6 @@
 /** Firmware from the store: a bulk-data file `<name>.bin` and beside it `<name>.json` with `{version, checksum, size}`. */
 import { Fault } from "#core/errors.ts";
-import type { Bulk, BulkInfo } from "../software/bulk.ts";
+import type { Bulk, BulkInfo } from "#update/software/bulk/bulk.ts";
 import { parseObject } from "./download.ts";
 import type { FirmwareSource, Offer } from "./sources.ts";
 

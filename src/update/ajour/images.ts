@@ -3,7 +3,7 @@
  * the store is not: the last few chunks are kept, so that a device that asks for one block after the other costs one read per chunk.
  */
 import { Fault } from "#core/errors.ts";
-import type { Bulk, BulkInfo } from "../software/bulk.ts";
+import type { Bulk, BulkInfo } from "#update/software/bulk/bulk.ts";
 
 const COMPONENT = "x-ajour";
 const CATEGORY = "images";

@@ -5,7 +5,7 @@
  */
 import { Fault } from "#core/errors.ts";
 import type { Clock } from "#core/time.ts";
-import type { Artifact, TargetFacts, UpdateJob, UpdateProvider } from "../software/provider.ts";
+import type { Artifact, TargetFacts, UpdateJob, UpdateProvider } from "#update/software/provider.ts";
 import { type Assignment, type Assignments, NO_JOB } from "./assignments.ts";
 import type { Desk, Report } from "./desk.ts";
 import type { Images } from "./images.ts";

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import type { Config } from "#config/types.ts";
 import { Fault } from "#core/errors.ts";
 import type { Clock } from "#core/time.ts";
-import type { Updates } from "../software/updates.ts";
+import type { Updates } from "#update/software/updates.ts";
 import type { Authenticate } from "./access.ts";
 import { Budget } from "./budget.ts";
 import { Hub } from "./hub.ts";

@@ -4,8 +4,8 @@
  */
 import { createHash } from "node:crypto";
 import { Fault, toFaultData } from "#core/errors.ts";
-import { keyOfId } from "../software/package.ts";
-import type { Updates } from "../software/updates.ts";
+import { keyOfId } from "#update/software/package.ts";
+import type { Updates } from "#update/software/updates.ts";
 import { isObject, newId } from "./envelope.ts";
 import type { FirmwarePort, FirmwareTarget, Starter, UploadRequest, UploadState } from "./port.ts";
 import { decodeSignedImage } from "./signed-image.ts";

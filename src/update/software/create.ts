@@ -6,27 +6,27 @@ import { functionOfModule, makeOfModule } from "#core/module.ts";
 import type { Clock } from "#core/time.ts";
 import type { Fleet } from "#fleet/api.ts";
 import type { Persistence } from "#store/persistence.ts";
-import type { Bulk } from "./bulk.ts";
-import { createCalls } from "./calls.ts";
-import { Campaigns } from "./campaigns.ts";
-import type { Discovery } from "./discovery.ts";
-import { createDiscovery } from "./discovery-create.ts";
-import type { OpenMdns } from "./discovery-mdns.ts";
-import type { GateSettings } from "./gate.ts";
-import { Journal } from "./journal.ts";
-import { holds } from "./preconditions.ts";
+import type { Bulk } from "#update/software/bulk/bulk.ts";
+import { createCalls } from "#update/software/campaign/calls.ts";
+import { Campaigns } from "#update/software/campaign/campaigns.ts";
+import type { GateSettings } from "#update/software/campaign/gate.ts";
+import { holds } from "#update/software/campaign/preconditions.ts";
+import { readResetReason } from "#update/software/campaign/reset-reason.ts";
+import { Staging } from "#update/software/campaign/staging.ts";
+import { createDiscovery } from "#update/software/discovery/create.ts";
+import type { Discovery } from "#update/software/discovery/discovery.ts";
+import type { OpenMdns } from "#update/software/discovery/mdns.ts";
+import { Journal } from "#update/software/journal/journal.ts";
+import { CommandProvider, type CommandTarget } from "#update/software/providers/command.ts";
+import { runCommand } from "#update/software/providers/command-runner.ts";
+import type { SecondaryTarget } from "#update/software/providers/secondary-client.ts";
+import { SlotProvider, type SlotTarget } from "#update/software/providers/slot.ts";
+import { SovdSecondaryProvider } from "#update/software/providers/sovd-secondary.ts";
+import { type KeyOfSeed, UdsFlashProvider, type UdsTarget } from "#update/software/providers/uds-flash.ts";
+import { readRecipe } from "#update/software/providers/uds-recipe.ts";
+import { readTrustedKeys, type SignedTime } from "#update/software/trust/trust.ts";
+import { type TufStore, TufVerifier } from "#update/software/trust/tuf.ts";
 import type { CreateProvider, ProviderContext, UpdateProvider } from "./provider.ts";
-import { CommandProvider, type CommandTarget } from "./providers/command.ts";
-import { runCommand } from "./providers/command-runner.ts";
-import type { SecondaryTarget } from "./providers/secondary-client.ts";
-import { SlotProvider, type SlotTarget } from "./providers/slot.ts";
-import { SovdSecondaryProvider } from "./providers/sovd-secondary.ts";
-import { type KeyOfSeed, UdsFlashProvider, type UdsTarget } from "./providers/uds-flash.ts";
-import { readRecipe } from "./providers/uds-recipe.ts";
-import { readResetReason } from "./reset-reason.ts";
-import { Staging } from "./staging.ts";
-import { readTrustedKeys, type SignedTime } from "./trust.ts";
-import { type TufStore, TufVerifier } from "./tuf.ts";
 import { Updates } from "./updates.ts";
 
 type UpdateConfig = Config["update"];
@@ -314,7 +314,7 @@ async function furtherProviders(
   const own = await makeOfModule("update.provider", file, contextOf(rest));
   const where = `update.provider: ${file}`;
   // it alone needs the whole of TypeBox
-  const { providerOfModule } = await import("./providers/module.ts");
+  const { providerOfModule } = await import("#update/software/providers/module.ts");
   return [...made, providerOfModule(own, { where, known: taken, clock, patienceMs, log: note })];
 }
 

@@ -1,8 +1,8 @@
 /** The description of an update as a client registers it (ISO 17978-3 7.18, Table 261), and what a campaign reads from it. */
 import { Fault } from "#core/errors.ts";
 import { type Static, Type } from "#core/schema.ts";
-import { type RollbackPolicy, UPDATE_METHODS, type UpdateMethod } from "./states.ts";
-import type { TufFiles } from "./tuf.ts";
+import { type RollbackPolicy, UPDATE_METHODS, type UpdateMethod } from "#update/software/campaign/states.ts";
+import type { TufFiles } from "#update/software/trust/tuf.ts";
 
 export const MAX_ID_LENGTH = 256;
 const ID = /^[A-Za-z0-9._-]{1,256}$/;

@@ -11,8 +11,8 @@
  * thrown is a failure with its message. Who goes on after its signal was aborted is left behind in the end, and the next call comes.
  */
 import type { Fault, FaultDetails, FaultKind } from "#core/errors.ts";
+import type { TufFiles } from "#update/software/trust/tuf.ts";
 import type { Manifest } from "./package.ts";
-import type { TufFiles } from "./tuf.ts";
 
 /** The signed part of a package. Signatures are base64. `tuf`: what the manifest was read from, instead of signatures of its own. */
 export interface SignedManifest {

@@ -1,12 +1,15 @@
 /** The updates of this node, as routes, other protocols and the command line use them. */
 import { Fault } from "#core/errors.ts";
 import { fits, problems } from "#core/validate.ts";
-import type { AuditRecord } from "./audit.ts";
-import type { Bulk } from "./bulk.ts";
-import type { Campaigns } from "./campaigns.ts";
-import type { Installed } from "./installed.ts";
-import type { Journal } from "./journal.ts";
-import { refusalOf } from "./next.ts";
+import type { Bulk } from "#update/software/bulk/bulk.ts";
+import type { Campaigns } from "#update/software/campaign/campaigns.ts";
+import { refusalOf } from "#update/software/campaign/next.ts";
+import type { Staging } from "#update/software/campaign/staging.ts";
+import { type CampaignRecord, FINAL_STATES, freshMember, IDLE_STATES } from "#update/software/campaign/states.ts";
+import type { AuditRecord } from "#update/software/journal/audit.ts";
+import type { Installed } from "#update/software/journal/installed.ts";
+import type { Journal } from "#update/software/journal/journal.ts";
+import { type ErrorShape, overallProgress, type StatusBody, statusOf, wordsOf } from "#update/software/views/status.ts";
 import {
   checkId,
   checkOrigin,
@@ -18,9 +21,6 @@ import {
   type UpdatePackage,
 } from "./package.ts";
 import type { ProviderProgress, UpdateProvider } from "./provider.ts";
-import type { Staging } from "./staging.ts";
-import { type CampaignRecord, FINAL_STATES, freshMember, IDLE_STATES } from "./states.ts";
-import { type ErrorShape, overallProgress, type StatusBody, statusOf, wordsOf } from "./status.ts";
 import { type Watcher, Watchers } from "./watchers.ts";
 
 /** A fault of the node itself, in the shape of the interface. */

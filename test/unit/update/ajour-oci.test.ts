@@ -8,8 +8,8 @@ import { type TestContext, test } from "node:test";
 import { createMemoryStorage } from "#store/memory-storage.ts";
 import { Images } from "#update/ajour/images.ts";
 import { OciSource } from "#update/ajour/oci.ts";
-import { Bulk } from "#update/software/bulk.ts";
-import { SEGMENT_BYTES, StorageBulkWriter } from "#update/software/bulk-writer.ts";
+import { Bulk } from "#update/software/bulk/bulk.ts";
+import { SEGMENT_BYTES, StorageBulkWriter } from "#update/software/bulk/writer.ts";
 
 const SIGNAL = new AbortController().signal;
 const digestOf = (bytes: Uint8Array | string) => `sha256:${createHash("sha256").update(bytes).digest("hex")}`;

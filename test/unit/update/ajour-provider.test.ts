@@ -12,8 +12,8 @@ import { encodeStatus } from "#update/ajour/codec.ts";
 import { Desk } from "#update/ajour/desk.ts";
 import { Images } from "#update/ajour/images.ts";
 import { AjourProvider } from "#update/ajour/provider.ts";
-import { Bulk } from "#update/software/bulk.ts";
-import { StorageBulkWriter } from "#update/software/bulk-writer.ts";
+import { Bulk } from "#update/software/bulk/bulk.ts";
+import { StorageBulkWriter } from "#update/software/bulk/writer.ts";
 import type { Artifact, UpdateJob } from "#update/software/provider.ts";
 
 const IDENTITY = { device: "bms-1", application: "default" };

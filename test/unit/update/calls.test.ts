@@ -5,12 +5,12 @@ import { test } from "node:test";
 import type { Fault } from "#core/errors.ts";
 import { systemClock } from "#core/time.ts";
 import { createMemoryPersistence } from "#store/memory-persistence.ts";
-import { type CallsOptions, createCalls } from "#update/software/calls.ts";
+import { type CallsOptions, createCalls } from "#update/software/campaign/calls.ts";
+import type { CampaignRecord, Member } from "#update/software/campaign/states.ts";
 import { canonical } from "#update/software/canonical.ts";
-import { BUCKETS } from "#update/software/chain.ts";
-import { Journal } from "#update/software/journal.ts";
+import { BUCKETS } from "#update/software/journal/chain.ts";
+import { Journal } from "#update/software/journal/journal.ts";
 import type { TargetFacts, TargetFault, UpdateProvider } from "#update/software/provider.ts";
-import type { CampaignRecord, Member } from "#update/software/states.ts";
 
 const NOW = Date.parse("2030-06-01T00:00:00Z");
 const RUN = { progress: () => undefined, signal: new AbortController().signal };

@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Fault } from "#core/errors.ts";
-import { verifyStored } from "#update/software/chain.ts";
-import { type CampaignRecord, IDLE_STATES } from "#update/software/states.ts";
-import { statusOf } from "#update/software/status.ts";
+import { type CampaignRecord, IDLE_STATES } from "#update/software/campaign/states.ts";
+import { verifyStored } from "#update/software/journal/chain.ts";
+import { statusOf } from "#update/software/views/status.ts";
 import {
   DyingPersistence,
   freshPersistence,

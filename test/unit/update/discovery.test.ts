@@ -21,10 +21,10 @@ import {
   type RawService,
   readService,
   txtOf,
-} from "#update/software/discovery-announcement.ts";
-import { createDiscovery } from "#update/software/discovery-create.ts";
-import { type MdnsListener, type MdnsPort, type OpenMdns, openMdns } from "#update/software/discovery-mdns.ts";
-import { AnnouncedNodes, type NodesOptions } from "#update/software/discovery-nodes.ts";
+} from "#update/software/discovery/announcement.ts";
+import { createDiscovery } from "#update/software/discovery/create.ts";
+import { type MdnsListener, type MdnsPort, type OpenMdns, openMdns } from "#update/software/discovery/mdns.ts";
+import { AnnouncedNodes, type NodesOptions } from "#update/software/discovery/nodes.ts";
 import type { TlsFiles } from "#update/software/providers/secondary-client.ts";
 import { SovdSecondaryProvider } from "#update/software/providers/sovd-secondary.ts";
 import { freePort } from "../../fixtures/free-port.ts";

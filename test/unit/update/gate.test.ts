@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Fault } from "#core/errors.ts";
 import { systemClock } from "#core/time.ts";
-import { runGate } from "#update/software/gate.ts";
+import { runGate } from "#update/software/campaign/gate.ts";
 import type { TargetFault, UpdateJob, UpdateProvider } from "#update/software/provider.ts";
 import { faultOf } from "#update/software/providers/uds-flash.ts";
 

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { Fault } from "#core/errors.ts";
 import type { Clock } from "#core/time.ts";
-import { progressAfter } from "#update/software/progress.ts";
+import { progressAfter } from "#update/software/campaign/progress.ts";
 import type { UpdateJob, UpdateProvider } from "#update/software/provider.ts";
 import { providerOfModule } from "#update/software/providers/module.ts";
 

@@ -3,11 +3,6 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { SOVD_DEFAULTS } from "#sovd/context.ts";
 import { sovdRoutes } from "#sovd/routes.ts";
-import type { AuditRecord } from "#update/software/audit.ts";
-import { Journal } from "#update/software/journal.ts";
-import { readPackage } from "#update/software/package.ts";
-import { type Provenance, provenanceReader, rxswinEntry } from "#update/software/provenance.ts";
-import { originOf, PACKAGE_STATE_OF, PACKAGE_STATES, packageStateOf } from "#update/software/software-package.ts";
 import {
   CAMPAIGN_STATES,
   type CampaignRecord,
@@ -18,9 +13,14 @@ import {
   MEMBER_STATES,
   type Member,
   type MemberState,
-} from "#update/software/states.ts";
-import { TRANSFER_OF, TRANSFER_STATES, transferOf, wasStopped } from "#update/software/transfer.ts";
-import { UCM_STATE_OF, UCM_STATES, ucmStateOf } from "#update/software/ucm-campaign.ts";
+} from "#update/software/campaign/states.ts";
+import type { AuditRecord } from "#update/software/journal/audit.ts";
+import { Journal } from "#update/software/journal/journal.ts";
+import { readPackage } from "#update/software/package.ts";
+import { type Provenance, provenanceReader, rxswinEntry } from "#update/software/views/provenance.ts";
+import { originOf, PACKAGE_STATE_OF, PACKAGE_STATES, packageStateOf } from "#update/software/views/software-package.ts";
+import { TRANSFER_OF, TRANSFER_STATES, transferOf, wasStopped } from "#update/software/views/transfer.ts";
+import { UCM_STATE_OF, UCM_STATES, ucmStateOf } from "#update/software/views/ucm-campaign.ts";
 import {
   type Crash,
   DyingPersistence,

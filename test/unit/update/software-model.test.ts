@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Fault } from "#core/errors.ts";
-import { accepts, next } from "#update/software/next.ts";
+import { accepts, next } from "#update/software/campaign/next.ts";
 import {
   CALL_OF,
   CAMPAIGN_STATES,
@@ -15,7 +15,7 @@ import {
   IDLE_STATES,
   MEMBER_TRANSITIONS,
   TRANSITIONS,
-} from "#update/software/states.ts";
+} from "#update/software/campaign/states.ts";
 import {
   type Crash,
   DyingPersistence,

@@ -3,15 +3,15 @@ import { Fault } from "#core/errors.ts";
 import type { Clock, TimerHandle } from "#core/time.ts";
 import { createMemoryPersistence } from "#store/memory-persistence.ts";
 import type { Persistence } from "#store/persistence.ts";
-import { Campaigns, type MemberCalls } from "#update/software/campaigns.ts";
-import { Journal } from "#update/software/journal.ts";
+import { Campaigns, type MemberCalls } from "#update/software/campaign/campaigns.ts";
 import {
   type CampaignLimits,
   type CampaignRecord,
   freshMember,
   IDLE_STATES,
   type MemberCall,
-} from "#update/software/states.ts";
+} from "#update/software/campaign/states.ts";
+import { Journal } from "#update/software/journal/journal.ts";
 
 export const ID = "fw";
 export const LIMITS: CampaignLimits = {

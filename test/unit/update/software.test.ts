@@ -6,16 +6,16 @@ import fc from "fast-check";
 import { Fault } from "#core/errors.ts";
 import { createMemoryPersistence } from "#store/memory-persistence.ts";
 import { createMemoryStorage } from "#store/memory-storage.ts";
-import { GENESIS, hashOf, verifyChain } from "#update/software/audit.ts";
-import { Bulk } from "#update/software/bulk.ts";
-import { SEGMENT_BYTES, StorageBulkWriter } from "#update/software/bulk-writer.ts";
+import { Bulk } from "#update/software/bulk/bulk.ts";
+import { SEGMENT_BYTES, StorageBulkWriter } from "#update/software/bulk/writer.ts";
+import { matches, valueAt } from "#update/software/campaign/preconditions.ts";
 import { canonical } from "#update/software/canonical.ts";
-import { Journal } from "#update/software/journal.ts";
-import { matches, valueAt } from "#update/software/preconditions.ts";
+import { GENESIS, hashOf, verifyChain } from "#update/software/journal/audit.ts";
+import { Journal } from "#update/software/journal/journal.ts";
 import { runCommand } from "#update/software/providers/command-runner.ts";
 import { checkedRecipe, requestBytes } from "#update/software/providers/uds-recipe.ts";
-import { checkManifest, checkVersion } from "#update/software/trust.ts";
-import { compareVersions } from "#update/software/versions.ts";
+import { checkManifest, checkVersion } from "#update/software/trust/trust.ts";
+import { compareVersions } from "#update/software/trust/versions.ts";
 
 test("versions in the order people mean", () => {
   const ordered = ["0.9", "1.0-alpha", "1.0-rc1", "1.0", "v1.0.1", "1.2", "1.10", "2", "10.0.0"];

@@ -1,8 +1,8 @@
 /** The status body of a campaign: weighted progress, results by entity, the words of both interfaces. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { CampaignRecord, CampaignState, Member, MemberState } from "#update/software/states.ts";
-import { overallProgress, statusOf } from "#update/software/status.ts";
+import type { CampaignRecord, CampaignState, Member, MemberState } from "#update/software/campaign/states.ts";
+import { overallProgress, statusOf } from "#update/software/views/status.ts";
 
 function recordOf(state: CampaignState, members: readonly Partial<Member>[], more: object = {}): CampaignRecord {
   return {

@@ -1,7 +1,7 @@
 /** A TUF repository made in the test: keys, roles, files as text, each as the test wants it. */
 import { createHash, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
 import { Key, Metadata, MetaFile, Root, Signature, Snapshot, TargetFile, Targets, Timestamp } from "@tufjs/models";
-import type { TufFiles } from "#update/software/tuf.ts";
+import type { TufFiles } from "#update/software/trust/tuf.ts";
 
 export interface RoleKey {
   readonly key: Key;

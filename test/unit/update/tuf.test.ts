@@ -3,9 +3,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { Fault, type FaultKind } from "#core/errors.ts";
-import { type TufFiles, type TufState, TufVerifier } from "#update/software/tuf.ts";
-import { manifestOf } from "#update/software/tuf-manifest.ts";
-import { fetchTufFiles } from "#update/software/tuf-repository.ts";
+import { type TufFiles, type TufState, TufVerifier } from "#update/software/trust/tuf.ts";
+import { manifestOf } from "#update/software/trust/tuf-manifest.ts";
+import { fetchTufFiles } from "#update/software/trust/tuf-repository.ts";
 import { EARLIER, NOW, newKey, newKeys, repositoryOf, rootOf } from "./tuf-support.ts";
 
 const keys = newKeys();

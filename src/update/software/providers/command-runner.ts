@@ -1,7 +1,7 @@
 /** Runs a configured program: an argument list, never a shell; a time limit; output to the log, bounded. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { Fault, reasonOf } from "#core/errors.ts";
-import type { UpdateJob } from "../provider.ts";
+import type { UpdateJob } from "#update/software/provider.ts";
 
 export interface RunOptions {
   readonly timeoutMs: number;

@@ -5,8 +5,8 @@ import { type FileHandle, mkdir, open, readFile, readlink, rename, rm, symlink }
 import { dirname, resolve } from "node:path";
 import { Fault, reasonOf } from "#core/errors.ts";
 import { freeBytes, storageFault } from "#store/faults.ts";
-import type { UpdateJob } from "../provider.ts";
-import { aborted } from "../sleep.ts";
+import type { UpdateJob } from "#update/software/provider.ts";
+import { aborted } from "#update/software/sleep.ts";
 
 /** Bytes that a file in a folder may have, in the place of another; undefined where the system does not tell. */
 export function roomFor(folder: string, replaced?: string): number | undefined {

@@ -6,7 +6,13 @@ import { type TSchema, Type } from "typebox";
 import { Value } from "typebox/value";
 import { Fault, reasonOf } from "#core/errors.ts";
 import type { Clock, TimerHandle } from "#core/time.ts";
-import type { ProviderContext, TargetFacts, TargetFault, UpdateJob, UpdateProvider } from "../provider.ts";
+import type {
+  ProviderContext,
+  TargetFacts,
+  TargetFault,
+  UpdateJob,
+  UpdateProvider,
+} from "#update/software/provider.ts";
 
 export interface ModuleOptions {
   /** Configuration key and file, for messages. */

@@ -1,8 +1,8 @@
 /** Hands an image on to another node: by range where it takes that, so that a cut costs no more than a part; else as a form. */
 import { Fault } from "#core/errors.ts";
 import type { Clock } from "#core/time.ts";
-import { type Artifact, UNREACHABLE, type UpdateJob } from "../provider.ts";
-import { sleep } from "../sleep.ts";
+import { type Artifact, UNREACHABLE, type UpdateJob } from "#update/software/provider.ts";
+import { sleep } from "#update/software/sleep.ts";
 import { percentOf } from "./files.ts";
 import type { Answer, SecondaryClient, SecondaryTarget } from "./secondary-client.ts";
 

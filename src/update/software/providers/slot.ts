@@ -6,7 +6,7 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { Fault } from "#core/errors.ts";
-import type { TargetFacts, UpdateJob, UpdateProvider } from "../provider.ts";
+import type { TargetFacts, UpdateJob, UpdateProvider } from "#update/software/provider.ts";
 import { type CommandRunner, fill } from "./command-runner.ts";
 import {
   exportImage,

@@ -5,9 +5,15 @@
 import { createHash } from "node:crypto";
 import { Fault } from "#core/errors.ts";
 import type { Clock } from "#core/time.ts";
-import { packageOf } from "../package.ts";
-import { type TargetFacts, type TargetFault, UNREACHABLE, type UpdateJob, type UpdateProvider } from "../provider.ts";
-import { sleep } from "../sleep.ts";
+import { packageOf } from "#update/software/package.ts";
+import {
+  type TargetFacts,
+  type TargetFault,
+  UNREACHABLE,
+  type UpdateJob,
+  type UpdateProvider,
+} from "#update/software/provider.ts";
+import { sleep } from "#update/software/sleep.ts";
 import {
   type Answer,
   type ClientOptions,

@@ -4,7 +4,7 @@ import { Fault } from "#core/errors.ts";
 import type { Clock } from "#core/time.ts";
 import type { Fleet } from "#fleet/api.ts";
 import { nrcText } from "#uds/nrc.ts";
-import { sleep } from "../sleep.ts";
+import { sleep } from "#update/software/sleep.ts";
 
 export const NEGATIVE = 0x7f;
 /** What a positive answer's service identifier has more than the request's. */

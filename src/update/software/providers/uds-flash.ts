@@ -3,8 +3,8 @@
  * so the image that is on the ECU must be in the store before; it is what rollback flashes.
  */
 import { Fault } from "#core/errors.ts";
-import type { Bulk, BulkInfo, BulkKey } from "../bulk.ts";
-import type { Artifact, TargetFacts, TargetFault, UpdateJob, UpdateProvider } from "../provider.ts";
+import type { Bulk, BulkInfo, BulkKey } from "#update/software/bulk/bulk.ts";
+import type { Artifact, TargetFacts, TargetFault, UpdateJob, UpdateProvider } from "#update/software/provider.ts";
 import { demand, type Exchange, ecuName } from "./uds-exchange.ts";
 import { checkFits, NO_FILLINGS, type Recipe, requestBytes } from "./uds-recipe.ts";
 import { flash, type KeyOfSeed, makeGood } from "./uds-sequence.ts";

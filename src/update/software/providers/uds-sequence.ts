@@ -3,8 +3,8 @@
  * ECU stays silent or without its DTCs because one could not be flashed.
  */
 import { Fault } from "#core/errors.ts";
-import type { Artifact, UpdateJob } from "../provider.ts";
-import { aborted, sleep } from "../sleep.ts";
+import type { Artifact, UpdateJob } from "#update/software/provider.ts";
+import { aborted, sleep } from "#update/software/sleep.ts";
 import { percentOf } from "./files.ts";
 import {
   ask,

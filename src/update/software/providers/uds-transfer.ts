@@ -1,8 +1,8 @@
 /** RequestDownload, TransferData, RequestTransferExit (ISO 14229-1 clause 15) over the segments of an image. */
 import { crc32 } from "node:zlib";
 import { Fault } from "#core/errors.ts";
-import { type Artifact, UNREACHABLE, type UpdateJob } from "../provider.ts";
-import { sleep } from "../sleep.ts";
+import { type Artifact, UNREACHABLE, type UpdateJob } from "#update/software/provider.ts";
+import { sleep } from "#update/software/sleep.ts";
 import {
   ask,
   DEFAULT_TIMEOUT_MS,

@@ -4,13 +4,13 @@
  */
 import { Fault } from "#core/errors.ts";
 import { type Static, Type } from "#core/schema.ts";
-import type { Installed } from "./installed.ts";
-import { keyOfId, packageOf } from "./package.ts";
-import { bulkKeyOf } from "./staging.ts";
-import type { CampaignRecord, Member } from "./states.ts";
+import { bulkKeyOf } from "#update/software/campaign/staging.ts";
+import type { CampaignRecord, Member } from "#update/software/campaign/states.ts";
+import type { Installed } from "#update/software/journal/installed.ts";
+import { keyOfId, packageOf } from "#update/software/package.ts";
+import type { Updates } from "#update/software/updates.ts";
 import { errorOf, memberProgress, wordsOf } from "./status.ts";
 import { holdsImage, isOverOld, type TransferFacts, type TransferState, transferOf, wasStopped } from "./transfer.ts";
-import type { Updates } from "./updates.ts";
 
 export const PACKAGE_STATES = [
   "available",

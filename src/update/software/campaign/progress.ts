@@ -1,5 +1,5 @@
 /** Progress as it is shown, whatever a backend says. */
-import type { ProviderProgress } from "./provider.ts";
+import type { ProviderProgress } from "#update/software/provider.ts";
 
 const MAX_STEP_CHARACTERS = 200;
 

@@ -1,7 +1,7 @@
 /** Files of bulk data as the store has them: a record each, and the segments of their content. */
 import { Fault } from "#core/errors.ts";
 import type { Storage } from "#store/storage.ts";
-import type { UploadSource } from "../upload-port.ts";
+import type { UploadSource } from "#update/upload-port.ts";
 
 const RECORD_PREFIX = "bulk/";
 const SEGMENT_DIGITS = 6;

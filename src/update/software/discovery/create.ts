@@ -2,10 +2,10 @@
 import { hostname } from "node:os";
 import type { Config } from "#config/types.ts";
 import type { Clock } from "#core/time.ts";
+import type { TlsFiles } from "#update/software/providers/secondary-client.ts";
 import { Discovery } from "./discovery.ts";
-import { type MdnsPort, type OpenMdns, openMdns } from "./discovery-mdns.ts";
-import { AnnouncedNodes } from "./discovery-nodes.ts";
-import type { TlsFiles } from "./providers/secondary-client.ts";
+import { type MdnsPort, type OpenMdns, openMdns } from "./mdns.ts";
+import { AnnouncedNodes } from "./nodes.ts";
 
 export interface DiscoveryParts {
   readonly config: Config;

@@ -1,7 +1,7 @@
 /** The status of an update as ISO 17978-3 (Table 270) and ros2_medkit show it: one body that clients of either can read. */
 import { FAULTS, type FaultData } from "#core/errors.ts";
-import type { ProviderProgress } from "./provider.ts";
-import type { CampaignRecord, CampaignState, Member, MemberState } from "./states.ts";
+import type { CampaignRecord, CampaignState, Member, MemberState } from "#update/software/campaign/states.ts";
+import type { ProviderProgress } from "#update/software/provider.ts";
 
 export type StatusWord = "pending" | "inProgress" | "completed" | "failed";
 type Phase = "prepare" | "execute";

@@ -4,11 +4,11 @@
  */
 import { Fault, type FaultKind, toFaultData } from "#core/errors.ts";
 import type { Clock, TimerHandle } from "#core/time.ts";
-import { entryOf } from "./audit.ts";
-import { type Journal, REGISTERED } from "./journal.ts";
+import { entryOf } from "#update/software/journal/audit.ts";
+import { type Journal, REGISTERED } from "#update/software/journal/journal.ts";
+import { type ProviderProgress, UNREACHABLE } from "#update/software/provider.ts";
 import { type Action, accepts, durationOf, next, plan, startable } from "./next.ts";
 import { progressAfter } from "./progress.ts";
-import { type ProviderProgress, UNREACHABLE } from "./provider.ts";
 import {
   CALL_OF,
   type CampaignEvent,

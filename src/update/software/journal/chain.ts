@@ -1,8 +1,8 @@
 /** The audit chain as it lies in the store: a record a key, and the anchor that pruning left. Read by the journal and by whoever checks it. */
 import { Fault } from "#core/errors.ts";
 import type { Persistence } from "#store/persistence.ts";
+import type { CampaignRecord } from "#update/software/campaign/states.ts";
 import { type Anchor, type AuditRecord, type ChainVerdict, NO_ANCHOR, verifyChain } from "./audit.ts";
-import type { CampaignRecord } from "./states.ts";
 
 export const BUCKETS = {
   campaigns: "update-campaigns",

@@ -3,6 +3,7 @@
  * power fails between the two, the record is the truth and the next start writes the key. Everything else is read from these keys.
  */
 import type { Persistence } from "#store/persistence.ts";
+import type { CampaignRecord, Member } from "#update/software/campaign/states.ts";
 import { type Anchor, type AuditEntry, type AuditRecord, type ChainVerdict, hashOf, NO_ANCHOR } from "./audit.ts";
 import {
   ANCHOR_KEY,
@@ -16,7 +17,6 @@ import {
   verifyStored,
 } from "./chain.ts";
 import { type Installed, installedBy, newlyClosed } from "./installed.ts";
-import type { CampaignRecord, Member } from "./states.ts";
 
 type NoteBucket = "notes" | "trust";
 /** The event whose record carries the package. */

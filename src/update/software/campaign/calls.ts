@@ -1,16 +1,16 @@
 /** What each call of a member means: the checks of ours around the call of its provider. */
 import { Fault } from "#core/errors.ts";
 import type { Clock } from "#core/time.ts";
+import type { BulkInfo, BulkKey } from "#update/software/bulk/bulk.ts";
+import type { Installed } from "#update/software/journal/installed.ts";
+import type { Journal } from "#update/software/journal/journal.ts";
+import { type ManifestTarget, packageOf } from "#update/software/package.ts";
+import type { SignedManifest, UpdateJob } from "#update/software/provider.ts";
+import { checkExpiry, checkMoreHashes, checkVersion } from "#update/software/trust/trust.ts";
 import { type AdmissionOptions, Admissions, checkRoom, providerFor, requireConditions } from "./admission.ts";
-import type { BulkInfo, BulkKey } from "./bulk.ts";
 import type { CallRun, MemberCalls } from "./campaigns.ts";
 import { type Baseline, type GateSettings, runGate } from "./gate.ts";
-import type { Installed } from "./installed.ts";
-import type { Journal } from "./journal.ts";
-import { type ManifestTarget, packageOf } from "./package.ts";
-import type { SignedManifest, UpdateJob } from "./provider.ts";
 import { type CampaignRecord, type Member, type PreparedFacts, SYSTEM } from "./states.ts";
-import { checkExpiry, checkMoreHashes, checkVersion } from "./trust.ts";
 
 export interface CallsOptions extends AdmissionOptions {
   readonly clock: Clock;

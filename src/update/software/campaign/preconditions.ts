@@ -1,6 +1,6 @@
 /** Conditions of a package, read as data of ECUs: speed, voltage, ignition. What cannot be read does not hold. */
 import type { Fleet } from "#fleet/api.ts";
-import type { Precondition } from "./package.ts";
+import type { Precondition } from "#update/software/package.ts";
 
 /** Whether a condition holds now. */
 export async function holds(fleet: Fleet, condition: Precondition, signal: AbortSignal): Promise<boolean> {

@@ -3,12 +3,12 @@ import { createHash } from "node:crypto";
 import type { TargetFile } from "@tufjs/models";
 import { Fault } from "#core/errors.ts";
 import { fits } from "#core/validate.ts";
-import type { Bulk, BulkInfo, BulkKey } from "./bulk.ts";
-import { ManifestSchema, type ManifestTarget, SignaturesSchema, type UpdatePackage } from "./package.ts";
-import type { SignedManifest } from "./provider.ts";
-import { checkImage } from "./trust.ts";
-import type { TufVerifier } from "./tuf.ts";
-import { fetchTufFiles } from "./tuf-repository.ts";
+import type { Bulk, BulkInfo, BulkKey } from "#update/software/bulk/bulk.ts";
+import { ManifestSchema, type ManifestTarget, SignaturesSchema, type UpdatePackage } from "#update/software/package.ts";
+import type { SignedManifest } from "#update/software/provider.ts";
+import { checkImage } from "#update/software/trust/trust.ts";
+import type { TufVerifier } from "#update/software/trust/tuf.ts";
+import { fetchTufFiles } from "#update/software/trust/tuf-repository.ts";
 
 /** Category of what was fetched for a package; the package's deletion takes it away. */
 export const STAGED = "x-staged";

@@ -1,8 +1,9 @@
 /**
  * Bulk data: files of any length in the store. They are read where they are asked for; all changes go through a `BulkWriter`, which in the
- * server lives in the thread for uploads (`bulk-thread.ts`).
+ * server lives in the thread for uploads (`thread.ts`).
  */
 import type { Storage } from "#store/storage.ts";
+import type { Artifact } from "#update/software/provider.ts";
 import {
   type BulkForm,
   type BulkInfo,
@@ -13,10 +14,9 @@ import {
   fileRecords,
   findFile,
   getFile,
-} from "./bulk-files.ts";
-import type { Artifact } from "./provider.ts";
+} from "./files.ts";
 
-export type { BulkInfo, BulkKey } from "./bulk-files.ts";
+export type { BulkInfo, BulkKey } from "./files.ts";
 
 /** Where a record's name `bulk/component/category/id` has it. */
 const CATEGORY = 2;

@@ -1,8 +1,14 @@
 /** Finds which node has which component: each server, configured or announced, is asked for its components, and each component what it is to an update. */
 import { isIP, type LookupFunction } from "node:net";
 import type { Dispatcher } from "undici";
-import type { AnnouncedNodes } from "./discovery-nodes.ts";
-import { type Answer, objectOf, readTls, type SecondaryTarget, type TlsFiles } from "./providers/secondary-client.ts";
+import {
+  type Answer,
+  objectOf,
+  readTls,
+  type SecondaryTarget,
+  type TlsFiles,
+} from "#update/software/providers/secondary-client.ts";
+import type { AnnouncedNodes } from "./nodes.ts";
 
 export interface DiscoveryOptions {
   /** Base paths of the other servers. */

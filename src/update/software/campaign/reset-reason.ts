@@ -4,7 +4,7 @@
  */
 import { Fault } from "#core/errors.ts";
 import type { Fleet } from "#fleet/api.ts";
-import { canonical } from "./canonical.ts";
+import { canonical } from "#update/software/canonical.ts";
 import { dataOf } from "./preconditions.ts";
 
 /**

@@ -3,8 +3,8 @@
  * a key cannot show that its tail was cut: each head also goes to the log, and `verifyChain` can be told which head to expect.
  */
 import { createHash } from "node:crypto";
-import { canonical } from "./canonical.ts";
-import type { CampaignEvent, CampaignRecord } from "./states.ts";
+import type { CampaignEvent, CampaignRecord } from "#update/software/campaign/states.ts";
+import { canonical } from "#update/software/canonical.ts";
 
 /** Before the first record. */
 export const GENESIS = "0".repeat(64);

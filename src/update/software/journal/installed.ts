@@ -1,5 +1,5 @@
 /** What the last update left on each component. The journal writes it in the step that puts the end of the member on record. */
-import type { Approval, CampaignRecord, Member } from "./states.ts";
+import type { Approval, CampaignRecord, Member } from "#update/software/campaign/states.ts";
 
 export interface Installed {
   readonly version?: string;

@@ -3,10 +3,10 @@ import { createHash, createPublicKey, type KeyObject, verify } from "node:crypto
 import { readFileSync } from "node:fs";
 import type { TargetFile } from "@tufjs/models";
 import { Fault } from "#core/errors.ts";
-import type { Bulk, BulkInfo } from "./bulk.ts";
-import { canonical } from "./canonical.ts";
-import { keyOfId, type Manifest, type ManifestTarget } from "./package.ts";
-import type { SignedManifest } from "./provider.ts";
+import type { Bulk, BulkInfo } from "#update/software/bulk/bulk.ts";
+import { canonical } from "#update/software/canonical.ts";
+import { keyOfId, type Manifest, type ManifestTarget } from "#update/software/package.ts";
+import type { SignedManifest } from "#update/software/provider.ts";
 import type { TufFiles, TufVerifier } from "./tuf.ts";
 import { compareVersions } from "./versions.ts";
 

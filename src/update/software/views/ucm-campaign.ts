@@ -2,12 +2,12 @@
 import { randomBytes } from "node:crypto";
 import { Fault } from "#core/errors.ts";
 import { type Static, Type } from "#core/schema.ts";
-import { keyOfId, MAX_ID_LENGTH, PackageSchema, packageOf } from "./package.ts";
+import type { CampaignRecord, CampaignState } from "#update/software/campaign/states.ts";
+import { keyOfId, MAX_ID_LENGTH, PackageSchema, packageOf } from "#update/software/package.ts";
+import type { Updates } from "#update/software/updates.ts";
 import { originOf } from "./software-package.ts";
-import type { CampaignRecord, CampaignState } from "./states.ts";
 import { errorOf, memberProgress, wordsOf } from "./status.ts";
 import { holdsImage, isOverOld, TRANSFER_STATES, transferOf, wasStopped } from "./transfer.ts";
-import type { Updates } from "./updates.ts";
 
 export const UCM_STATES = [
   "created",

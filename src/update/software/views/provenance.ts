@@ -3,9 +3,14 @@
  * is told here was written in the very step it tells of.
  */
 import { type Static, Type } from "#core/schema.ts";
-import type { AuditRecord } from "./audit.ts";
-import type { Installed } from "./installed.ts";
-import { type CampaignRecord, type Member, type MemberState, UPDATE_METHODS } from "./states.ts";
+import {
+  type CampaignRecord,
+  type Member,
+  type MemberState,
+  UPDATE_METHODS,
+} from "#update/software/campaign/states.ts";
+import type { AuditRecord } from "#update/software/journal/audit.ts";
+import type { Installed } from "#update/software/journal/installed.ts";
 
 export const RxswinEntrySchema = Type.Object({
   componentId: Type.String(),

@@ -3,14 +3,14 @@
  * updated, nothing is staged on the others either.
  */
 import { Fault, toFaultData } from "#core/errors.ts";
-import type { Bulk } from "./bulk.ts";
-import type { Installed } from "./installed.ts";
-import type { Journal } from "./journal.ts";
-import { type ManifestTarget, type Precondition, packageOf, type UpdatePackage } from "./package.ts";
-import type { SignedManifest, TargetFacts, UpdateProvider } from "./provider.ts";
+import type { Bulk } from "#update/software/bulk/bulk.ts";
+import type { Installed } from "#update/software/journal/installed.ts";
+import type { Journal } from "#update/software/journal/journal.ts";
+import { type ManifestTarget, type Precondition, packageOf, type UpdatePackage } from "#update/software/package.ts";
+import type { SignedManifest, TargetFacts, UpdateProvider } from "#update/software/provider.ts";
+import { checkCounter, checkVersion, judge, type TrustOptions } from "#update/software/trust/trust.ts";
 import type { Staging } from "./staging.ts";
 import type { CampaignRecord } from "./states.ts";
-import { checkCounter, checkVersion, judge, type TrustOptions } from "./trust.ts";
 
 export interface AdmissionOptions {
   readonly journal: Journal;

@@ -1,8 +1,8 @@
 /** Bulk data as the main thread changes it: each change is a job of the thread for uploads. */
 import { Fault, reasonOf } from "#core/errors.ts";
-import type { BulkJobTable, RunJob } from "../jobs.ts";
-import { uploadTo } from "../upload-port.ts";
-import type { BulkWriter } from "./bulk-files.ts";
+import type { BulkJobTable, RunJob } from "#update/jobs.ts";
+import { uploadTo } from "#update/upload-port.ts";
+import type { BulkWriter } from "./files.ts";
 
 /** Faults of the writer, and `workerLost` when the thread dies: what was durable until then stays, and an upload may go on there. */
 export function bulkJobs(run: RunJob<BulkJobTable>): BulkWriter {

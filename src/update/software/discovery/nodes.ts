@@ -3,15 +3,8 @@
  * the configuration names it with its address. Any other one is not spoken to, so that it sees neither token nor image.
  */
 import type { Clock, TimerHandle } from "#core/time.ts";
-import {
-  type AnnouncedNode,
-  allowing,
-  hostOf,
-  nodeName,
-  type RawService,
-  readService,
-} from "./discovery-announcement.ts";
-import type { MdnsPort } from "./discovery-mdns.ts";
+import { type AnnouncedNode, allowing, hostOf, nodeName, type RawService, readService } from "./announcement.ts";
+import type { MdnsPort } from "./mdns.ts";
 
 export interface NodesOptions {
   readonly mdns: Pick<MdnsPort, "browse">;

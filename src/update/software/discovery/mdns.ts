@@ -2,7 +2,7 @@
 import type { EventEmitter } from "node:events";
 import type { Browser, Service } from "bonjour-service";
 import { Fault } from "#core/errors.ts";
-import { hostOf, type OwnNode, type RawService, SERVICE_TYPE, txtOf } from "./discovery-announcement.ts";
+import { hostOf, type OwnNode, type RawService, SERVICE_TYPE, txtOf } from "./announcement.ts";
 
 /** What announcements need of the network. */
 export interface MdnsPort {

@@ -3,7 +3,7 @@ import type { TargetFile, Targets } from "@tufjs/models";
 import { Fault } from "#core/errors.ts";
 import { type Static, Type } from "#core/schema.ts";
 import { fits } from "#core/validate.ts";
-import { componentOf, keyOfId, type Manifest, type ManifestTarget, RxswinFields } from "./package.ts";
+import { componentOf, keyOfId, type Manifest, type ManifestTarget, RxswinFields } from "#update/software/package.ts";
 import { HASHES } from "./tuf.ts";
 
 /** Who gets a file. `update`: only for the update of this id. `hardware_ids` and `release_counter`: Uptane 5.2.3.1.1. */

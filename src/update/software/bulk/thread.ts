@@ -6,10 +6,10 @@ import { storePath } from "#config/derived.ts";
 import type { Config } from "#config/types.ts";
 import { openStoreEnvironment } from "#store/environments.ts";
 import { createLmdbStorage } from "#store/lmdb-storage.ts";
-import type { BulkJobTable } from "../jobs.ts";
-import { receiveUpload } from "../upload-port.ts";
-import type { BulkInfo } from "./bulk-files.ts";
-import { type KnownHashes, StorageBulkWriter } from "./bulk-writer.ts";
+import type { BulkJobTable } from "#update/jobs.ts";
+import { receiveUpload } from "#update/upload-port.ts";
+import type { BulkInfo } from "./files.ts";
+import { type KnownHashes, StorageBulkWriter } from "./writer.ts";
 
 interface Session {
   readonly writer: StorageBulkWriter;

@@ -6,7 +6,7 @@ import { createHash, type Hash, randomBytes, randomUUID } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
 import { Fault } from "#core/errors.ts";
 import type { Storage } from "#store/storage.ts";
-import type { UploadSource } from "../upload-port.ts";
+import type { UploadSource } from "#update/upload-port.ts";
 import {
   type BulkForm,
   type BulkInfo,
@@ -19,7 +19,7 @@ import {
   getFile,
   recordOf,
   segmentKey,
-} from "./bulk-files.ts";
+} from "./files.ts";
 import { type FilePart, takeFile } from "./form-file.ts";
 
 /** One transaction's worth of an upload. */

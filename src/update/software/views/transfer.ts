@@ -1,9 +1,9 @@
 /** How far the software of a member is, in the words of AUTOSAR's Update and Configuration Management: transferred, processed, activated. */
-import type { Bulk } from "./bulk.ts";
-import { packageOf } from "./package.ts";
-import type { ProviderProgress } from "./provider.ts";
-import { bulkKeyOf, STAGED } from "./staging.ts";
-import type { CampaignRecord, Member, MemberState } from "./states.ts";
+import type { Bulk } from "#update/software/bulk/bulk.ts";
+import { bulkKeyOf, STAGED } from "#update/software/campaign/staging.ts";
+import type { CampaignRecord, Member, MemberState } from "#update/software/campaign/states.ts";
+import { packageOf } from "#update/software/package.ts";
+import type { ProviderProgress } from "#update/software/provider.ts";
 
 export const TRANSFER_STATES = [
   "idle",

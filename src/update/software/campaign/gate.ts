@@ -4,9 +4,9 @@
  */
 import { Fault } from "#core/errors.ts";
 import type { Clock } from "#core/time.ts";
-import { type TargetFault, UNREACHABLE, type UpdateJob, type UpdateProvider } from "./provider.ts";
+import { type TargetFault, UNREACHABLE, type UpdateJob, type UpdateProvider } from "#update/software/provider.ts";
+import { sleep } from "#update/software/sleep.ts";
 import { ResetCounter } from "./reset-reason.ts";
-import { sleep } from "./sleep.ts";
 
 export interface GateSettings {
   /** A target that is silent for longer has failed. */
