@@ -75,9 +75,10 @@ test("web pages of others: neither messages, nor polling, nor sockets", async (t
     const polled = await fetch(`http://${HOST}:${port}/socket.io/?EIO=4&transport=polling`, { headers: { origin } });
     assert.equal(polled.status, status, origin);
     const page = new WebSocket(`ws://${HOST}:${port}/`, { origin });
-    const opened = await new Promise((resolve) => {
+    const opened = await new Promise((resolve, reject) => {
       page.on("open", () => resolve(200));
-      page.on("error", () => resolve(403));
+      page.on("unexpected-response", (_, { statusCode }) => resolve(statusCode));
+      page.on("error", reject);
     });
     page.terminate();
     assert.equal(opened, status, origin);

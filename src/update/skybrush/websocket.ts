@@ -16,6 +16,7 @@ const ENGINE_VERSION = "4";
 /** Close codes of RFC 6455. */
 const UNSUPPORTED = 1003;
 const TRY_LATER = 1013;
+const FORBIDDEN = 403;
 const UPGRADE_REQUIRED = 426;
 /** Head and mask of a frame with a short payload. */
 const CONTROL_FRAME_BYTES = 6;
@@ -41,7 +42,8 @@ export async function listenWebSocket(options: HttpOptions): Promise<Listener> {
     perMessageDeflate: false,
     // one message a turn: a client that sends much at once keeps nobody else waiting
     allowSynchronousEvents: false,
-    verifyClient: ({ origin }: { origin?: string }) => mayConnect(origin, options),
+    verifyClient: ({ origin }: { origin?: string }, done: (mayConnect: boolean, status?: number) => void) =>
+      done(mayConnect(origin, options), FORBIDDEN),
   });
   const port = await listenOn(http, options.port, address);
   server.on("error", (problem) => onProblem(problem, "websocket"));
