@@ -131,9 +131,10 @@ export async function playUpdateDemo(scene: UpdateScene, say: Say): Promise<void
     items: Record<string, unknown>[];
   };
   say(`\nOn record (${items.length} entries of vehicle-fw-v3.0.0):`);
-  for (const { seq, event, component = "", from = "", to = "", result } of items) {
+  for (const { seq, event, component = "", from = "", to, result } of items) {
+    const states = to === undefined ? "" : `${String(from).padStart(11)} → ${String(to)}`;
     say(
-      `  ${String(seq).padStart(4)}  ${String(event).padEnd(20)} ${String(component).padEnd(18)} ${String(from)} → ${String(to)}  ${String(result)}`,
+      `  ${String(seq).padStart(4)}  ${String(event).padEnd(17)} ${String(component).padEnd(18)} ${states.padEnd(25)}  ${String(result)}`,
     );
   }
 }

@@ -1,5 +1,6 @@
 /** The status of an update, once or as server-sent events. */
 
+import type { FaultData } from "#core/errors.ts";
 import type { Updates } from "#update/software/updates.ts";
 import type { StatusBody } from "#update/software/views/status.ts";
 import { errorObjectAt } from "./errors.ts";
@@ -12,7 +13,9 @@ const RETRY = "retry: 2000\n";
 
 /** The status as clients of a base path read it. @throws Fault notFound */
 export function statusAt(base: string, updates: Updates, id: string): StatusBody {
-  return updates.status(id, base === MEDKIT_BASE, (fault) => errorObjectAt(base, fault));
+  // the message names the step that was refused, which the text of a negative response does not
+  const shape = (fault: FaultData) => ({ ...errorObjectAt(base, fault), message: fault.message });
+  return updates.status(id, base === MEDKIT_BASE, shape);
 }
 
 /** Whether a client that names the last event it got has seen the end: then it need not come again. @throws Fault notFound */

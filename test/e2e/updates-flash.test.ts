@@ -192,7 +192,8 @@ describe("flashing by a recipe", { skip: withoutRealFiles }, () => {
           await client.until(id, "rollingBack");
           ecu.misbehaviour = undefined;
         }
-        await client.until(id, "rolledBack");
+        const { subprogress } = await client.until(id, "rolledBack");
+        if (trouble.nrc !== undefined) assert.match(subprogress[0].error.message, /^.+: refused with NRC 0x/);
         ecu.misbehaviour = undefined;
         assertRuns("FLXC1000", kept);
         // this ECU is not brought out of its boot loader by 10 01; a start is only for one that said to be there

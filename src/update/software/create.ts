@@ -75,7 +75,8 @@ export async function createSoftware(parts: SoftwareParts): Promise<Software> {
     persistence: parts.persistence,
     nowMs,
     maxRecords: update.max_audit_records,
-    onHead: ({ seq, hash }) => log("info", "audit head", { seq, hash }),
+    onHead: ({ seq, hash, campaign, component, event, to, result }) =>
+      log("info", "audit head", { seq, hash, update: campaign, component, event, to, result }),
   });
   await journal.open();
   const own = ownComponents(update);

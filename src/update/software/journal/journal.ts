@@ -31,7 +31,7 @@ export interface JournalOptions {
   /** Records kept; older ones leave an anchor. */
   readonly maxRecords: number;
   /** Each new head, for the log: a head noted elsewhere is what a cut chain is found by. */
-  readonly onHead?: (head: Anchor) => void;
+  readonly onHead?: (head: AuditRecord) => void;
 }
 
 export class Journal {
@@ -134,9 +134,10 @@ export class Journal {
     const seq = this.#head.seq + 1;
     const record = { ...entry, seq, at: new Date(nowMs()).toISOString(), prev: this.#head.hash };
     const hash = hashOf(record);
-    await persistence.set(BUCKETS.audit, keyOf(seq), JSON.stringify({ ...record, hash }));
+    const whole: AuditRecord = { ...record, hash };
+    await persistence.set(BUCKETS.audit, keyOf(seq), JSON.stringify(whole));
     this.#head = { seq, hash };
-    onHead?.(this.#head);
+    onHead?.(whole);
     await this.#prune();
   }
 

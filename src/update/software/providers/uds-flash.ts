@@ -141,12 +141,18 @@ export class UdsFlashProvider implements UpdateProvider {
     }
   }
 
-  /** The image that `prepare` found on the ECU. @throws Fault conflict when there is none */
+  /** The image that `prepare` found on the ECU, else what an operator has brought since. @throws Fault conflict when there is none */
   #previousImage({ component, memory }: UpdateJob): Artifact {
     const note = memory.get("previous");
-    const info = note === undefined ? undefined : this.#options.bulk.find(JSON.parse(note) as BulkKey);
-    if (info?.complete !== true) throw new Fault("conflict", `There is no image to bring ${component} back with`);
-    return this.#options.bulk.artifact(info);
+    const { bulk } = this.#options;
+    const info = note === undefined ? this.#currentImage(component) : bulk.find(JSON.parse(note) as BulkKey);
+    if (info?.complete !== true) {
+      throw new Fault(
+        "conflict",
+        `There is no image to bring ${component} back with in its bulk-data/${CURRENT_IMAGE}`,
+      );
+    }
+    return bulk.artifact(info);
   }
 
   async #readVersion(component: string, signal: AbortSignal): Promise<string | undefined> {
