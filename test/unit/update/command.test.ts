@@ -1,39 +1,15 @@
 /** Command targets: a real script; how programs are run. */
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { Fault } from "#core/errors.ts";
-import type { UpdateJob } from "#update/software/provider.ts";
 import { CommandProvider } from "#update/software/providers/command.ts";
 import { fill, runCommand } from "#update/software/providers/command-runner.ts";
+import { jobOf } from "./job-support.ts";
 
 const IMAGE = Buffer.from("new app");
-
-function jobOf(notes = new Map<string, string>()): UpdateJob {
-  return {
-    component: "bcm",
-    campaign: "fw",
-    attempt: 1,
-    artifact: {
-      name: "bcm.bin",
-      sizeBytes: IMAGE.length,
-      sha256: createHash("sha256").update(IMAGE).digest("hex"),
-      async *read() {
-        yield IMAGE;
-      },
-    },
-    memory: {
-      get: (name: string) => notes.get(name),
-      set: async (name: string, value: string) => void notes.set(name, value),
-    },
-    progress: () => undefined,
-    log: () => undefined,
-    signal: new AbortController().signal,
-  } as unknown as UpdateJob;
-}
 
 test("a command target: a real script installs, says its version, and takes it back", async (t) => {
   const folder = await mkdtemp(join(tmpdir(), "command-"));
@@ -62,7 +38,7 @@ test("a command target: a real script installs, says its version, and takes it b
   };
   const target = { folder, commands, timeoutMs: 20_000, hardwareId: undefined, serial: undefined };
   const command = new CommandProvider({ bcm: target }, runCommand);
-  const job = { ...jobOf(), toVersion: "2.0; rm -rf $HOME" };
+  const job = jobOf(IMAGE, { toVersion: "2.0; rm -rf $HOME" });
   await command.prepare(job);
   await command.execute(job);
   await command.verify(job);
@@ -175,6 +151,6 @@ test("what a later program could not be given is refused before anything is writ
   const commands = { ...none, commit: ["keep", "{version}"] };
   const target = { folder, commands, timeoutMs: 1_000, hardwareId: undefined, serial: undefined };
   const command = new CommandProvider({ bcm: target }, runCommand);
-  await assert.rejects(command.prepare({ ...jobOf(), toVersion: "-rf" }), { kind: "invalidData" });
+  await assert.rejects(command.prepare(jobOf(IMAGE, { toVersion: "-rf" })), { kind: "invalidData" });
   assert.deepEqual(await readdir(folder), []);
 });

@@ -1,6 +1,5 @@
 /** Other nodes as a primary meets them: of ours, of another make, away for a while, and such that lie. */
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -9,9 +8,9 @@ import { Fault } from "#core/errors.ts";
 import { systemClock } from "#core/time.ts";
 import type { UpdateJob } from "#update/software/provider.ts";
 import { SovdSecondaryProvider } from "#update/software/providers/sovd-secondary.ts";
+import { jobOf, sha256 } from "./job-support.ts";
 
 const IMAGE = Buffer.alloc(5 << 20, "image");
-const SHA256 = createHash("sha256").update(IMAGE).digest("hex");
 const TIMEOUT_MS = 10_000;
 /** Where it is waited for. */
 const SHORT_TIMEOUT_MS = 1_000;
@@ -61,30 +60,18 @@ async function node(t: TestContext, answer: Answer, timeoutMs = TIMEOUT_MS) {
   return { provider, calls, lines: () => calls.map(({ line }) => line.replace("/api/v1", "")) };
 }
 
-function jobOf(more: Partial<UpdateJob> = {}, notes = new Map<string, string>()): UpdateJob {
-  return {
-    component: "hud",
-    campaign: "vehicle-fw-v2.1",
-    attempt: 1,
-    package: { id: "vehicle-fw-v2.1", rollback_policy: "independent" },
-    artifact: {
-      name: "hud image.bin",
-      sizeBytes: IMAGE.length,
-      sha256: SHA256,
-      async *read(offset = 0) {
-        for (let at = offset; at < IMAGE.length; at += 1 << 20) yield IMAGE.subarray(at, at + (1 << 20));
-      },
+const hudJob = (more: Partial<UpdateJob> = {}, notes = new Map<string, string>()): UpdateJob =>
+  jobOf(
+    IMAGE,
+    {
+      component: "hud",
+      campaign: "vehicle-fw-v2.1",
+      package: { id: "vehicle-fw-v2.1", rollback_policy: "independent" },
+      signal: AbortSignal.timeout(20_000),
+      ...more,
     },
-    memory: {
-      get: (name: string) => notes.get(name),
-      set: async (name: string, value: string) => void notes.set(name, value),
-    },
-    progress: () => undefined,
-    log: () => undefined,
-    signal: AbortSignal.timeout(20_000),
-    ...more,
-  } as unknown as UpdateJob;
-}
+    notes,
+  );
 
 /** ros2_medkit as its facts say: ids without dots, duplicates refused, no verbs of a verdict, upload by form only. */
 function medkit() {
@@ -131,22 +118,22 @@ test("a node of another make: upload by form, an id that it takes, no verdict as
   const notes = new Map<string, string>();
   const facts = await provider.describe("hud", AbortSignal.timeout(10_000));
   assert.deepEqual(facts, { supportsRollback: false, supportsTrial: false });
-  await provider.prepare(jobOf({}, notes));
+  await provider.prepare(hudJob({}, notes));
   const [found] = other.packages;
   const [id, { body }] = found!;
   assert.match(id, /^vehicle-fw-v2_1-[0-9a-f]{8}$/);
   assert.equal(body.artifact_uri, "/components/hud/bulk-data/firmware-artifacts/fw-1");
-  assert.ok(other.uploads[0]!.includes('name="file"; filename="hud_image.bin"'));
+  assert.ok(other.uploads[0]!.includes('name="file"; filename="new_image.bin"'));
   assert.ok(other.uploads[0]!.includes(IMAGE));
-  await provider.execute(jobOf({}, notes));
-  await provider.verify(jobOf({}, notes));
-  await provider.commit(jobOf({}, notes));
-  await provider.close(jobOf({}, notes));
+  await provider.execute(hudJob({}, notes));
+  await provider.verify(hudJob({}, notes));
+  await provider.commit(hudJob({}, notes));
+  await provider.close(hudJob({}, notes));
   assert.equal(lines().filter((line) => line.includes("x-commit") || line.includes("x-close")).length, 0);
-  await assert.rejects(provider.rollback(jobOf({}, notes)), { kind: "conflict" });
+  await assert.rejects(provider.rollback(hudJob({}, notes)), { kind: "conflict" });
   // the next attempt: the package is there already, the image too
   other.packages.get(id)!.phase = "failed";
-  await provider.prepare(jobOf({ attempt: 2 }, notes));
+  await provider.prepare(hudJob({ attempt: 2 }, notes));
   assert.equal(other.uploads.length, 1);
   assert.equal(lines().filter((line) => line === `DELETE /updates/${id}`).length, 1);
 });
@@ -164,8 +151,7 @@ function own(away: ReadonlySet<number> = new Set()) {
   const act = (method: string, path: string, body: Buffer, range: string | undefined): object | undefined => {
     if (path.endsWith("/x-upload")) {
       const complete = remote.stored.length === IMAGE.length;
-      const sha256 = createHash("sha256").update(remote.stored).digest("hex");
-      return { offset: remote.stored.length, complete, ...(complete ? { sha256 } : {}) };
+      return { offset: remote.stored.length, complete, ...(complete ? { sha256: sha256(remote.stored) } : {}) };
     }
     if (method === "PUT" && path.includes("/bulk-data/")) {
       const from = Number(/bytes (\d+)-/.exec(range ?? "")?.[1]);
@@ -198,8 +184,8 @@ function own(away: ReadonlySet<number> = new Set()) {
 test("a node that is cut off at each single call: it is waited for, nothing is sent twice that was taken", async (t) => {
   const whole = own();
   const quiet = await node(t, whole.answer);
-  await quiet.provider.prepare(jobOf());
-  await quiet.provider.execute(jobOf());
+  await quiet.provider.prepare(hudJob());
+  await quiet.provider.execute(hudJob());
   const calls = whole.remote.count;
   assert.deepEqual(whole.remote.verbs, ["prepare", "execute"]);
   let told = 0;
@@ -208,8 +194,8 @@ test("a node that is cut off at each single call: it is waited for, nothing is s
     const { provider } = await node(t, answer);
     const notes = new Map<string, string>();
     const run = async (): Promise<void> => {
-      await provider.prepare(jobOf({}, notes));
-      await provider.execute(jobOf({}, notes));
+      await provider.prepare(hudJob({}, notes));
+      await provider.execute(hudJob({}, notes));
     };
     // silence at first contact is told; the attempt that comes again goes on
     await run().catch((error: unknown) => {
@@ -257,7 +243,7 @@ for (const [call, rows] of Object.entries(STARTS)) {
       const { answer, remote } = own();
       remote.state = state;
       const { provider } = await node(t, answer);
-      const done = provider[call as keyof typeof STARTS](jobOf());
+      const done = provider[call as keyof typeof STARTS](hudJob());
       if (end === "conflict") await assert.rejects(done, { kind: "conflict" });
       else await done;
       assert.equal(remote.state, end === "conflict" ? state : end);
@@ -307,8 +293,8 @@ for (const [what, [answer, kind]] of Object.entries(LIARS)) {
       8_000,
     );
     t.after(() => clearTimeout(timer));
-    await assert.rejects(provider.prepare(jobOf({ signal: stop.signal })), { kind });
-    await assert.rejects(provider.execute(jobOf({ signal: AbortSignal.timeout(2_000) })), Fault);
+    await assert.rejects(provider.prepare(hudJob({ signal: stop.signal })), { kind });
+    await assert.rejects(provider.execute(hudJob({ signal: AbortSignal.timeout(2_000) })), Fault);
     await provider
       .faults("hud", AbortSignal.timeout(10_000))
       .catch((error: unknown) => assert.ok(error instanceof Fault));
@@ -333,7 +319,7 @@ test("a slow link: an upload may take longer than an answer may, as long as it m
     },
     SHORT_TIMEOUT_MS,
   );
-  const slow = jobOf();
+  const slow = hudJob();
   const { artifact } = slow;
   const read = async function* (offset = 0) {
     for await (const chunk of artifact!.read(offset)) {

@@ -3,7 +3,6 @@
  * whole image of old or new software behind the link, and the calls that come again finish their work.
  */
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
 import fs from "node:fs/promises";
 import { syncBuiltinESMExports } from "node:module";
 import { tmpdir } from "node:os";
@@ -12,6 +11,7 @@ import { type TestContext, test } from "node:test";
 import type { UpdateJob } from "#update/software/provider.ts";
 import { runCommand } from "#update/software/providers/command-runner.ts";
 import { SlotProvider } from "#update/software/providers/slot.ts";
+import { jobOf } from "./job-support.ts";
 
 const REAL = { ...fs };
 const OLD = Buffer.alloc(5_000, "old");
@@ -116,29 +116,8 @@ async function restore(path: string, before: Snapshot): Promise<void> {
   await ("link" in before ? REAL.symlink(before.link, path) : REAL.writeFile(path, before.bytes));
 }
 
-function jobOf(campaign: string, image: Buffer, notes = new Map<string, string>()): UpdateJob {
-  return {
-    component: "app",
-    campaign,
-    attempt: 1,
-    artifact: {
-      name: "app.img",
-      sizeBytes: image.length,
-      sha256: createHash("sha256").update(image).digest("hex"),
-      async *read() {
-        for (let at = 0; at < image.length; at += 32_768) yield image.subarray(at, at + 32_768);
-      },
-    },
-    toVersion: campaign,
-    memory: {
-      get: (name: string) => notes.get(name),
-      set: async (name: string, value: string) => void notes.set(name, value),
-    },
-    progress: () => undefined,
-    log: () => undefined,
-    signal: new AbortController().signal,
-  } as unknown as UpdateJob;
-}
+const appJob = (campaign: string, image: Buffer, notes = new Map<string, string>()): UpdateJob =>
+  jobOf(image, { component: "app", campaign, toVersion: campaign }, notes);
 
 async function place(t: TestContext, { old = true, trialStarts = 1 } = {}) {
   const root = await REAL.mkdtemp(join(tmpdir(), "slots-"));
@@ -147,7 +126,7 @@ async function place(t: TestContext, { old = true, trialStarts = 1 } = {}) {
   const none = { activate: [], health: [], timeoutMs: 1_000, hardwareId: undefined, serial: undefined };
   const start = () => new SlotProvider({ app: { ...none, folder, trialStarts } }, runCommand);
   const image = () => REAL.readFile(join(folder, "current", "image")).catch(() => undefined);
-  if (old) for (const step of ["prepare", "execute", "commit"] as const) await start()[step](jobOf("1", OLD));
+  if (old) for (const step of ["prepare", "execute", "commit"] as const) await start()[step](appJob("1", OLD));
   return { folder, start, image };
 }
 
@@ -162,7 +141,7 @@ for (const [what, steps] of Object.entries(WAYS)) {
       let cuts = 0;
       for (let done = false; !done; cuts++) {
         const { start, image } = await place(t, { old });
-        const job = jobOf("2", NEW);
+        const job = appJob("2", NEW);
         const disk = new Disk(cuts);
         use(disk.calls);
         const before = start();
@@ -194,7 +173,7 @@ for (const [what, steps] of Object.entries(WAYS)) {
 test("fallen back between the note of the commit and the commit: it is not taken for committed", async (t) => {
   const { start, image } = await place(t, { trialStarts: 0 });
   const notes = new Map<string, string>();
-  const job = jobOf("2", NEW, notes);
+  const job = appJob("2", NEW, notes);
   await start().prepare(job);
   await start().execute(job);
   notes.set("committed", "slot-a");
@@ -205,7 +184,7 @@ test("fallen back between the note of the commit and the commit: it is not taken
 
 test("a link that somebody else moved, a state that cannot be read: named, nothing switched", async (t) => {
   const { folder, start, image } = await place(t);
-  const job = jobOf("2", NEW);
+  const job = appJob("2", NEW);
   await start().prepare(job);
   await start().execute(job);
   await REAL.rm(join(folder, "current"));
@@ -232,11 +211,11 @@ for (const [code, kind] of Object.entries(FULL)) {
         return handle;
       },
     });
-    await assert.rejects(start().prepare(jobOf("2", NEW)), { kind });
+    await assert.rejects(start().prepare(appJob("2", NEW)), { kind });
     use({});
     assert.deepEqual(await REAL.readdir(join(folder, "slot-b")), []);
     assert.deepEqual(await image(), OLD);
-    for (const step of ["prepare", "execute", "commit"] as const) await start()[step](jobOf("2", NEW));
+    for (const step of ["prepare", "execute", "commit"] as const) await start()[step](appJob("2", NEW));
     assert.deepEqual(await image(), NEW);
   });
 }

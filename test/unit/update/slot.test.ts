@@ -1,6 +1,5 @@
 /** Two slots and a link: a bootable image is there at every instant, and a trial that nobody commits ends by itself. */
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
 import fsp from "node:fs/promises";
 import { syncBuiltinESMExports } from "node:module";
 import { tmpdir } from "node:os";
@@ -9,6 +8,7 @@ import { type TestContext, test } from "node:test";
 import type { UpdateJob } from "#update/software/provider.ts";
 import { runCommand } from "#update/software/providers/command-runner.ts";
 import { SlotProvider } from "#update/software/providers/slot.ts";
+import { jobOf, sha256 } from "./job-support.ts";
 
 const TRIAL_STARTS = 1;
 /** Calls that change what is on the disk. */
@@ -31,33 +31,8 @@ function powered(at: number): () => void {
   };
 }
 
-const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
-
-/** Notes outlive the process, as the journal's do. */
-function jobOf(content: string, campaign: string, notes = new Map<string, string>()): UpdateJob {
-  const bytes = Buffer.from(content);
-  return {
-    component: "app",
-    campaign,
-    attempt: 1,
-    toVersion: campaign,
-    artifact: {
-      name: "app",
-      sizeBytes: bytes.length,
-      sha256: sha256(content),
-      async *read() {
-        yield bytes;
-      },
-    },
-    memory: {
-      get: (name: string) => notes.get(name),
-      set: async (name: string, value: string) => void notes.set(name, value),
-    },
-    progress: () => undefined,
-    log: () => undefined,
-    signal: new AbortController().signal,
-  } as unknown as UpdateJob;
-}
+const appJob = (content: string, campaign: string): UpdateJob =>
+  jobOf(Buffer.from(content), { component: "app", campaign, toVersion: campaign });
 
 async function placeOf(t: TestContext) {
   const folder = await fsp.mkdtemp(join(tmpdir(), "slot-"));
@@ -74,7 +49,7 @@ async function placeOf(t: TestContext) {
   const start = (): SlotProvider => new SlotProvider({ app: target }, runCommand);
   const running = (): Promise<string> => fsp.readFile(join(folder, "current", "image"), "utf8");
   const provider = start();
-  const first = jobOf("old", "1.0");
+  const first = appJob("old", "1.0");
   for (const call of ["prepare", "execute", "commit"] as const) await provider[call](first);
   return { start, running, folder };
 }
@@ -92,7 +67,7 @@ test("power cut at every change of the file system: what runs is whole, and the 
   for (const [before, cut, end] of WAYS) {
     for (let at = 1, done = false; !done; at++) {
       const { start, running } = await placeOf(t);
-      const job = jobOf("new", "2.0");
+      const job = appJob("new", "2.0");
       for (const call of before) await start()[call](job);
       const restore = powered(at);
       let ended = 0;
@@ -117,7 +92,7 @@ test("power cut at every change of the file system: what runs is whole, and the 
 test("a crash loop during the trial: after so many starts the old software is back, also when power goes again then", async (t) => {
   for (let at = 1; at < 12; at++) {
     const { start, running } = await placeOf(t);
-    const job = jobOf("new", "2.0");
+    const job = appJob("new", "2.0");
     await start().prepare(job);
     await start().execute(job);
     for (let i = 0; i < TRIAL_STARTS; i++) await start().boot();
@@ -143,7 +118,7 @@ const FLIPS: readonly [what: string, change: (image: string) => Promise<unknown>
 for (const [what, change] of FLIPS) {
   test(`nothing that is not what was verified is started: ${what}`, async (t) => {
     const { start, running, folder } = await placeOf(t);
-    const job = jobOf("new", "2.0");
+    const job = appJob("new", "2.0");
     await start().prepare(job);
     await change(join(folder, "slot-b", "image"));
     await assert.rejects(start().execute(job), /no longer what was verified/);
@@ -153,7 +128,7 @@ for (const [what, change] of FLIPS) {
 
 test("what does not become the image it should is not kept", async (t) => {
   const { start, running } = await placeOf(t);
-  const job = jobOf("new", "2.0");
+  const job = appJob("new", "2.0");
   const wrong = { ...job, artifact: { ...job.artifact!, sha256: sha256("other") } };
   await assert.rejects(start().prepare(wrong), /does not read back/);
   assert.equal(await running(), "old");

@@ -1,6 +1,5 @@
 /** Flashing by a recipe: an ECU of one memory that is disturbed at every step, and what goes over the wire then. */
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
 import { test } from "node:test";
 import { crc32 } from "node:zlib";
 import { Fault, type FaultKind } from "#core/errors.ts";
@@ -12,6 +11,7 @@ import { StorageBulkWriter } from "#update/software/bulk/writer.ts";
 import type { UpdateJob } from "#update/software/provider.ts";
 import { CURRENT_IMAGE, UdsFlashProvider } from "#update/software/providers/uds-flash.ts";
 import { checkedRecipe, checkFits, requestDownload, segmentsOf } from "#update/software/providers/uds-recipe.ts";
+import { jobOf } from "./job-support.ts";
 
 const IMAGE = Buffer.alloc(1 << 20, "0123456789abcdef");
 const MAX_BLOCK = 0x1002;
@@ -97,29 +97,7 @@ function provider(ecu: Ecu, steps: readonly object[] = STEPS, more: object = {})
   return { provider: new UdsFlashProvider({ targets: { bcm: target }, fleet, bulk, clock: systemClock }), bulk };
 }
 
-/** `notes`: what is on the disk, for one process after the other. */
-function jobOf(notes = new Map<string, string>(), image = IMAGE): UpdateJob {
-  return {
-    component: "bcm",
-    campaign: "fw",
-    attempt: 1,
-    artifact: {
-      name: "bcm.bin",
-      sizeBytes: image.length,
-      sha256: createHash("sha256").update(image).digest("hex"),
-      async *read(offset = 0) {
-        for (let at = offset; at < image.length; at += 65_536) yield image.subarray(at, at + 65_536);
-      },
-    },
-    memory: {
-      get: (name: string) => notes.get(name),
-      set: async (name: string, value: string) => void notes.set(name, value),
-    },
-    progress: () => undefined,
-    log: () => undefined,
-    signal: new AbortController().signal,
-  } as unknown as UpdateJob;
-}
+const bcmJob = (notes = new Map<string, string>(), image = IMAGE): UpdateJob => jobOf(image, {}, notes);
 
 const isErase = (entry: string) => entry === "3101ff00";
 const downloads = (ecu: Ecu) => ecu.log.filter((entry) => entry.startsWith("34"));
@@ -127,7 +105,7 @@ const downloads = (ecu: Ecu) => ecu.log.filter((entry) => entry.startsWith("34")
 test("the sequence of seed 002, 3.4.1, step by step; done once", async () => {
   const ecu = new Ecu();
   const notes = new Map<string, string>();
-  await provider(ecu).provider.execute(jobOf(notes));
+  await provider(ecu).provider.execute(bcmJob(notes));
   assert.ok(ecu.memory.subarray(0, IMAGE.length).equals(IMAGE));
   assert.deepEqual(ecu.log, [
     "all groupLockAcquired",
@@ -146,7 +124,7 @@ test("the sequence of seed 002, 3.4.1, step by step; done once", async () => {
     "all groupLockReleased",
   ]);
   ecu.log.length = 0;
-  await provider(ecu).provider.execute(jobOf(notes));
+  await provider(ecu).provider.execute(bcmJob(notes));
   assert.deepEqual(ecu.log, [], "what is flashed is not flashed again");
 });
 
@@ -172,7 +150,7 @@ for (const cut of CUTS) {
       ecu.disturb = (request) => (Buffer.from(request).toString("hex").startsWith(cut) ? trouble() : undefined);
       const notes = new Map<string, string>();
       const steps = STEPS.map((step) => ("download" in step ? { ...step, timeout_ms: 200 } : step));
-      const done = provider(ecu, steps).provider.execute(jobOf(notes));
+      const done = provider(ecu, steps).provider.execute(bcmJob(notes));
       await assert.rejects(
         done,
         (error) => error instanceof Fault && ["ecuRefused", "ecuOffline"].includes(error.kind),
@@ -198,7 +176,7 @@ for (const cut of CUTS) {
       return new Fault("conflict", "cancelled");
     };
     const notes = new Map<string, string>();
-    await assert.rejects(provider(ecu).provider.execute({ ...jobOf(notes), signal: stop.signal }), /cancelled/);
+    await assert.rejects(provider(ecu).provider.execute({ ...bcmJob(notes), signal: stop.signal }), /cancelled/);
     assert.equal(at.length, 1);
     assert.deepEqual(ecu.log.slice(at[0]), afterFailure(cut));
     assert.equal(notes.get("touched"), HARMLESS.includes(cut) ? undefined : "yes");
@@ -211,7 +189,7 @@ for (const nrc of [0x71, 0x72, 0x73, 0x24, 0x31]) {
     let blocks = 0;
     ecu.disturb = ([sid]) => (sid === 0x36 && ++blocks === 7 ? Uint8Array.of(0x7f, 0x36, nrc) : undefined);
     const told: number[] = [];
-    const job = { ...jobOf(), progress: ({ percent }: { percent: number }) => void told.push(percent) };
+    const job = { ...bcmJob(), progress: ({ percent }: { percent: number }) => void told.push(percent) };
     await assert.rejects(
       provider(ecu).provider.execute(job),
       new RegExp(`block 7 at byte ${6 * 0x1000}: refused with NRC 0x${nrc.toString(16)} \\(\\w`),
@@ -229,7 +207,7 @@ for (const kind of ["notResponding", "ecuOffline", "workerLost"] satisfies Fault
       ecu.afterwards = afterwards;
       let blocks = 0;
       ecu.disturb = ([sid]) => (sid === 0x36 && ++blocks === 200 ? new Fault(kind, "lost") : undefined);
-      await provider(ecu).provider.execute(jobOf());
+      await provider(ecu).provider.execute(bcmJob());
       assert.ok(ecu.memory.subarray(0, IMAGE.length).equals(IMAGE));
       assert.deepEqual(
         ecu.counters,
@@ -250,9 +228,9 @@ for (const resumable of [true, false]) {
     let blocks = 0;
     ecu.disturb = ([sid]) => (sid === 0x36 && ++blocks === 150 ? END() : undefined);
     const notes = new Map<string, string>();
-    await assert.rejects(provider(ecu, steps).provider.execute(jobOf(notes)), /program ends/);
+    await assert.rejects(provider(ecu, steps).provider.execute(bcmJob(notes)), /program ends/);
     ecu.log.length = 0;
-    await provider(ecu, steps).provider.execute(jobOf(notes));
+    await provider(ecu, steps).provider.execute(bcmJob(notes));
     assert.ok(ecu.memory.subarray(0, IMAGE.length).equals(IMAGE));
     assert.equal(ecu.log.filter(isErase).length, resumable ? 0 : 1);
     assert.deepEqual(downloads(ecu), [resumable ? "34004400080000" + "00080000" : "34004400000000" + "00100000"]);
@@ -264,11 +242,11 @@ test("an ECU that does not go on where it was gets all of it anew", async () => 
   let blocks = 0;
   ecu.disturb = ([sid]) => (sid === 0x36 && ++blocks === 150 ? END() : undefined);
   const notes = new Map<string, string>();
-  await assert.rejects(provider(ecu).provider.execute(jobOf(notes)), /program ends/);
+  await assert.rejects(provider(ecu).provider.execute(bcmJob(notes)), /program ends/);
   ecu.disturb = (request) => (request[0] === 0x34 && request[4] !== 0 ? Uint8Array.of(0x7f, 0x34, 0x31) : undefined);
   ecu.memory.fill(0);
   ecu.log.length = 0;
-  await provider(ecu).provider.execute(jobOf(notes));
+  await provider(ecu).provider.execute(bcmJob(notes));
   assert.ok(ecu.memory.subarray(0, IMAGE.length).equals(IMAGE));
   assert.equal(ecu.log.filter(isErase).length, 1);
   assert.equal(downloads(ecu).length, 2);
@@ -292,8 +270,8 @@ test("several segments, each erased and checked; a cut one goes on in its own", 
   let blocks = 0;
   ecu.disturb = ([sid]) => (sid === 0x36 && ++blocks === 0x60 + 0x42 ? END() : undefined);
   const notes = new Map<string, string>();
-  await assert.rejects(provider(ecu, steps, { segment: SEGMENTS }).provider.execute(jobOf(notes)), /program ends/);
-  await provider(ecu, steps, { segment: SEGMENTS }).provider.execute(jobOf(notes));
+  await assert.rejects(provider(ecu, steps, { segment: SEGMENTS }).provider.execute(bcmJob(notes)), /program ends/);
+  await provider(ecu, steps, { segment: SEGMENTS }).provider.execute(bcmJob(notes));
   const hex = (value: number) => value.toString(16).padStart(8, "0");
   const last = IMAGE.length - 16 - 0xb_0000;
   const parts = [
@@ -349,11 +327,11 @@ test("an ECU that may answer nothing, and one that counts down before it gives a
     { request: "11 01", ignore_silence: true },
     { wait_ms: 1 },
     { request: "14 FF FF FF", ignore_refusal: true },
-  ]).provider.execute(jobOf());
+  ]).provider.execute(bcmJob());
   assert.deepEqual(ecu.log.slice(2, -2), ["TCU 288101", "2707", "2707", "2707", "27080102", "1101", "14ffffff"]);
   ecu.disturb = ([sid, sub]) => (sid === 0x27 && sub === 8 ? Uint8Array.of(0x7f, 0x27, 0x35) : undefined);
   ecu.log.length = 0;
-  await assert.rejects(provider(ecu, [{ security: 7 }, { request: "10 02" }]).provider.execute(jobOf()), /0x35/);
+  await assert.rejects(provider(ecu, [{ security: 7 }, { request: "10 02" }]).provider.execute(bcmJob()), /0x35/);
   assert.ok(!ecu.log.includes("1002"));
 });
 
@@ -367,35 +345,40 @@ test("rollback flashes the kept image, over a cut of its own; without one nothin
   };
   await bulk.write({ ...key, name: "old.bin", mimetype: "application/octet-stream" }, 0, whole(), true);
   const notes = new Map<string, string>();
-  await flasher.prepare(jobOf(notes));
-  await flasher.execute(jobOf(notes));
+  await flasher.prepare(bcmJob(notes));
+  await flasher.execute(bcmJob(notes));
   let blocks = 0;
   ecu.disturb = ([sid]) => (sid === 0x36 && ++blocks === 120 ? END() : undefined);
-  await assert.rejects(flasher.rollback(jobOf(notes)), /program ends/);
+  await assert.rejects(flasher.rollback(bcmJob(notes)), /program ends/);
   ecu.log.length = 0;
-  await flasher.rollback(jobOf(notes));
+  await flasher.rollback(bcmJob(notes));
   assert.ok(ecu.memory.subarray(0, old.length).equals(old));
   assert.equal(ecu.log.filter(isErase).length, 0, "goes on where it was");
   ecu.log.length = 0;
-  await flasher.rollback(jobOf(notes));
+  await flasher.rollback(bcmJob(notes));
   assert.deepEqual(ecu.log, [], "once is enough");
 
   const gone = new Map<string, string>();
-  await flasher.prepare(jobOf(gone));
+  await flasher.prepare(bcmJob(gone));
   await bulk.remove(key);
-  await assert.rejects(flasher.execute(jobOf(gone)), { kind: "conflict" });
+  await assert.rejects(flasher.execute(bcmJob(gone)), { kind: "conflict" });
   assert.deepEqual([ecu.log, gone.get("touched")], [[], undefined]);
-  await flasher.rollback(jobOf(gone));
+  await flasher.rollback(bcmJob(gone));
   assert.deepEqual(ecu.log, [], "nothing was changed");
-  await assert.rejects(flasher.rollback(jobOf(new Map([["touched", "yes"]]))), { kind: "conflict" });
+  const touched = new Map([["touched", "yes"]]);
+  await assert.rejects(flasher.rollback(bcmJob(touched)), { kind: "conflict" });
   assert.deepEqual(ecu.log, ["all dtcsetting on"], "what can be made good is");
+  ecu.memory.fill(0);
+  await bulk.write({ ...key, name: "old.bin", mimetype: "application/octet-stream" }, 0, whole(), true);
+  await flasher.rollback(bcmJob(touched));
+  assert.ok(ecu.memory.subarray(0, old.length).equals(old), "by what an operator brings later");
 });
 
 test("an image that was deleted before the close leaves none to go back to, rather than one that is not on the ECU", async () => {
   const { provider: flasher, bulk } = provider(new Ecu());
   const key = { component: "bcm", category: CURRENT_IMAGE, id: "old" };
   await bulk.write({ ...key, name: "old", mimetype: "x/y" }, 0, (async function* () {})(), true);
-  await flasher.close({ ...jobOf(), artifact: undefined });
+  await flasher.close({ ...bcmJob(), artifact: undefined });
   assert.deepEqual(bulk.list("bcm", CURRENT_IMAGE), []);
 });
 
@@ -406,14 +389,14 @@ test("a boot loader that does not know its version can be described, but is not 
   assert.equal((await flasher.describe("bcm", signal)).version, "");
   ecu.disturb = () => Uint8Array.of(0x7f, 0x22, 0x31);
   assert.equal((await flasher.describe("bcm", signal)).version, undefined);
-  await assert.rejects(flasher.verify({ ...jobOf(), toVersion: "2.0" }), { kind: "ecuRefused" });
+  await assert.rejects(flasher.verify({ ...bcmJob(), toVersion: "2.0" }), { kind: "ecuRefused" });
 });
 
 test("requests that find no room beside those of clients go again", async () => {
   const ecu = new Ecu();
   let full = 3;
   ecu.disturb = () => (full-- > 0 ? new Fault("overloaded", "Too many requests are waiting for BCM") : undefined);
-  await provider(ecu).provider.execute(jobOf());
+  await provider(ecu).provider.execute(bcmJob());
   assert.ok(ecu.memory.subarray(0, IMAGE.length).equals(IMAGE));
   assert.equal(ecu.log.filter(isErase).length, 1);
 });
