@@ -1,6 +1,7 @@
 /** The device's side of each transport. */
 import { Socket } from "node:net";
 import { Fault } from "#core/errors.ts";
+import { optionalPackage } from "#core/optional-package.ts";
 import type { AjourLink } from "./ajour-device.ts";
 
 export interface DeviceLogin {
@@ -47,7 +48,7 @@ export async function mqttLink(
   broker: string,
   { device, timeoutMs }: Omit<DeviceLogin, "password">,
 ): Promise<AjourLink> {
-  const { default: mqtt } = await import("mqtt");
+  const { default: mqtt } = await optionalPackage("mqtt", "mqtt://", () => import("mqtt"));
   const client = await mqtt.connectAsync(broker, { clean: true });
   if (client.stream instanceof Socket) client.stream.setNoDelay(true);
   let waiting: ((answer: Uint8Array) => void) | undefined;
@@ -65,7 +66,7 @@ export async function mqttLink(
 
 /** CoAP: `POST /v1/dfu?ct=<s>`, with the options of Drogue Cloud. */
 export async function coapLink(host: string, port: number, login: DeviceLogin): Promise<AjourLink> {
-  const { request, Agent } = await import("coap");
+  const { request, Agent } = await optionalPackage("coap", "coap://", () => import("coap"));
   const { device, password, timeoutMs } = login;
   const agent = new Agent({ type: host.includes(":") ? "udp6" : "udp4" });
   const query = `ct=${Math.ceil(timeoutMs / 1_000)}`;

@@ -7,6 +7,7 @@ import { readFileSync } from "node:fs";
 import { Socket } from "node:net";
 import type { IClientOptions, MqttClient } from "mqtt";
 import { Fault, reasonOf } from "#core/errors.ts";
+import { optionalPackage } from "#core/optional-package.ts";
 import { type Clock, systemClock, type TimerHandle } from "#core/time.ts";
 import type { Identity } from "./registry.ts";
 import { CHANNEL, MAX_REPORT_BYTES, type Transport, type TransportParts } from "./transport.ts";
@@ -52,7 +53,7 @@ export async function startMqtt(
   parts: TransportParts,
   clock: Clock = systemClock,
 ): Promise<Transport> {
-  const { default: mqtt } = await import("mqtt");
+  const { default: mqtt } = await optionalPackage("mqtt", "update.ajour.mqtt", () => import("mqtt"));
   const client = connect(mqtt.connect, options);
   const stopCalling = callAgain(client, clock);
   client.on("error", (problem) => parts.onProblem(problem, options.url));

@@ -2,6 +2,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { RawData, WebSocket } from "ws";
+import { optionalPackage } from "#core/optional-package.ts";
 import { Arrival } from "./budget.ts";
 import { EngineSession } from "./engine-session.ts";
 import { readText } from "./envelope.ts";
@@ -25,7 +26,7 @@ const CONNECTIONS_PER_CLIENT = 2;
 
 /** Listens. @throws Fault misconfigured */
 export async function listenWebSocket(options: HttpOptions): Promise<Listener> {
-  const { WebSocketServer } = await import("ws");
+  const { WebSocketServer } = await optionalPackage("ws", "skybrush.websocket_port", () => import("ws"));
   const { address, maxMessageBytes, maxClients, tls, onProblem } = options;
   const polling = new Polling(options);
   const handle = (request: IncomingMessage, response: ServerResponse) => {

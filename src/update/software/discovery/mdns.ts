@@ -1,7 +1,7 @@
 /** The network's side of multicast DNS: the optional package `bonjour-service`, loaded when a key asks for it. */
 import type { EventEmitter } from "node:events";
 import type { Browser, Service } from "bonjour-service";
-import { Fault } from "#core/errors.ts";
+import { optionalPackage } from "#core/optional-package.ts";
 import { hostOf, type OwnNode, type RawService, SERVICE_TYPE, txtOf } from "./announcement.ts";
 
 /** What announcements need of the network. */
@@ -88,14 +88,5 @@ function rawOf({ name, port, txt, addresses, referer }: Service): RawService {
 }
 
 async function load() {
-  try {
-    return (await import("bonjour-service")).default;
-  } catch (error) {
-    throw new Fault(
-      "misconfigured",
-      `update.mdns needs the package bonjour-service, which is not installed: ${(error as Error).message}`,
-      undefined,
-      error,
-    );
-  }
+  return (await optionalPackage("bonjour-service", "update.mdns", () => import("bonjour-service"))).default;
 }
