@@ -28,8 +28,17 @@ for (let fd = ${FIRST_INHERITED_FD}; fd < ${FIRST_INHERITED_FD} + count; fd++) {
  */
 export async function limitReceiveBuffers(port: number): Promise<void> {
   if (process.platform !== "linux") return;
-  const descriptors = await descriptorsOf(await socketsOf(port));
-  if (descriptors.length === 0) throw new Error(`no socket of port ${port} in /proc`);
+  const first = await descriptorsOf(await socketsOf(port));
+  if (first.size === 0) throw new Error(`no socket of port ${port} in /proc`);
+  await limit([...first.values()]);
+  // what was accepted meanwhile came from the listening socket as it had been; by the next turn all of it has been
+  await new Promise((resolve) => setImmediate(resolve));
+  const second = await descriptorsOf(await socketsOf(port));
+  const missed = [...second].filter(([inode]) => !first.has(inode)).map(([, descriptor]) => descriptor);
+  if (missed.length > 0) await limit(missed);
+}
+
+async function limit(descriptors: readonly number[]): Promise<void> {
   const child = spawn(process.execPath, ["-e", CHILD, String(RECEIVE_BUFFER_BYTES), String(descriptors.length)], {
     stdio: ["ignore", "ignore", "ignore", ...descriptors],
     env: { ...process.env, NODE_OPTIONS: "" },
@@ -53,9 +62,10 @@ async function socketsOf(port: number): Promise<ReadonlySet<string>> {
   return new Set(rows.filter((row) => row[LOCAL_ADDRESS]?.endsWith(ending)).map((row) => row[INODE] ?? ""));
 }
 
-async function descriptorsOf(inodes: ReadonlySet<string>): Promise<number[]> {
+/** Inode → descriptor, of those sockets that are open in this process. */
+async function descriptorsOf(inodes: ReadonlySet<string>): Promise<ReadonlyMap<string, number>> {
   const descriptors = await readdir("/proc/self/fd");
   const targets = await Promise.all(descriptors.map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => "")));
-  const isOurs = (target = "") => inodes.has(/^socket:\[(\d+)\]$/.exec(target)?.[1] ?? "none");
-  return descriptors.filter((_, index) => isOurs(targets[index])).map(Number);
+  const found = targets.map((target) => /^socket:\[(\d+)\]$/.exec(target)?.[1] ?? "none");
+  return new Map(found.flatMap((inode, at) => (inodes.has(inode) ? [[inode, Number(descriptors[at])] as const] : [])));
 }
