@@ -11,9 +11,9 @@ import { lockFolder, type ProcessLock } from "./process-lock.ts";
 
 /**
  * The three environments. `databases`: diagnostic databases, their pointers, the record of an update; written by the jobs thread.
- * `state`: small records; written by the main thread. `bulk`: images and uploads; written by the thread for uploads, and by the jobs thread
- * for uploaded databases. They are apart because
- * a pinned reader keeps pages of its whole environment, and because a small write would wait behind a large one.
+ * `state`: small records; written by the main thread. `bulk`: images and uploads; written by the thread for uploads. They are apart
+ * because each has one writer, because a pinned reader keeps pages of its whole environment, and because a small write would wait behind
+ * a large one.
  */
 export const ENVIRONMENTS = {
   databases: STORAGE_TABLES,

@@ -37,11 +37,9 @@ export interface ExecutionStep {
 const SOURCE = { apply: NEXT, rollback: BACKUP } as const satisfies Partial<Record<UpdateMode, string>>;
 export type SwitchingMode = keyof typeof SOURCE;
 
-const databases = <T>(config: Config, work: (storage: Storage) => Promise<T>) => withStorage(config, "databases", work);
-
 /** Notes that an execution begins. Faults: `notFound` when there is nothing to do, `invalidData` for a version that is too old. */
 export async function beginUpdate(config: Config, step: ExecutionStep): Promise<void> {
-  await databases(config, async (storage) => {
+  await withStorage(config, async (storage) => {
     // the caller runs one at a time: a record that says otherwise is of one whose thread was lost
     await recoverUpdate(config, storage, step.time);
     requireSource(storage, step.mode);
@@ -75,7 +73,7 @@ const auditOf = ({ id, mode, time, subject }: ExecutionStep): Json => ({ id, mod
  * wrong.
  */
 export async function prepareUpdate(config: Config, mode: SwitchingMode): Promise<CatalogResult> {
-  return databases(config, async (storage) => {
+  return withStorage(config, async (storage) => {
     const set = SOURCE[mode];
     if (mode === "apply") await verifyChanged(config, storage);
     for (const file of storage.list(set)) verifyPart(storage, set, file);
@@ -106,7 +104,7 @@ function verifyPart(storage: Storage, set: string, file: string): void {
 /** Makes the change; the whole of it is durable afterwards. Returns the generation of the current set. */
 export async function switchUpdate(config: Config, step: ExecutionStep): Promise<{ readonly generation: number }> {
   const { id, mode, time } = step;
-  return databases(config, async (storage) => {
+  return withStorage(config, async (storage) => {
     const records = mode === "apply" ? versionRecords(storage, [CURRENT, NEXT]) : {};
     await switchSet(storage, mode, { id, time, records });
     return { generation: readSet(storage)?.generation ?? 0 };
@@ -118,7 +116,7 @@ export async function finishUpdate(
   config: Config,
   end: { readonly status: "completed" | "failed"; readonly time: number; readonly reason?: string },
 ): Promise<void> {
-  await databases(config, (storage) => endExecution(storage, end.status, end, dropSnapshot));
+  await withStorage(config, (storage) => endExecution(storage, end.status, end, dropSnapshot));
 }
 
 /** Ends the execution badly with all three sets as they were before it. Returns the catalog of the current one. */
@@ -126,7 +124,7 @@ export async function undoUpdate(
   config: Config,
   end: { readonly id: string; readonly time: number; readonly reason: string },
 ): Promise<CatalogResult & Catalog> {
-  return databases(config, async (storage) => {
+  return withStorage(config, async (storage) => {
     await endExecution(storage, "failed", end, (tx) => restore(storage, tx, end));
     return readCatalog(config, storage);
   });

@@ -16,8 +16,8 @@ export interface LoadResult extends CatalogResult {
 
 /** Ends what a restart interrupted, imports what is new or changed, then reads the catalog. @throws Fault of the store */
 export async function loadDatabases(config: Config): Promise<LoadResult> {
-  await sweepUploads(config);
-  return withStorage(config, "databases", async (storage) => {
+  return withStorage(config, async (storage) => {
+    await sweepUploads(storage);
     const parse = createMddParser(verifyOptionsOf(config));
     await recoverUpdate(config, storage, Date.now());
     await importFolderStore(storage, config.runtime_update_config.storage_dir, { parse });

@@ -1,18 +1,15 @@
-/** The storages that the jobs thread writes, open for the duration of a job. */
+/** The storage that the jobs thread writes, open for the duration of a job. */
 import { storePath } from "#config/derived.ts";
 import type { Config } from "#config/types.ts";
 import { openStoreEnvironment } from "#store/environments.ts";
 import { createLmdbStorage } from "#store/lmdb-storage.ts";
 import type { Storage } from "#store/storage.ts";
 
-export async function withStorage<T>(
-  config: Config,
-  name: "databases" | "bulk",
-  work: (storage: Storage) => Promise<T>,
-): Promise<T> {
-  const env = await openStoreEnvironment(storePath(config), name, { maxBytes: config.store.max_bytes[name] });
+export async function withStorage<T>(config: Config, work: (storage: Storage) => Promise<T>): Promise<T> {
+  const { max_bytes, max_mapped_bytes } = config.store;
+  const env = await openStoreEnvironment(storePath(config), "databases", { maxBytes: max_bytes.databases });
   try {
-    return await work(createLmdbStorage(env, { maxMappedBytes: config.store.max_mapped_bytes }));
+    return await work(createLmdbStorage(env, { maxMappedBytes: max_mapped_bytes }));
   } finally {
     await env.close();
   }

@@ -13,7 +13,7 @@ import { receiveUpload } from "./upload-port.ts";
 import { createVerification } from "./verifier.ts";
 import { knownVersions } from "./versions.ts";
 
-/** Collections of `bulk` that hold an upload until it is verified. */
+/** Collections that hold an upload until it is verified. */
 const SPOOL = "upload-";
 
 /**
@@ -25,34 +25,29 @@ export async function uploadDatabases(
   port: MessagePort,
   headers: UploadHeaders,
 ): Promise<readonly string[]> {
-  return withStorage(config, "bulk", async (bulk) => {
+  return withStorage(config, async (storage) => {
     const spool = SPOOL + randomUUID();
     try {
-      const files = await bulk.transaction(async (tx) => {
+      const files = await storage.transaction(async (tx) => {
         tx.create(spool);
         return takeParts(receiveUpload(port), headers, async (key, content) => {
           await tx.write(spool, key, content);
         });
       });
-      return await withStorage(config, "databases", (databases) =>
-        stageFiles(config, databases, files, (file) => wholeValue(bulk, spool, file)),
-      );
+      return await stageFiles(config, storage, files, (file) => wholeValue(storage, spool, file));
     } finally {
       port.close();
-      if (bulk.has(spool)) await bulk.transaction((tx) => tx.deleteCollection(spool));
+      if (storage.has(spool)) await storage.transaction((tx) => tx.deleteCollection(spool));
     }
   });
 }
 
 /** Removes what an upload that the power cut off had spooled. */
-export async function sweepUploads(config: Config): Promise<void> {
-  await withStorage(config, "bulk", async (bulk) => {
-    const left = bulk.collections().filter((name) => name.startsWith(SPOOL));
-    if (left.length > 0) {
-      await bulk.transaction((tx) => {
-        for (const name of left) tx.deleteCollection(name);
-      });
-    }
+export async function sweepUploads(storage: Storage): Promise<void> {
+  const left = storage.collections().filter((name) => name.startsWith(SPOOL));
+  if (left.length === 0) return;
+  await storage.transaction((tx) => {
+    for (const name of left) tx.deleteCollection(name);
   });
 }
 
@@ -93,7 +88,7 @@ function nameAfterEcu(tx: StorageTransaction, ecuName: string): string {
 /** Takes one file out of the pending set. Faults: `invalidData` for what is no database's name, `notFound`. */
 export async function removePending(config: Config, id: string): Promise<void> {
   const key = databaseKey(id);
-  await withStorage(config, "databases", (storage) =>
+  await withStorage(config, (storage) =>
     storage.transaction((tx) => {
       beginPending(tx);
       if (!tx.list(NEXT).includes(key)) throw new Fault("notFound", `File not found: ${key}`);
@@ -105,7 +100,7 @@ export async function removePending(config: Config, id: string): Promise<void> {
 /** Forgets what is pending, or empties the backup. Returns the keys that went. */
 export async function removeSet(config: Config, set: "nextupdate" | "backup"): Promise<readonly string[]> {
   const collection = set === "backup" ? BACKUP : NEXT;
-  return withStorage(config, "databases", async (storage) => {
+  return withStorage(config, async (storage) => {
     if (!storage.has(collection)) return [];
     return storage.transaction((tx) => {
       const keys = tx.list(collection);

@@ -142,7 +142,7 @@ test("what is damaged in the store is found before the switch: the execution fai
   await vehicleLocked(h, async () => {
     assert.equal((await upload(h, { "body.mdd": await mdd("BODY", "2.0.0") })).status, 201);
     const before = await snapshot(h);
-    await withStorage(h.config, "databases", (storage) =>
+    await withStorage(h.config, (storage) =>
       storage.transaction((tx) =>
         tx.attach(NEXT, "body.mdd", "flatbuffer", Buffer.from("something that is no database"), "mapped"),
       ),

@@ -5,7 +5,7 @@
 import { createHash, type Hash, randomBytes, randomUUID } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
 import { Fault } from "#core/errors.ts";
-import type { Storage } from "#store/storage.ts";
+import type { Storage, StorageTransaction } from "#store/storage.ts";
 import type { UploadSource } from "#update/upload-port.ts";
 import {
   type BulkForm,
@@ -24,8 +24,6 @@ import { type FilePart, takeFile } from "./form-file.ts";
 
 /** One transaction's worth of an upload. */
 export const SEGMENT_BYTES = 4 << 20;
-/** Tries of a change that met another writer's. */
-const CONFLICT_TRIES = 8;
 const MULTIPART = "multipart/form-data";
 export const BYTES_TYPE = "application/octet-stream";
 const MAX_ID_LENGTH = 64;
@@ -46,7 +44,7 @@ export class StorageBulkWriter implements BulkWriter {
   readonly #limits: BulkLimits;
   readonly #hashes: KnownHashes;
   readonly #writing = new Set<string>();
-  #turn: Promise<unknown> = Promise.resolve();
+  #turn: Promise<void> = Promise.resolve();
 
   constructor(storage: Storage, limits: BulkLimits, hashes: KnownHashes = new Map()) {
     this.#storage = storage;
@@ -167,20 +165,9 @@ export class StorageBulkWriter implements BulkWriter {
     return grown;
   }
 
-  /** One transaction after the other; one that met another writer's is made again. */
-  #change(work: Parameters<Storage["transaction"]>[0]): Promise<void> {
-    const turn = this.#turn.then(async () => {
-      for (let tries = 1; ; tries++) {
-        try {
-          await this.#storage.idle();
-          await this.#storage.transaction(work);
-          return;
-        } catch (error) {
-          const met = error instanceof Fault && (error.kind === "storageBusy" || error.kind === "transactionConflict");
-          if (!met || tries === CONFLICT_TRIES) throw error;
-        }
-      }
-    });
+  /** One transaction after the other. */
+  #change(work: (tx: StorageTransaction) => Promise<void> | void): Promise<void> {
+    const turn = this.#turn.then(() => this.#storage.transaction(work));
     this.#turn = turn.catch(() => undefined);
     return turn;
   }
