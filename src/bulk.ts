@@ -11,8 +11,6 @@ import { jobRunner } from "./database-updater.ts";
 
 export interface OpenBulk {
   readonly bulk: Bulk;
-  /** Uploads that wait for one to end. */
-  readonly waiting: number;
   stop(): Promise<void>;
 }
 
@@ -22,14 +20,12 @@ export function openBulk(config: Config, store: Store): OpenBulk {
     entry: workerEntry("uploads"),
     idleTimeoutMs: config.jobs.idle_timeout_ms,
     maxHeapMb: config.jobs.max_heap_mib,
-    parallel: config.update.parallel_uploads,
+    // clients are counted where they come in; whatever else there is to do never waits for one of them
+    parallel: Number.MAX_SAFE_INTEGER,
   });
   const storage = createLmdbStorage(store.bulk, { maxMappedBytes: config.store.max_mapped_bytes });
   return {
-    bulk: new Bulk(storage, bulkJobs(jobRunner({ jobs, config }))),
-    get waiting() {
-      return jobs.waiting;
-    },
+    bulk: new Bulk(storage, bulkJobs(jobRunner({ jobs, config })), config.update.parallel_uploads),
     stop: () => jobs.stop(),
   };
 }

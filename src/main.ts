@@ -112,7 +112,7 @@ async function assemble(config: Config, log: Log, endings: Ending[]): Promise<Ru
   const uploads = openBulk(config, store);
   endings.push(() => uploads.stop());
   const metrics = createMetrics(config.limits.metric_series);
-  observeProcess({ config, store, jobs, uploads, log }, metrics);
+  observeProcess({ config, store, jobs, bulk: uploads.bulk, log }, metrics);
   const plugins = await createPluginHost(config.plugins, log);
   const { fleet, communication } = createFleet(live, health, log, metrics, plugins.safetyModules);
   endings.push(

@@ -103,12 +103,12 @@ export interface ProcessParts {
   readonly config: Config;
   readonly store: Store;
   readonly jobs: { readonly waiting: number };
-  readonly uploads: { readonly waiting: number };
+  readonly bulk: { readonly refused: number };
   readonly log: Pick<Log, "dropped">;
 }
 
 /** Store, jobs thread and log; and the bounds themselves, which do not change. */
-export function observeProcess({ config, store, jobs, uploads, log }: ProcessParts, metrics: Metrics): void {
+export function observeProcess({ config, store, jobs, bulk, log }: ProcessParts, metrics: Metrics): void {
   for (const [key, limit] of limitsOf(config)) metrics.series("sovd_limit", { key }).set(limit);
   metrics.onScrape(() => {
     for (const part of ENVIRONMENT_NAMES) {
@@ -117,7 +117,7 @@ export function observeProcess({ config, store, jobs, uploads, log }: ProcessPar
       metrics.series("sovd_store_file_bytes", { part }).set(fileBytes);
     }
     metrics.series("sovd_jobs_waiting", {}).set(jobs.waiting);
-    metrics.series("sovd_uploads_waiting", {}).set(uploads.waiting);
+    metrics.series("sovd_uploads_refused_total", {}).set(bulk.refused);
     const { dropped } = log;
     for (const sink of LOG_SINKS) metrics.series("sovd_log_dropped_total", { sink }).set(dropped[sink]);
   });

@@ -99,8 +99,9 @@ export class Dispatcher {
 
   #refuse(error: unknown, exchange: Exchange, body: IncomingBody | undefined): Outgoing | Promise<Outgoing> {
     const answer = () => this.failure(error, exchange.base, exchange.query["include-schema"] === true);
-    // a client that still sends would not see the answer
-    return body instanceof UploadStream ? body.discard().then(answer) : answer();
+    // a client that still sends would not see the answer, but one that may send for long is not waited for when there are too many
+    const awaitsEnd = body instanceof UploadStream && !(error instanceof Fault && error.kind === "overloaded");
+    return awaitsEnd ? body.discard().then(answer) : answer();
   }
 
   /** The error answer of whatever was thrown. */

@@ -78,7 +78,11 @@ export const METRICS = {
   sovd_executions: { type: "gauge", help: "Executions kept, running and ended.", labels: [] },
   sovd_store_used_bytes: { type: "gauge", help: "Live data of a part of the store.", labels: ["part"] },
   sovd_store_file_bytes: { type: "gauge", help: "Size of its file.", labels: ["part"] },
-  sovd_uploads_waiting: { type: "gauge", help: "Uploads of bulk data that wait for one to end.", labels: [] },
+  sovd_uploads_refused_total: {
+    type: "counter",
+    help: "Uploads of bulk data for which there was no place.",
+    labels: [],
+  },
   sovd_jobs_waiting: { type: "gauge", help: "Jobs that wait for the jobs thread.", labels: [] },
   sovd_log_dropped_total: { type: "counter", help: "Log records lost.", labels: ["sink"] },
   sovd_limit: { type: "gauge", help: "What is configured: the bounds of all these.", labels: ["key"] },

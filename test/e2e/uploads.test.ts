@@ -10,8 +10,13 @@ import { type TestContext, test } from "node:test";
 import { storePath } from "#config/derived.ts";
 import { readConfig } from "#config/load.ts";
 import { PAUSE_ABOVE_BYTES } from "#http/upload-stream.ts";
+import { writeMdd } from "#mdd/writer/mdd.ts";
+import { demoDatabase } from "#sim/demo/databases.ts";
+import { DEMO_ECUS } from "#sim/demo/vehicle.ts";
 import { openStore } from "#store/environments.ts";
+import { uploadDatabases } from "#update/pending-set.ts";
 import { SEGMENT_BYTES } from "#update/software/bulk/writer.ts";
+import { uploadTo } from "#update/upload-port.ts";
 import { openBulk } from "../../src/bulk.ts";
 import { startNode } from "./updates-support.ts";
 
@@ -75,7 +80,7 @@ async function store(t: TestContext, parallel = 16) {
   const open = () => {
     const uploads = openBulk(config, opened);
     t.after(() => uploads.stop());
-    return uploads;
+    return { bulk: uploads.bulk, stop: uploads.stop, config };
   };
   return open;
 }
@@ -105,36 +110,58 @@ test("a thread that dies: the fault may be tried again, nothing half is seen, an
   assert.ok(Buffer.concat([...next.bulk.chunks(info)]).equals(content));
 });
 
-test("uploads whose senders do nothing keep no other from its end, up to the number of them; the next one waits", async (t) => {
-  const uploads = (await store(t, 3))();
-  const { bulk } = uploads;
+test("clients that send nothing keep no other from its end; when their places are gone the next is refused, and the node's own work goes on", async (t) => {
+  const { bulk } = (await store(t, 3))();
   const stalled = async (id: string) => {
     const body = new Body();
     body.give(Buffer.from(id));
-    const written = bulk.write(startOf(id), 0, body, true);
+    const written = bulk.take(startOf(id), 0, body, true);
     await body.asked();
     return { body, written };
   };
-  const quick = (id: string) => {
+  const whole = (id: string) => {
     const body = new Body();
     body.give(Buffer.from(id));
     body.end();
-    return bulk.write(startOf(id), 0, body, true);
+    return body;
   };
+  const quick = (id: string) => bulk.take(startOf(id), 0, whole(id), true);
   const slow = [await stalled("a"), await stalled("b")];
   assert.equal((await quick("c")).complete, true);
   await assert.rejects(bulk.remove(startOf("a")), { kind: "storageBusy" });
   slow.push(await stalled("d"));
-  const waits = quick("e");
-  while (uploads.waiting === 0) await new Promise((resolve) => setImmediate(resolve));
-  assert.equal(bulk.find(startOf("e")), undefined);
+  await assert.rejects(quick("e"), { kind: "overloaded" });
+  const form = { component: COMPONENT, category: "firmware", name: "e", contentType: "application/octet-stream" };
+  await assert.rejects(bulk.create(form, whole("e")), { kind: "overloaded" });
+  assert.equal(bulk.refused, 2);
+  assert.equal((await bulk.write(startOf("own"), 0, whole("own"), true)).complete, true);
+  await bulk.remove(startOf("c"));
   for (const { body, written } of slow) {
     body.end();
     assert.equal((await written).size, 1);
   }
-  assert.equal((await waits).complete, true);
+  assert.equal((await quick("e")).complete, true);
   await bulk.remove(startOf("a"));
   assert.equal(bulk.find(startOf("a")), undefined);
+});
+
+test("an upload of databases and one of bulk data do not come between each other", async (t) => {
+  const { bulk, config } = (await store(t))();
+  const mdd = await writeMdd({ description: demoDatabase(DEMO_ECUS[0]!), chunks: [] });
+  const image = new Body();
+  image.give(randomBytes(SEGMENT_BYTES));
+  const stored = bulk.write(startOf("image"), 0, image, true);
+  async function* databases() {
+    yield mdd;
+    image.give(randomBytes(SEGMENT_BYTES));
+    image.end();
+    // the store of images has changed between the first byte of the databases and their last
+    await stored;
+  }
+  const headers = { contentType: "application/octet-stream", contentDisposition: 'attachment; filename="ecu.mdd"' };
+  const upload = uploadTo({ chunks: databases() }, (port) => uploadDatabases(config, port, headers));
+  assert.deepEqual(await upload, ["ecu.mdd"]);
+  assert.equal((await stored).size, 2 * SEGMENT_BYTES);
 });
 
 test("a body that breaks is the fault of who sent it, and its bytes stay the caller's", async (t) => {

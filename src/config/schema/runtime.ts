@@ -184,7 +184,7 @@ export const UPDATE = section("Software update (`/updates`) and retrieval of dat
   parallel_uploads: atLeast(
     1,
     16,
-    "Uploads of bulk data that are stored at a time, each with 4 MiB of memory; more wait.",
+    "Uploads of bulk data by clients at a time, each with 4 MiB of memory; more get 503 with Retry-After.",
   ),
   upload_timeout_ms: atLeast(1_000, 300_000, "Longest upload of databases or bulk data, transfer included."),
   drain_timeout_ms: u64(1_000, "Longest wait for running requests before databases are switched."),
