@@ -62,8 +62,10 @@ export function writeStream(
         if (open) res.cork(pump);
       });
     } catch (error) {
-      if (open) res.close();
+      const gone = !open;
+      // closing tells whoever sends, who ends this as if the client had gone
       end(error);
+      if (!gone) res.close();
     }
     return true;
   };
