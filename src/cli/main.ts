@@ -4,7 +4,6 @@ import { Command, CommanderError } from "commander";
 import type { ConfigProblem } from "#config/types.ts";
 import { Fault } from "#core/errors.ts";
 import { VERSION } from "#core/version.ts";
-import { beginStartUp } from "./start-up.ts";
 
 /** A command file exports one function that hangs its command, options and action into the program. */
 interface CommandModule {
@@ -12,10 +11,7 @@ interface CommandModule {
 }
 
 const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = {
-  serve: () => {
-    beginStartUp();
-    return import("./serve.ts");
-  },
+  serve: () => import("./serve.ts"),
   demo: () => import("./demo.ts"),
   simulate: () => import("./simulate.ts"),
   "simulate-device": () => import("./simulate-device.ts"),

@@ -7,7 +7,6 @@ import { Fault } from "#core/errors.ts";
 import { createLogger } from "#telemetry/logger.ts";
 import { type RunningServer, startServer } from "../main.ts";
 import { endOnSignals, onHangup } from "./signals.ts";
-import { endStartUp } from "./start-up.ts";
 
 export function register(program: Command): void {
   const serve = program.command("serve").description("Run the server");
@@ -35,7 +34,6 @@ export function register(program: Command): void {
       reload();
     });
     server = await startServer(config, log);
-    endStartUp();
     // what was read before may be older than the signal
     if (hungUp) reload();
     const running = server;
