@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { parse as parseToml } from "smol-toml";
+import type { Tree } from "#config/tree.ts";
 import { type Node, run, startNode, upload } from "./updates-support.ts";
 
 /** `x-mode` of a package says which call goes wrong, and how. */
@@ -36,17 +37,18 @@ export default function create({ targets, fault, log }) {
 }
 `;
 
-async function acmeNode(t: TestContext, module = MODULE): Promise<Node & { readonly module: string }> {
+/** For what hangs. All else has the time it wants. */
+const HURRIED: Tree = { prepare_timeout_ms: 1_500, execute_timeout_ms: 1_500, abandon_timeout_ms: 50 };
+
+async function acmeNode(
+  t: TestContext,
+  limits: Tree = {},
+  module = MODULE,
+): Promise<Node & { readonly module: string }> {
   const folder = await mkdtemp(join(tmpdir(), "provider-"));
   t.after(() => rm(folder, { recursive: true, force: true }));
   const provider = join(folder, "acme.mjs");
   await writeFile(provider, module);
-  const limits = {
-    prepare_timeout_ms: 300,
-    execute_timeout_ms: 1_500,
-    rollback_timeout_ms: 1_500,
-    abandon_timeout_ms: 50,
-  };
   const node = await startNode(t, {
     component: "body_mcu",
     provider,
@@ -96,9 +98,10 @@ const ROWS: readonly Row[] = [
 ];
 
 test("whatever a backend does, the update ends in a state with a name", async (t) => {
-  const node = await acmeNode(t);
+  const [patient, hurried] = [await acmeNode(t), await acmeNode(t, HURRIED)];
   for (const { what, mode, state, code, error } of ROWS) {
     await t.test(what, async () => {
+      const node = Object.values(mode).includes("hangs") ? hurried : patient;
       await node.send("POST", "/updates", { id: "a", affected_components: ["body_mcu"], "x-mode": mode });
       assert.equal((await node.send("PUT", "/updates/a/execute")).status, 202);
       const status = await node.until("a", state);
@@ -116,7 +119,7 @@ test("whatever a backend does, the update ends in a state with a name", async (t
 });
 
 test("a prepare that hung keeps no later one from being made", async (t) => {
-  const node = await acmeNode(t);
+  const node = await acmeNode(t, { abandon_timeout_ms: 50 });
   const body = { id: "a", affected_components: ["body_mcu"] };
   await node.send("POST", "/updates", { ...body, "x-mode": { prepare: "hangs" } });
   await node.send("PUT", "/updates/a/prepare");
@@ -128,7 +131,7 @@ test("a prepare that hung keeps no later one from being made", async (t) => {
 });
 
 test("a backend that answers no facts is told so, and its component is not lost", async (t) => {
-  const node = await acmeNode(t, MODULE.replace(/describe: .*,\n/, "describe: async () => undefined,\n"));
+  const node = await acmeNode(t, {}, MODULE.replace(/describe: .*,\n/, "describe: async () => undefined,\n"));
   const { status } = await node.send("GET", "/components/body_mcu/x-medkit-update");
   assert.equal(status, 500);
   await node.send("POST", "/updates", { id: "a", affected_components: ["body_mcu"] });
@@ -149,11 +152,11 @@ const UNLOADABLE: readonly [what: string, module: string, message: RegExp][] = [
 ];
 
 test("a module that makes no backend ends the start with its name", async (t) => {
-  for (const [what, module, message] of UNLOADABLE) await assert.rejects(acmeNode(t, module), message, what);
+  for (const [what, module, message] of UNLOADABLE) await assert.rejects(acmeNode(t, {}, module), message, what);
 });
 
 test("a module that is gone ends the start; when it is back, what it began is ended", async (t) => {
-  const node = await acmeNode(t);
+  const node = await acmeNode(t, HURRIED);
   await node.send("POST", "/updates", { id: "a", affected_components: ["body_mcu"], "x-mode": { execute: "hangs" } });
   await node.send("PUT", "/updates/a/execute");
   await node.until("a", "executing");

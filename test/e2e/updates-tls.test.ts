@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { before, type TestContext, test } from "node:test";
 import { connect } from "#cli/update-client.ts";
+import type { Tree } from "#config/tree.ts";
 import { cli } from "./cli-support.ts";
 import { run, startNode, upload } from "./updates-support.ts";
 
@@ -70,13 +71,14 @@ async function startSecondary(t: TestContext): Promise<Secondary> {
   return { url, token: node.token, image: join(folder, "current", "image") };
 }
 
-function primaryOf(t: TestContext, { url, token }: Secondary, who: string | undefined, ca = "vehicle") {
+/** `more`: its settings beside. */
+function primaryOf(t: TestContext, { url, token }: Secondary, who: string | undefined, ca: string, more: Tree = {}) {
   const own = who === undefined ? {} : { tls_certificate: pem(who), tls_key: key(who) };
   return startNode(t, {
     role: "primary",
-    prepare_timeout_ms: 1_500,
     tls_ca: pem(ca),
     ...own,
+    ...more,
     targets: { camera: { provider: "sovd-secondary", url, token } },
   } as never);
 }
@@ -84,7 +86,7 @@ function primaryOf(t: TestContext, { url, token }: Secondary, who: string | unde
 test("mutual TLS: a primary of the vehicle relays", async (t) => {
   if (skip !== false) return t.skip(skip);
   const secondary = await startSecondary(t);
-  const primary = await primaryOf(t, secondary, "primary");
+  const primary = await primaryOf(t, secondary, "primary", "vehicle");
   const uri = await upload(primary, "camera", CONTENT);
   await run(primary, { id: "fw", affected_components: ["camera"], artifact_uri: uri, rollback_policy: "coordinated" });
   await primary.until("fw", "completed");
@@ -117,7 +119,7 @@ for (const [what, who, ca] of STRANGERS) {
   test(`mutual TLS: ${what} relays nothing, token or not`, async (t) => {
     if (skip !== false) return t.skip(skip);
     const secondary = await startSecondary(t);
-    const primary = await primaryOf(t, secondary, who, ca);
+    const primary = await primaryOf(t, secondary, who, ca, { prepare_timeout_ms: 1_500 });
     const uri = await upload(primary, "camera", CONTENT);
     await run(primary, { id: "fw", affected_components: ["camera"], artifact_uri: uri });
     const { error } = await primary.until("fw", "failed");
