@@ -198,6 +198,15 @@ for (const { what, world, package: more, components, says } of REFUSED) {
   });
 }
 
+test("another package under the id of one that was deleted is judged by itself", async () => {
+  const { calls, persistence } = await nodeOf();
+  await persistence.set(BUCKETS.installed, "hud", JSON.stringify(FLOOR));
+  const [good, old] = ["2.1", "1.9"].map((version) => recordOf(manifest({ version, release_counter: 5 })));
+  // deleted before the other member had its turn
+  assert.equal(await saysOf(calls.prepare(good!, good!.members[0]!, RUN)), "ok");
+  assert.match(await saysOf(calls.prepare(old!, old!.members[1]!, RUN)), /1\.9 is older than 2\.0/);
+});
+
 test("a new attempt asks anew", async () => {
   const { calls, now, done } = await nodeOf({ facts: NO_ROLLBACK });
   const [bcm] = recordOf().members as [Member];
@@ -278,7 +287,7 @@ test("a clock that was set back brings no expired manifest to life; nor does a s
 
 test("before the switch: conditions, floor, and the very image that was verified", async () => {
   const more = { "x-preconditions": [{ component: "bcm", data: "Speed", max: 0 }] };
-  const prepared: Member = { ...memberOf("bcm"), toVersion: "2.0", sha256: IMAGE.sha256 };
+  const prepared: Member = { ...memberOf("bcm"), toVersion: "2.0", toCounter: 5, sha256: IMAGE.sha256 };
   const execute = async (change: (now: World, disk: Awaited<ReturnType<typeof nodeOf>>["persistence"]) => unknown) => {
     const { calls, now, done, persistence } = await nodeOf();
     await calls.prepare(recordOf(more), memberOf("bcm"), RUN);
@@ -292,8 +301,15 @@ test("before the switch: conditions, floor, and the very image that was verified
     execute((now) => Object.assign(now, { image: { ...IMAGE, sha256: "b".repeat(64) } })),
     execute((now) => Object.assign(now, { image: undefined })),
     execute((_, disk) => disk.set(BUCKETS.installed, "bcm", JSON.stringify({ ...FLOOR, floor: "2.1" }))),
+    execute((_, disk) => disk.set(BUCKETS.installed, "bcm", JSON.stringify({ ...FLOOR, counter: 6 }))),
   ];
-  const says = [/Precondition not met/, /no longer the one that was verified/, /no longer the one/, /older than 2\.1/];
+  const says = [
+    /Precondition not met/,
+    /no longer the one that was verified/,
+    /no longer the one/,
+    /older than 2\.1/,
+    /counter 5 is below 6/,
+  ];
   for (const [i, refusal] of refusals.entries()) {
     const [message, started] = await refusal;
     assert.match(message, says[i]!);

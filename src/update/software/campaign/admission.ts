@@ -40,14 +40,12 @@ export interface Admission {
 interface Round {
   readonly attempt: number;
   readonly checks: ReadonlyMap<string, Promise<Admission>>;
-  /** Members that are not staged yet. */
-  readonly left: Set<string>;
 }
 
 export class Admissions {
   readonly #options: AdmissionOptions;
-  /** By campaign. Gone when the last member is staged. */
-  readonly #rounds = new Map<string, Round>();
+  /** By package, as it was registered: another one under the same id is another campaign. */
+  readonly #rounds = new WeakMap<CampaignRecord["package"], Round>();
 
   constructor(options: AdmissionOptions) {
     this.#options = options;
@@ -66,17 +64,8 @@ export class Admissions {
     return admission;
   }
 
-  /** The member is staged, or it is all over: what was found out of it is not needed any more. */
-  release({ id, members }: CampaignRecord, component?: string): void {
-    const round = this.#rounds.get(id);
-    for (const each of component === undefined ? members.map((member) => member.component) : [component]) {
-      round?.left.delete(each);
-    }
-    if (round?.left.size === 0) this.#rounds.delete(id);
-  }
-
   #round(record: CampaignRecord, signal: AbortSignal): Round {
-    const known = this.#rounds.get(record.id);
+    const known = this.#rounds.get(record.package);
     if (known?.attempt === record.attempt) return known;
     const update = packageOf(record);
     const judged = this.#judge(update, signal);
@@ -85,8 +74,8 @@ export class Admissions {
     );
     // each member hears of its own; nobody may be there to hear of the others
     for (const check of checks.values()) check.catch(() => undefined);
-    const round = { attempt: record.attempt, checks, left: new Set(checks.keys()) };
-    this.#rounds.set(record.id, round);
+    const round = { attempt: record.attempt, checks };
+    this.#rounds.set(record.package, round);
     return round;
   }
 

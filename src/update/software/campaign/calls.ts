@@ -6,7 +6,7 @@ import type { Installed } from "#update/software/journal/installed.ts";
 import type { Journal } from "#update/software/journal/journal.ts";
 import { type ManifestTarget, packageOf } from "#update/software/package.ts";
 import type { SignedManifest, UpdateJob } from "#update/software/provider.ts";
-import { checkExpiry, checkMoreHashes, checkVersion } from "#update/software/trust/trust.ts";
+import { checkCounter, checkExpiry, checkMoreHashes, checkVersion } from "#update/software/trust/trust.ts";
 import { type AdmissionOptions, Admissions, checkRoom, providerFor, requireConditions } from "./admission.ts";
 import type { CallRun, MemberCalls } from "./campaigns.ts";
 import { type Baseline, type GateSettings, runGate } from "./gate.ts";
@@ -32,20 +32,11 @@ export function createCalls(options: CallsOptions): MemberCalls {
   const job = (record: CampaignRecord, member: Member, run: CallRun): UpdateJob => jobOf(options, record, member, run);
 
   return {
-    async prepare(record, member, run) {
-      try {
-        const prepared = await prepare(options, admissions, record, member, run);
-        admissions.release(record, member.component);
-        return prepared;
-      } catch (error) {
-        admissions.release(record);
-        throw error;
-      }
-    },
+    prepare: (record, member, run) => prepare(options, admissions, record, member, run),
     async execute(record, member, run) {
       const { component } = member;
       await requireConditions(options, packageOf(record), component, run.signal);
-      if (!options.allowDowngrade) checkVersion(member.toVersion, undefined, journal.installed(component)?.floor);
+      if (!options.allowDowngrade) checkFloor(member, journal.installed(component));
       requireSameImage(options, record, member);
       await rememberBaseline(options, record, component, run.signal);
       await requireInTime(options, record, component);
@@ -125,6 +116,12 @@ function approvalOf(
   const { rxswin, rxswin_authority: authority, rxswin_approval: ref } = target;
   const toApproval = { ...(authority === undefined ? {} : { authority }), ...(ref === undefined ? {} : { ref }) };
   return { toRxswin: rxswin, toApproval };
+}
+
+/** Another update may have ended on the component since this one was prepared. @throws Fault conflict */
+function checkFloor({ toVersion, toCounter }: Member, installed: Installed | undefined): void {
+  checkVersion(toVersion, undefined, installed?.floor);
+  checkCounter(toCounter, installed?.counter);
 }
 
 /** An update that has begun in time goes on, over restarts and for members whose turn comes late: a half-written ECU must not be left. */

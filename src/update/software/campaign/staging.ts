@@ -109,16 +109,16 @@ export class Staging {
   async #whole(url: string, key: BulkKey, target: ManifestTarget | undefined, signal: AbortSignal): Promise<BulkInfo> {
     const { bulk } = this.#options;
     const known = bulk.find(key);
-    if (known?.complete === true) return known;
     const offset = target === undefined ? 0 : (known?.size ?? 0);
-    const info = await this.#fetch(url, key, target, offset, signal);
+    // what is whole was not necessarily checked: power may go between the two, and others can write bulk data as well
+    const info = known?.complete === true ? known : await this.#fetch(url, key, target, offset, signal);
     try {
       if (info === undefined) throw new Fault("invalidData", `${url} does not go on at byte ${offset}`);
       if (target !== undefined) checkImage(target, { sizeBytes: info.size, sha256: info.sha256 });
       return info;
     } catch (error) {
       await bulk.remove(key);
-      if (offset === 0) throw error;
+      if (offset === 0 && known?.complete !== true) throw error;
       return this.#whole(url, key, target, signal);
     }
   }
@@ -202,7 +202,16 @@ function under(base: string, path: string): string {
 /** `…/components/{component}/bulk-data/{category}/{id}`, with or without a base path; undefined for anything else. */
 export function bulkKeyOf(uri: string): BulkKey | undefined {
   const match = /^(?:\/[^:]*)?\/components\/([^/]+)\/bulk-data\/([^/]+)\/([^/]+)$/.exec(uri.toLowerCase());
-  if (match === null) return undefined;
-  const [, component, category, id] = match.map((part) => decodeURIComponent(part ?? ""));
-  return { component: component!, category: category!, id: id! };
+  const [, component, category, id] = (match ?? []).map(decoded);
+  if (component === undefined || category === undefined || id === undefined) return undefined;
+  return { component, category, id };
+}
+
+/** Undefined for a segment with an escape that is none. */
+function decoded(segment: string): string | undefined {
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    return undefined;
+  }
 }
