@@ -50,7 +50,9 @@ export async function createDevices(parts: DevicesParts): Promise<Devices> {
       const coap = (await ajour?.start())?.coapPort ?? 0;
       skybrush = parts.config.skybrush.enabled && updates !== undefined ? await skybrushOf(parts, updates) : undefined;
       const { tcpPort = 0, udpPort = 0, webSocketPort = 0 } = skybrush ?? {};
-      return { coap, skybrushTcp: tcpPort, skybrushUdp: udpPort, skybrushWebSocket: webSocketPort };
+      const ports = { coap, skybrushTcp: tcpPort, skybrushUdp: udpPort, skybrushWebSocket: webSocketPort };
+      if (Object.values(ports).some((port) => port !== 0)) parts.log.scope("devices").info(ports, "listening");
+      return ports;
     },
     async close() {
       await skybrush?.close();

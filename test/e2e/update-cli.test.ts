@@ -7,7 +7,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { CLI, cli } from "./cli-support.ts";
+import { cli, PROGRAM } from "./cli-support.ts";
 import { type Node, run, startNode, upload } from "./updates-support.ts";
 
 const CONTENT = "software of the command line";
@@ -138,7 +138,7 @@ test("what cannot work says so in one line and fails", async (t) => {
 test("Ctrl-C while watching lets the update go on, and says so", async (t) => {
   const node = await twoSlots(t, { soak_ms: 60_000, health_timeout_ms: 120_000 });
   const argv = ["update", "push", node.file, "--to", node.url, "--components", "compute", "--id", "slow", "--watch"];
-  const child = spawn(process.execPath, ["--import", "tsx", CLI, ...argv], { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(process.execPath, [...PROGRAM, ...argv], { stdio: ["ignore", "pipe", "inherit"] });
   t.after(() => child.kill("SIGKILL"));
   const written: string[] = [];
   child.stdout.setEncoding("utf8").on("data", (text: string) => {
@@ -155,7 +155,7 @@ test("Ctrl-C while watching lets the update go on, and says so", async (t) => {
 test("who stops reading the output ends the command without a word", async (t) => {
   const node = await twoSlots(t, { soak_ms: 60_000, health_timeout_ms: 120_000 });
   const argv = ["update", "push", node.file, "--to", node.url, "--components", "compute", "--watch"];
-  const child = spawn(process.execPath, ["--import", "tsx", CLI, ...argv], { stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(process.execPath, [...PROGRAM, ...argv], { stdio: ["ignore", "pipe", "pipe"] });
   t.after(() => child.kill("SIGKILL"));
   const errors: string[] = [];
   child.stderr.setEncoding("utf8").on("data", (text: string) => errors.push(text));
