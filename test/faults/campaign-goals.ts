@@ -1,5 +1,10 @@
 /** Which states of campaigns and members are to be met by a kill, how a run gets there, and which ones were met. */
-import type { CampaignState, MemberState } from "#update/software/campaign/states.ts";
+import {
+  CAMPAIGN_STATES,
+  type CampaignState,
+  MEMBER_STATES,
+  type MemberState,
+} from "#update/software/campaign/states.ts";
 
 export type Role = "primary" | "secondary";
 
@@ -16,59 +21,17 @@ export interface Goal {
  */
 export type Way = "plain" | "stepwise" | "stop" | "unreachable" | "absent" | "independent";
 
-const CAMPAIGN_STATES: Readonly<Record<Role, readonly CampaignState[]>> = {
-  // a deleted campaign is in no state any more; the two that wait for a verdict are a secondary's
-  primary: [
-    "registered",
-    "preparing",
-    "prepared",
-    "executing",
-    "trial",
-    "committing",
-    "closing",
-    "completed",
-    "partial",
-    "rollingBack",
-    "rolledBack",
-    "failed",
-    "needsService",
-  ],
-  secondary: [
-    "registered",
-    "preparing",
-    "prepared",
-    "executing",
-    "trial",
-    "awaitingVerdict",
-    "committing",
-    "committed",
-    "closing",
-    "completed",
-    "rollingBack",
-    "rolledBack",
-  ],
+/** States of a campaign that a node of this role is never met in. What is deleted is in none any more. */
+const NEVER: Readonly<Record<Role, ReadonlySet<CampaignState>>> = {
+  // it is the secondary that waits for a verdict, and then for the word to close
+  primary: new Set(["awaitingVerdict", "committed", "deleted"]),
+  // its one member is all of it, and the slot of that can always be prepared and taken back
+  secondary: new Set(["partial", "failed", "needsService", "deleted"]),
 };
-
-const MEMBER_STATES: readonly MemberState[] = [
-  "idle",
-  "preparing",
-  "prepared",
-  "executing",
-  "trial",
-  "healthy",
-  "committing",
-  "committed",
-  "closing",
-  "closed",
-  "rollingBack",
-  "rolledBack",
-  "failed",
-  "stuck",
-];
 
 export const GOALS: readonly Goal[] = [
   ...(["primary", "secondary"] as const).flatMap((role) =>
-    CAMPAIGN_STATES[role].map((state): Goal => ({ role, of: "campaign", state })),
+    CAMPAIGN_STATES.filter((state) => !NEVER[role].has(state)).map((state): Goal => ({ role, of: "campaign", state })),
   ),
   ...MEMBER_STATES.map((state): Goal => ({ role: "primary", of: "member", state })),
 ];
