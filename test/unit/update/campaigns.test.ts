@@ -6,13 +6,13 @@ import { type CampaignRecord, IDLE_STATES } from "#update/software/campaign/stat
 import { verifyStored } from "#update/software/journal/chain.ts";
 import { statusOf } from "#update/software/views/status.ts";
 import {
+  begin,
   DyingPersistence,
   freshPersistence,
   ID,
   JumpClock,
   LIMITS,
   type Process,
-  registered,
   type Script,
   settle,
   startProcess,
@@ -40,8 +40,7 @@ async function play(
   const disk = new DyingPersistence(freshPersistence());
   const clock = new JumpClock();
   const process = await startProcess(disk, world, clock);
-  await process.campaigns.register(registered(components, policy, watchdogMs), "tester");
-  await process.campaigns.apply(ID, { type: "prepare", thenExecute: true }, "tester");
+  await begin(process, components, policy, watchdogMs);
   if (watchdogMs === undefined) await settle(process, clock, disk);
   else while (process.campaigns.get(ID)?.state !== "awaitingVerdict") await step(process, clock);
   return { process, clock, disk, world };
@@ -84,8 +83,7 @@ test("the verdict is on the disk before the first commit is sent, and all have p
   const disk = freshPersistence();
   const clock = new JumpClock();
   const started = await startProcess(disk, world, clock);
-  await started.campaigns.register(registered(["a", "b"], "coordinated"), "tester");
-  await started.campaigns.apply(ID, { type: "prepare", thenExecute: true }, "tester");
+  await begin(started, ["a", "b"], "coordinated");
   await settle(started, clock, new DyingPersistence(disk));
   assert.deepEqual(seen, [
     ["committing", false],
@@ -150,8 +148,7 @@ for (const [policy, at] of [
     const disk = new DyingPersistence(freshPersistence());
     const clock = new JumpClock();
     const process = await startProcess(disk, world, clock);
-    await process.campaigns.register(registered(components, policy), "tester");
-    await process.campaigns.apply(ID, { type: "prepare", thenExecute: true }, "tester");
+    await begin(process, components, policy);
     const isOnTrial = () => process.campaigns.get(ID)?.members.every(({ state }) => state === "trial");
     while (!isOnTrial()) await turn();
     await process.campaigns.apply(ID, { type: "rollback", reason: "no" }, "tester");

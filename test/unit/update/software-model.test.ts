@@ -12,11 +12,13 @@ import {
   type CampaignEvent,
   type CampaignRecord,
   EVENTS,
+  FINAL_STATES,
   IDLE_STATES,
   MEMBER_TRANSITIONS,
   TRANSITIONS,
 } from "#update/software/campaign/states.ts";
 import {
+  begin,
   type Crash,
   DyingPersistence,
   freshPersistence,
@@ -28,6 +30,7 @@ import {
   type Script,
   settle,
   startProcess,
+  turn,
   World,
 } from "./software-model.ts";
 
@@ -141,8 +144,7 @@ async function play(each: Case, crashes: readonly Crash[]): Promise<number> {
       const { campaigns } = process;
       if (begun) await campaigns.resume();
       else {
-        await campaigns.register(registered(COMPONENTS, each.policy), "tester");
-        await campaigns.apply(ID, { type: "prepare", thenExecute: true }, "tester");
+        await begin(process, COMPONENTS, each.policy);
         begun = true;
       }
       if (each.request !== undefined && index === 0) {
@@ -167,10 +169,9 @@ async function play(each: Case, crashes: readonly Crash[]): Promise<number> {
 
 /** One turn of the event loop, and a jump of the clock when there is nothing else. False when all is idle. */
 async function step(process: Process, clock: JumpClock): Promise<boolean> {
-  await new Promise((resolve) => setImmediate(resolve));
+  await turn();
   const state = process.campaigns.get(ID)?.state;
-  if (state === undefined || ["completed", "rolledBack", "failed", "partial", "needsService"].includes(state))
-    return false;
+  if (state === undefined || FINAL_STATES.has(state) || state === "needsService") return false;
   return clock.jump();
 }
 

@@ -248,3 +248,9 @@ export function registered(
     ...(watchdogMs === undefined ? {} : { watchdogMs }),
   };
 }
+
+/** Registers a campaign that goes on by itself: it executes when it is prepared. */
+export async function begin({ campaigns }: Process, ...about: Parameters<typeof registered>): Promise<void> {
+  await campaigns.register(registered(...about), "tester");
+  await campaigns.apply(ID, { type: "prepare", thenExecute: true }, "tester");
+}
