@@ -1,7 +1,7 @@
 /** Who may speak Flockwave and how much: posted messages, tokens, TLS, web pages, signed images, and what is taken at a time. */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { generateKeyPairSync } from "node:crypto";
+import { createHash, generateKeyPairSync } from "node:crypto";
 import { once } from "node:events";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
@@ -83,6 +83,18 @@ test("web pages of others: neither messages, nor polling, nor sockets", async (t
     page.terminate();
     assert.equal(opened, status, origin);
   }
+});
+
+test("a page that posts messages to the port for lines is cut off before they are read", async (t) => {
+  const node = await startNode(t, CONFIG);
+  const port = node.server.devicePorts.skybrushTcp;
+  const upload = { type: "FW-UPLOAD", ids: ["bms"], target: TARGET, blob: BLOB };
+  const body = `\n${JSON.stringify({ "$fw.version": "1.0", id: "1", body: upload })}\n`;
+  await assert.rejects(fetch(`http://${HOST}:${port}/`, { method: "POST", body }));
+  // a client of the same server that came later has its answer: what was read before it would show
+  const client = await tcp(t, port);
+  assert.equal((await ask(client, { type: "SYS-PING" })).type, "ACK-ACK");
+  assert.deepEqual(node.server.context.softwareUpdates!.list({}), []);
 });
 
 test("where tokens are demanded, nothing about firmware is said or done without", async (t) => {
@@ -214,24 +226,44 @@ test("an upload that is under way goes on after a restart; what is over is swept
   const first = await startNode(t, CONFIG);
   const slow = startDevice(t, createFlash("1.0"), { link: link(first, "bms-1"), blockBytes: 64, backoffMs: 20 });
   const client = await tcp(t, first.server.devicePorts.skybrushTcp);
-  const upload = (id: string) => ({ type: "FW-UPLOAD", ids: [id], target: TARGET, version: "2.0", blob: BLOB });
-  await ask(client, upload("bms"));
+  const bytes = Buffer.from(BLOB, "base64");
+  const sha256 = createHash("sha256").update(bytes).digest("hex");
+  const manifest = { id: "twice", targets: { bms: { sha256, length: bytes.length, version: "2.0" } } };
+  const upload = { type: "FW-UPLOAD", ids: ["bms"], target: TARGET, version: "2.0", blob: BLOB, manifest };
+  await ask(client, upload);
   await slow.seen("block");
   await slow.device.stop();
   await first.close();
   const node = await startNode(t, CONFIG, first.folder);
-  const { device } = startDevice(t, createFlash("1.0"), { link: link(node, "bms-1") });
   const updates = node.server.context.softwareUpdates!;
   const [id] = updates.list({});
+  const blobs = () => updates.bulk.list("x-skybrush", "firmware").length;
+  assert.deepEqual(Object.keys((await post(node, upload)).json), ["type", "error"]);
+  assert.equal(blobs(), 1, "the one that is under way keeps its blob");
+  const { device } = startDevice(t, createFlash("1.0"), { link: link(node, "bms-1") });
   assert.equal((await node.status(String(id), ({ status }) => status !== "inProgress")).status, "completed");
   assert.equal(device.version, "2.0");
-  const blobs = () => updates.bulk.list("x-skybrush", "firmware").length;
   assert.equal(blobs(), 1);
   await node.close();
   const last = await startNode(t, CONFIG, first.folder);
   const swept = last.server.context.softwareUpdates!;
   assert.deepEqual(swept.list({}), []);
   assert.deepEqual(swept.bulk.list("x-skybrush", "firmware"), []);
+});
+
+test("the same blob for two objects, by two clients at once", async (t) => {
+  const node = await startNode(t, CONFIG);
+  const clients = await Promise.all([tcp, tcp].map((open) => open(t, node.server.devicePorts.skybrushTcp)));
+  const answers = await Promise.all(
+    ["bms", "hud"].map((id, at) => ask(clients[at]!, { type: "FW-UPLOAD", ids: [id], target: TARGET, blob: BLOB })),
+  );
+  assert.deepEqual(
+    answers.map((answer) => Object.keys(answer)),
+    [
+      ["type", "receipt"],
+      ["type", "receipt"],
+    ],
+  );
 });
 
 test("messages that are begun and not ended: all connections together have one room", async (t) => {

@@ -9,6 +9,8 @@ import { actorOf, type Listener, type ListenOptions, listenOn, MAX_UNSENT_BYTES 
 const NEWLINE = 0x0a;
 /** A client that sends much at once keeps nobody else waiting for long. */
 const LINES_PER_TURN = 64;
+/** A browser sends one to any port a web page names, whosever the page is, and its body is lines as well. */
+const WEB_REQUEST = /^[A-Z]{1,16} \S+ HTTP\/1/;
 
 /** Listens. @throws Fault misconfigured */
 export async function listenTcp(options: ListenOptions): Promise<Listener> {
@@ -49,7 +51,13 @@ function serve(socket: Socket, options: ListenOptions): void {
   const arrival = new Arrival(options, giveUp);
   const lines = new Lines(maxMessageBytes);
   const take = (whole: readonly string[]) => {
-    for (const line of whole.slice(0, LINES_PER_TURN)) if (line.trim() !== "") session.receive(readText(line));
+    for (const line of whole.slice(0, LINES_PER_TURN)) {
+      if (WEB_REQUEST.test(line)) {
+        giveUp("A web request is no message");
+        return;
+      }
+      if (line.trim() !== "") session.receive(readText(line));
+    }
     if (whole.length <= LINES_PER_TURN) socket.resume();
     else setImmediate(take, whole.slice(LINES_PER_TURN));
   };

@@ -31,8 +31,10 @@ export class UpdatesPort implements FirmwarePort {
   readonly #updates: Updates;
   readonly #components: ReadonlyMap<string, string>;
   readonly #targets: ReadonlyMap<string, { readonly name: string; readonly provider: string }>;
-  /** Upload → hash of its blob. */
-  readonly #blobs = new Map<string, string>();
+  /** Blobs whose update is not registered yet. */
+  readonly #arriving = new Set<{ readonly sha256: string }>();
+  /** Blobs are kept and removed one after the other. */
+  #turn: Promise<unknown> = Promise.resolve();
 
   constructor({ updates, components, targets }: UpdatesPortOptions) {
     this.#updates = updates;
@@ -48,16 +50,10 @@ export class UpdatesPort implements FirmwarePort {
 
   /** Packages and blobs that an earlier process left behind. What was under way then goes on. */
   async sweep(): Promise<void> {
-    const used = new Set<string>();
     for (const id of this.#updates.list({})) {
-      const { artifact_uri: uri } = this.#updates.get(id);
-      if (typeof uri !== "string" || !uri.startsWith(STORE_PATH)) continue;
-      if (this.#mayGo(id)) await this.#updates.remove(id, "skybrush");
-      else used.add(uri.slice(STORE_PATH.length));
+      if (this.#blobOf(id) !== undefined && this.#mayGo(id)) await this.#updates.remove(id, "skybrush");
     }
-    for (const { id } of this.#updates.bulk.list(STORE.component, STORE.category)) {
-      if (!used.has(id)) await this.#updates.bulk.remove({ ...STORE, id });
-    }
+    await this.#collect();
   }
 
   objects(): readonly string[] {
@@ -82,9 +78,10 @@ export class UpdatesPort implements FirmwarePort {
     this.#requireOwn(id);
     const image = packed?.image ?? blob;
     const sha256 = await hashOf(image);
-    await this.#keep(sha256, object, image);
-    this.#blobs.set(id, sha256);
+    const arrival = { sha256 };
+    this.#arriving.add(arrival);
     try {
+      await this.#inTurn(() => this.#keep(sha256, object, image));
       const about = { id, update_name: `Upload for ${object}`, automated: true, origins: ["proximity"] };
       return await this.#updates.register(
         {
@@ -98,8 +95,12 @@ export class UpdatesPort implements FirmwarePort {
         actor,
       );
     } catch (error) {
-      await this.#dropBlob(id);
+      this.#arriving.delete(arrival);
+      // why it was refused is what the client asks; what stays goes with the next
+      await this.#collect().catch(() => undefined);
       throw error;
+    } finally {
+      this.#arriving.delete(arrival);
     }
   }
 
@@ -140,7 +141,7 @@ export class UpdatesPort implements FirmwarePort {
     const known = this.#updates.list({}).includes(upload);
     if (known && !this.#mayGo(upload)) return;
     if (known) await this.#updates.remove(upload, "skybrush");
-    await this.#dropBlob(upload);
+    await this.#collect();
   }
 
   #mayGo(upload: string): boolean {
@@ -150,8 +151,14 @@ export class UpdatesPort implements FirmwarePort {
   /** An update that came another way is not put aside. @throws Fault conflict */
   #requireOwn(id: string): void {
     const known = this.#updates.list({}).find((each) => keyOfId(each) === keyOfId(id));
-    if (known === undefined || String(this.#updates.get(known).artifact_uri).startsWith(STORE_PATH)) return;
+    if (known === undefined || this.#blobOf(known) !== undefined) return;
     throw new Fault("conflict", `There is an update ${known} already`);
+  }
+
+  /** Hash of an upload's blob; undefined for an update that came another way. */
+  #blobOf(id: string): string | undefined {
+    const { artifact_uri: uri } = this.#updates.get(id);
+    return typeof uri === "string" && uri.startsWith(STORE_PATH) ? uri.slice(STORE_PATH.length) : undefined;
   }
 
   async #keep(sha256: string, object: string, blob: Uint8Array): Promise<void> {
@@ -163,12 +170,23 @@ export class UpdatesPort implements FirmwarePort {
   }
 
   /** A blob goes with the last upload of it. */
-  async #dropBlob(upload: string): Promise<void> {
-    const sha256 = this.#blobs.get(upload);
-    this.#blobs.delete(upload);
-    if (sha256 === undefined || [...this.#blobs.values()].includes(sha256)) return;
-    const key = { ...STORE, id: sha256 };
-    if (this.#updates.bulk.find(key) !== undefined) await this.#updates.bulk.remove(key);
+  #collect(): Promise<void> {
+    return this.#inTurn(async () => {
+      for (const { id } of this.#updates.bulk.list(STORE.component, STORE.category)) {
+        if (!this.#isUsed(id)) await this.#updates.bulk.remove({ ...STORE, id });
+      }
+    });
+  }
+
+  #isUsed(sha256: string): boolean {
+    const arrives = [...this.#arriving].some((arrival) => arrival.sha256 === sha256);
+    return arrives || this.#updates.list({}).some((id) => this.#blobOf(id) === sha256);
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#turn.then(work);
+    this.#turn = done.catch(() => undefined);
+    return done;
   }
 }
 
