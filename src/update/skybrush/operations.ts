@@ -155,7 +155,7 @@ export class Operations {
   }
 
   #look(operation: Operation): void {
-    if (operation.result !== undefined || operation.held) return;
+    if (operation.held || !this.#isOpen(operation)) return;
     const state = this.#stateOf(operation);
     if (state.state === "done") this.#end(operation, { result: true });
     else if (state.state === "failed") this.#end(operation, { error: state.error });
@@ -198,13 +198,18 @@ export class Operations {
   }
 
   #finish(operation: Operation, message: Body): void {
-    if (operation.result !== undefined) return;
+    if (!this.#isOpen(operation)) return;
     const { clock, keepMs } = this.#options;
     operation.result = message;
     operation.unwatch?.();
     operation.client?.notify(message);
     if (operation.timer !== undefined) clock.clearTimeout(operation.timer);
     operation.timer = clock.setTimeout(() => this.#forget(operation), keepMs);
+  }
+
+  /** Neither over nor, by the end of all of them, left behind. */
+  #isOpen({ receipt, result }: Operation): boolean {
+    return result === undefined && this.#byReceipt.has(receipt);
   }
 
   #forget({ receipt, upload }: Operation): void {

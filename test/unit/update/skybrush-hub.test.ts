@@ -6,6 +6,7 @@ import { systemClock } from "#core/time.ts";
 import { Budget } from "#update/skybrush/budget.ts";
 import { type Body, readMessage } from "#update/skybrush/envelope.ts";
 import { Hub, type HubOptions } from "#update/skybrush/hub.ts";
+import { Operations } from "#update/skybrush/operations.ts";
 import type { UploadState } from "#update/skybrush/port.ts";
 
 type Message = { readonly refs?: string; readonly body: Body };
@@ -223,4 +224,35 @@ test("only the client that asked is told, until another takes the receipt up", a
       { type: "ASYNC-RESP", id, error: "no power" },
     ],
   );
+});
+
+test("an upload that begins while the service ends leaves no timer behind", async () => {
+  const timers = new Set<object>();
+  let begun = (): void => undefined;
+  const operations = new Operations({
+    port: {
+      ...{ objects: () => [], targets: () => [], supports: () => true, register: async () => "" },
+      ...{ cancel: async () => undefined, forget: async () => undefined, state: () => RUNNING },
+      start: () => new Promise<void>((resolve) => (begun = resolve)),
+      watch: () => () => undefined,
+    },
+    clock: {
+      now: () => 0,
+      setTimeout: () => {
+        const handle = {};
+        timers.add(handle);
+        return handle as never;
+      },
+      clearTimeout: (handle) => timers.delete(handle),
+    },
+    ...{ timeoutMs: 1_000, keepMs: 1_000, maxOperations: 1, onProblem: assert.ifError },
+  });
+  operations.claim("app");
+  const client = { actor: "", caller: undefined, notify: () => undefined };
+  operations.start(operations.open("app", "upload", client));
+  assert.equal(timers.size, 1);
+  operations.close();
+  begun();
+  await new Promise(setImmediate);
+  assert.equal(timers.size, 0);
 });
