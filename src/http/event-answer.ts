@@ -37,6 +37,7 @@ export function writeEvents(
 ): EventSending {
   const { events } = answer;
   let open = true;
+  let begun = false;
   let taken = true;
   let stalled = 0;
   let timer: TimerHandle | undefined;
@@ -55,6 +56,7 @@ export function writeEvents(
   };
   const write = (text: string): boolean => {
     if (!open) return true;
+    begun = true;
     res.cork(() => {
       taken = res.write(text);
     });
@@ -77,12 +79,9 @@ export function writeEvents(
     if (open) events.onDrain();
     return true;
   });
-  res.cork(() => {
-    writeHead(res, answer);
-    // an empty write sends the head at once
-    res.write("");
-  });
-  rest();
+  res.cork(() => writeHead(res, answer));
   events.open(write, end);
+  // the head goes with the first bytes: a client would not see for a while that it is heard
+  if (!begun) write(HEARTBEAT);
   return { stop, end };
 }

@@ -1,6 +1,7 @@
 /** Cyclic subscriptions and triggers on the status of updates, as clients use them. */
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
+import { bounded } from "./harness.ts";
 import { type Loose, type Node, startNode } from "./updates-support.ts";
 
 const HOST = "/components/compute";
@@ -22,10 +23,12 @@ interface Stream {
 
 async function follow(node: Node, path: string, headers = {}): Promise<Stream> {
   const stop = new AbortController();
-  const response = await fetch(node.url.replace("/api/v1", "") + path, {
+  const answered = fetch(node.url.replace("/api/v1", "") + path, {
     headers: { accept: "text/event-stream", authorization: `Bearer ${node.token}`, ...headers },
     signal: stop.signal,
   });
+  // long before a sign of life is due
+  const response = await bounded<Response>("the head of a stream", (resolve) => void answered.then(resolve));
   const chunks = (response.body ?? new ReadableStream())[Symbol.asyncIterator]();
   let text = "";
   return {
