@@ -243,7 +243,7 @@ test("pages of anyone's, old Engine.IO and other name spaces are refused", async
   const port = node.server.devicePorts.skybrushWebSocket;
   const page = new WebSocket(`ws://${HOST}:${port}/`, { origin: "https://elsewhere.example" });
   const [refused] = await once(page, "error");
-  assert.match((refused as Error).message, /401/);
+  assert.match((refused as Error).message, /403/);
   const old = new WebSocket(`ws://${HOST}:${port}/socket.io/?EIO=3&transport=websocket`);
   const [code] = await once(old, "close");
   assert.equal(code, 1003);
