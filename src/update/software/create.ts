@@ -77,6 +77,7 @@ export async function createSoftware(parts: SoftwareParts): Promise<Software> {
     maxRecords: update.max_audit_records,
     onHead: ({ seq, hash, campaign, component, event, to, result }) =>
       log("info", "audit head", { seq, hash, update: campaign, component, event, to, result }),
+    onProblem: (error) => log("warn", "old audit records were not pruned", { error }),
   });
   await journal.open();
   const own = ownComponents(update);
@@ -132,6 +133,7 @@ export async function createSoftware(parts: SoftwareParts): Promise<Software> {
     },
     log: (message, fields) => log("info", message, fields),
   });
+  let isUp = false;
   const campaigns = new Campaigns({
     journal,
     calls,
@@ -154,6 +156,7 @@ export async function createSoftware(parts: SoftwareParts): Promise<Software> {
       if (stuck.length > 0) log("error", "components need service", { update: id, components: stuck });
     },
     onProblem: (problem, where) => log("warn", "a step of an update failed", { error: problem, where }),
+    isUp: () => isUp,
   });
   const updates: Updates = new Updates({
     journal,
@@ -185,6 +188,7 @@ export async function createSoftware(parts: SoftwareParts): Promise<Software> {
       nodes.start();
       if (update.secondaries.length > 0) await discovery.refresh(AbortSignal.timeout(DESCRIBE_TIMEOUT_MS));
       await campaigns.resume();
+      isUp = true;
     },
     reload(wanted) {
       const next = rulesOf(wanted);

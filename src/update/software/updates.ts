@@ -3,7 +3,7 @@ import { Fault } from "#core/errors.ts";
 import { fits, problems } from "#core/validate.ts";
 import type { Bulk } from "#update/software/bulk/bulk.ts";
 import type { Campaigns } from "#update/software/campaign/campaigns.ts";
-import { refusalOf } from "#update/software/campaign/next.ts";
+import { holds, refusalOf } from "#update/software/campaign/next.ts";
 import type { Staging } from "#update/software/campaign/staging.ts";
 import { type CampaignRecord, FINAL_STATES, freshMember, IDLE_STATES } from "#update/software/campaign/states.ts";
 import type { AuditRecord } from "#update/software/journal/audit.ts";
@@ -106,19 +106,15 @@ export class Updates {
       throw new Fault("payloadTooLarge", `A package has at most ${MAX_PACKAGE_CHARACTERS} characters`);
     }
     const update = readPackage(body);
-    const { journal, campaigns, role, maxPackages, verdictTimeoutMs } = this.#options;
+    const { campaigns, role, maxPackages, verdictTimeoutMs } = this.#options;
     if (update.watchdogMs !== undefined && role !== "secondary") {
       throw new Fault("badRequest", "Only a secondary waits for the verdict of another node");
     }
     if ((update.watchdogMs ?? 0) > verdictTimeoutMs) {
       throw new Fault("badRequest", `This node waits at most ${verdictTimeoutMs} ms for a verdict`);
     }
-    const known = journal.campaign(keyOfId(update.id));
-    if (known === undefined && journal.campaigns().length >= maxPackages) {
-      throw new Fault("noSpaceLeft", `There are ${maxPackages} updates already`);
-    }
     const components = update.components.length > 0 ? update.components : this.#onlyTarget();
-    await campaigns.register(recordOf(update, components, body as Record<string, unknown>), actor);
+    await campaigns.register(recordOf(update, components, body as Record<string, unknown>), actor, maxPackages);
     return update.id;
   }
 
@@ -269,7 +265,7 @@ export class Updates {
     const provider = providerOf(component);
     if (provider === undefined) throw new Fault("notFound", `${component} takes no updates`);
     const facts = await provider.describe(component, AbortSignal.timeout(describeTimeoutMs));
-    const busy = journal.campaigns().find((record) => isBusyWith(record, component));
+    const busy = journal.campaigns().find((record) => holds(record, component) || isStagedOn(record, component));
     const candidate = busy?.members.find((member) => member.component === component)?.toVersion;
     const own = ownComponents.includes(component);
     const installed = journal.installed(component);
@@ -346,11 +342,8 @@ export class Updates {
   }
 }
 
-/** What runs on the component, is staged on it, or left it in need of service. */
-function isBusyWith({ state, members }: CampaignRecord, component: string): boolean {
-  const member = members.find((each) => each.component === component);
-  if (member === undefined) return false;
-  return !IDLE_STATES.has(state) || state === "prepared" || member.state === "stuck";
+function isStagedOn({ state, members }: CampaignRecord, component: string): boolean {
+  return state === "prepared" && members.some((member) => member.component === component);
 }
 
 /** Before anything happens. */

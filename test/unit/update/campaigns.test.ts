@@ -13,6 +13,7 @@ import {
   JumpClock,
   LIMITS,
   type Process,
+  registered,
   type Script,
   settle,
   startProcess,
@@ -231,3 +232,51 @@ test("a verdict that comes late is refused with the state that is, and so is a c
 
 const isRefusedIn = (state: string) => (error: unknown) =>
   error instanceof Fault && error.kind === "conflict" && error.details?.state === state;
+
+test("who waits for service is no other update's until it went back, or the update was deleted", async () => {
+  const scripts: Script[] = [
+    { call: "gate", component: "b", outcome: "refused", times: 1 },
+    { call: "rollback", component: "a", outcome: "silent", times: 1_000_000 },
+  ];
+  const { process } = await play(["a", "b"], "coordinated", scripts);
+  const { campaigns } = process;
+  assert.equal(campaigns.get(ID)?.state, "needsService");
+  const prepare = { type: "prepare", thenExecute: true } as const;
+  for (const [id, component] of [
+    ["other", "a"],
+    ["free", "b"],
+  ] as const) {
+    await campaigns.register({ ...registered([component], "coordinated"), id, package: { id } }, "tester");
+  }
+  await assert.rejects(campaigns.apply("other", prepare, "tester"), { kind: "updateInProgress", message: /fw .* a$/ });
+  await campaigns.apply("free", prepare, "tester");
+  await campaigns.apply(ID, { type: "delete" }, "tester");
+  assert.deepEqual(process.alarms.at(-1), [], "the alarm ends with the update");
+  await campaigns.apply("other", prepare, "tester");
+});
+
+test("as many campaigns as allowed, also when they come at once", async () => {
+  const { campaigns } = await startProcess(freshPersistence(), new World(["a"], [], []), new JumpClock());
+  const register = (id: string) => campaigns.register({ ...registered(["a"], "coordinated"), id }, "tester", 2);
+  const results = await Promise.allSettled(["1", "2", "3"].map(register));
+  assert.deepEqual(
+    results.map(({ status }) => status),
+    ["fulfilled", "fulfilled", "rejected"],
+  );
+  await register("1");
+});
+
+test("nobody asks for anything before what was under way goes on", async () => {
+  const disk = freshPersistence();
+  const clock = new JumpClock();
+  const before = await startProcess(disk, new World(["a"], [], []), clock);
+  await before.campaigns.register(registered(["a"], "coordinated"), "tester");
+  let isUp = false;
+  const { campaigns } = await startProcess(disk, new World(["a"], [], []), clock, () => isUp);
+  const prepare = { type: "prepare", thenExecute: false } as const;
+  await assert.rejects(campaigns.apply(ID, prepare, "tester"), { kind: "notReady" });
+  assert.equal(campaigns.get(ID)?.state, "registered");
+  await campaigns.resume();
+  isUp = true;
+  await campaigns.apply(ID, prepare, "tester");
+});

@@ -194,6 +194,7 @@ export async function startProcess(
   persistence: Persistence,
   world: Pick<World, "calls">,
   clock: JumpClock,
+  isUp?: () => boolean,
 ): Promise<Process> {
   const journal = new Journal({ persistence, nowMs: clock.wallMs, maxRecords: 10_000 });
   await journal.open();
@@ -210,6 +211,7 @@ export async function startProcess(
     onChange: () => undefined,
     onAlarm: (_record, stuck) => alarms.push(stuck),
     onProblem: () => undefined,
+    ...(isUp === undefined ? {} : { isUp }),
   });
   return { campaigns, journal, alarms };
 }

@@ -7,7 +7,8 @@ import type { Clock, TimerHandle } from "#core/time.ts";
 import { entryOf } from "#update/software/journal/audit.ts";
 import { type Journal, REGISTERED } from "#update/software/journal/journal.ts";
 import { type ProviderProgress, UNREACHABLE } from "#update/software/provider.ts";
-import { type Action, accepts, durationOf, next, plan, startable } from "./next.ts";
+import { Deadlines } from "./deadlines.ts";
+import { type Action, accepts, durationOf, holds, next, plan, startable } from "./next.ts";
 import { progressAfter } from "./progress.ts";
 import {
   CALL_OF,
@@ -58,12 +59,8 @@ export interface CampaignsOptions {
   /** A campaign ended in `needsService`, or left it. */
   readonly onAlarm: (record: CampaignRecord, stuck: readonly string[]) => void;
   readonly onProblem: (problem: unknown, where: string) => void;
-}
-
-/** A deadline is a time of day, which survives the process; the wait for it goes by a clock that nobody sets. */
-interface Deadline {
-  readonly deadlineMs: number;
-  readonly timer: TimerHandle;
+  /** Whether what a former process left goes on already: nobody asks for anything before. Default: always. */
+  readonly isUp?: () => boolean;
 }
 
 interface InFlight {
@@ -80,7 +77,7 @@ export class Campaigns {
   readonly #options: CampaignsOptions;
   readonly #inFlight = new Map<string, InFlight>();
   readonly #progress = new Map<string, { readonly call: MemberCall; readonly progress: ProviderProgress }>();
-  readonly #deadlines = new Map<string, Deadline>();
+  readonly #deadlines: Deadlines;
   readonly #pauses = new Map<string, TimerHandle>();
   /** Failed tries of the call that a member waits for. */
   readonly #tries = new Map<string, { readonly call: MemberCall; readonly count: number }>();
@@ -89,6 +86,7 @@ export class Campaigns {
 
   constructor(options: CampaignsOptions) {
     this.#options = options;
+    this.#deadlines = new Deadlines(options.clock, (id) => void this.#report(id, { type: "expire" }));
   }
 
   /** Goes on with what a former process left. The journal is open. */
@@ -105,11 +103,17 @@ export class Campaigns {
     return this.#options.journal.campaign(id);
   }
 
-  /** Puts a new campaign on record, or a new description in the place of one that is idle. */
-  register(record: CampaignRecord, actor: string): Promise<CampaignRecord> {
+  /**
+   * Puts a new campaign on record, or a new description in the place of one that is idle. @throws Fault updateInProgress, noSpaceLeft
+   * for one more than `maxCampaigns`
+   */
+  register(record: CampaignRecord, actor: string, maxCampaigns = Number.POSITIVE_INFINITY): Promise<CampaignRecord> {
     return this.#inTurn(async () => {
       const { journal, nowMs } = this.#options;
       const known = journal.campaign(record.id);
+      if (known === undefined && journal.campaigns().length >= maxCampaigns) {
+        throw new Fault("noSpaceLeft", `There are ${maxCampaigns} updates already`);
+      }
       // about to be executed, or tried again until all are back
       const waiting = (known?.state === "prepared" && known.thenExecute) || known?.state === "needsService";
       if (known !== undefined && (!IDLE_STATES.has(known.state) || waiting)) {
@@ -124,21 +128,43 @@ export class Campaigns {
     });
   }
 
-  /** One event, durable when it resolves. @throws Fault conflict or updateInProgress, nothing changed */
+  /** One event, durable when it resolves. @throws Fault conflict, updateInProgress or notReady, nothing changed */
   apply(id: string, event: CampaignEvent, actor: string): Promise<CampaignRecord> {
     return this.#inTurn(async () => {
-      const { journal, nowMs, limits, onChange } = this.#options;
+      const { journal, nowMs, limits, isUp = () => true } = this.#options;
+      if (actor !== SYSTEM && !isUp()) throw new Fault("notReady", "Updates of before the restart go on first");
       const record = journal.campaign(id);
       if (record === undefined) throw new Fault("notFound", `There is no update ${id}`);
       if (event.type === "prepare" || event.type === "execute") this.#refuseOverlap(record);
       const changed = next(record, event, { nowMs: nowMs(), limits });
-      const written = await journal.transition(entryOf(record, changed, event, actor), changed);
-      if (record.state !== "needsService" && written.state === "needsService") this.#alarm(written);
-      if (record.state === "needsService" && written.state !== "needsService") this.#options.onAlarm(written, []);
-      onChange(id);
-      this.#reconcile(id);
-      return written;
+      try {
+        return await journal.transition(entryOf(record, changed, event, actor), changed);
+      } finally {
+        // also where it failed: what is on the chain is so from then on, whatever could not be written behind it
+        this.#follow(record);
+      }
     });
+  }
+
+  /** Does what follows when a campaign is no longer as `before`. */
+  #follow(before: CampaignRecord): void {
+    const { id } = before;
+    const now = this.get(id);
+    if (now === before) return;
+    const { onAlarm, onChange } = this.#options;
+    const wasStuck = before.state === "needsService";
+    if (now?.state === "needsService" && !wasStuck) this.#alarm(now);
+    if (now?.state !== "needsService" && wasStuck) onAlarm(before, []);
+    if (now === undefined) this.#forget(id);
+    onChange(id);
+    this.#reconcile(id);
+  }
+
+  /** A campaign that was deleted leaves nothing behind. */
+  #forget(id: string): void {
+    for (const known of [this.#progress, this.#tries]) {
+      for (const key of known.keys()) if (idOf(key) === id) known.delete(key);
+    }
   }
 
   /** How far the call of a member is that its state waits for: what the call before has told says nothing of it. */
@@ -153,7 +179,7 @@ export class Campaigns {
   async stop(): Promise<void> {
     this.#stopped = true;
     const { clock } = this.#options;
-    for (const { timer } of this.#deadlines.values()) clock.clearTimeout(timer);
+    this.#deadlines.clear();
     for (const timer of this.#pauses.values()) clock.clearTimeout(timer);
     const running = [...this.#inFlight.values()];
     for (const { controller } of running) controller.abort(new Fault("notReady", "The program ends"));
@@ -163,12 +189,12 @@ export class Campaigns {
 
   /** One target takes one update at a time. */
   #refuseOverlap({ id, members }: CampaignRecord): void {
-    const own = new Set(members.map(({ component }) => component));
     for (const other of this.#options.journal.campaigns()) {
-      if (other.id === id || IDLE_STATES.has(other.state)) continue;
-      const shared = other.members.find(({ component }) => own.has(component));
+      if (other.id === id) continue;
+      const shared = members.find(({ component }) => holds(other, component));
       if (shared === undefined) continue;
-      throw new Fault("updateInProgress", `Update ${other.id} is under way on ${shared.component}`);
+      const why = IDLE_STATES.has(other.state) ? "has to bring back" : "is under way on";
+      throw new Fault("updateInProgress", `Update ${other.id} ${why} ${shared.component}`);
     }
   }
 
@@ -311,28 +337,10 @@ export class Campaigns {
 
   /** What is left after a restart is never more than the state may last: the wall clock may have been set back meanwhile. */
   #armDeadline(id: string, record: CampaignRecord | undefined): void {
-    const { clock, nowMs, limits } = this.#options;
-    const armed = this.#deadlines.get(id);
-    if (armed?.deadlineMs === record?.deadlineMs) return;
-    if (armed !== undefined) clock.clearTimeout(armed.timer);
-    this.#deadlines.delete(id);
-    if (record?.deadlineMs === undefined) return;
-    const leftMs = Math.min(record.deadlineMs - nowMs(), durationOf(record, limits) ?? 0);
-    this.#await(id, record.deadlineMs, clock.now() + Math.max(0, leftMs));
-  }
-
-  #await(id: string, deadlineMs: number, dueMs: number): void {
-    const { clock } = this.#options;
-    const waitMs = Math.min(Math.max(0, dueMs - clock.now()), MAX_TIMER_MS);
-    const timer = clock.setTimeout(() => {
-      if (clock.now() < dueMs) {
-        this.#await(id, deadlineMs, dueMs);
-        return;
-      }
-      this.#deadlines.delete(id);
-      void this.#report(id, { type: "expire" });
-    }, waitMs);
-    this.#deadlines.set(id, { deadlineMs, timer });
+    const { nowMs, limits } = this.#options;
+    const { deadlineMs } = record ?? {};
+    const lastsMs = record === undefined ? undefined : durationOf(record, limits);
+    this.#deadlines.arm(id, deadlineMs, Math.min((deadlineMs ?? 0) - nowMs(), lastsMs ?? 0));
   }
 
   #alarm(record: CampaignRecord): void {
@@ -349,9 +357,6 @@ export class Campaigns {
     return turn;
   }
 }
-
-/** Longest wait a timer of Node takes. */
-const MAX_TIMER_MS = 2_147_483_647;
 
 const SUCCESS = {
   execute: "memberExecuted",

@@ -41,6 +41,12 @@ export function refusalOf({ id, state }: CampaignRecord, event: EventType): Faul
   return new Fault("conflict", `${event} is not possible while the update is ${state}`, { state });
 }
 
+/** Whether a component is this campaign's: it is under way there, or will go back there until that has succeeded. */
+export function holds({ state, members }: CampaignRecord, component: string): boolean {
+  const member = members.find((each) => each.component === component);
+  return member !== undefined && (!IDLE_STATES.has(state) || member.state === "stuck");
+}
+
 /** The record after the event. @throws Fault as `refusalOf` when the table does not allow it here, nothing changed */
 export function next(record: CampaignRecord, event: CampaignEvent, context: NextContext): CampaignRecord {
   if (!accepts(record, event)) throw refusalOf(record, event.type);
@@ -251,7 +257,7 @@ export interface Action {
 }
 
 /**
- * The calls that should be under way now, most urgent first, as far as the limit allows. `busy`: components with a call under way.
+ * The calls that should be under way now, most urgent first, as far as the limit allows.
  * `late`: members whose rollback could not reach them: they come after the others, so that one silent ECU keeps nobody on new software.
  */
 export function plan(

@@ -32,6 +32,8 @@ export interface JournalOptions {
   readonly maxRecords: number;
   /** Each new head, for the log: a head noted elsewhere is what a cut chain is found by. */
   readonly onHead?: (head: AuditRecord) => void;
+  /** Pruning that failed; it comes again. */
+  readonly onProblem?: (problem: unknown) => void;
 }
 
 export class Journal {
@@ -88,13 +90,17 @@ export class Journal {
       // the package does not change: it stands in the record of its registration and in the campaign's key
       await this.#append({ ...entry, state: entry.event === REGISTERED ? written : bare });
       await this.#store(written);
+      await this.#prune();
       return written;
     });
   }
 
   /** Puts something on record that changes no state: a refusal, a sample of the health gate. */
   note(entry: Omit<AuditEntry, "state">): Promise<void> {
-    return this.#inTurn(() => this.#append(entry));
+    return this.#inTurn(async () => {
+      await this.#append(entry);
+      await this.#prune();
+    });
   }
 
   /** The chain as it is kept, oldest first. `after`: only records behind this sequence number. */
@@ -138,7 +144,6 @@ export class Journal {
     await persistence.set(BUCKETS.audit, keyOf(seq), JSON.stringify(whole));
     this.#head = { seq, hash };
     onHead?.(whole);
-    await this.#prune();
   }
 
   /** The record on the chain is the truth from here on, also when its own key cannot be written now. */
@@ -152,6 +157,7 @@ export class Journal {
       // before the campaign's key: a power cut between the two brings the next start here again; and before anybody sees the end
       try {
         for (const member of newlyClosed(before, record)) await this.#install(record, member);
+        if (before?.attempt !== record.attempt) await this.#forgetNotes(record.id, record.attempt);
       } finally {
         this.#campaigns.set(record.id, record);
       }
@@ -167,23 +173,34 @@ export class Journal {
 
   async #forget(id: string): Promise<void> {
     const { persistence } = this.#options;
-    for (const key of keysOf(persistence, BUCKETS.notes)) {
-      if (key.startsWith(`${id}/`)) await persistence.delete(BUCKETS.notes, key);
-    }
+    await this.#forgetNotes(id);
     if (persistence.contains(BUCKETS.campaigns, id)) await persistence.delete(BUCKETS.campaigns, id);
   }
 
-  /** The anchor is on the disk before the records before it go. */
+  /** Notes of an update, but those of one attempt. */
+  async #forgetNotes(id: string, attempt?: number): Promise<void> {
+    const { persistence } = this.#options;
+    const isOld = (key: string) => key.startsWith(`${id}/`) && !key.startsWith(`${id}/${attempt}/`);
+    const old = keysOf(persistence, BUCKETS.notes).filter(isOld);
+    await Promise.all(old.map((key) => persistence.delete(BUCKETS.notes, key)));
+  }
+
+  /** The anchor is on the disk before the records before it go. What cannot be pruned now goes with the next record. */
   async #prune(): Promise<void> {
-    const { persistence, maxRecords } = this.#options;
+    const { persistence, maxRecords, onProblem } = this.#options;
     if (this.#head.seq - this.#anchor.seq < maxRecords + PRUNE_STEP) return;
-    const old = auditKeys(persistence, this.#anchor.seq).filter((key) => Number(key) <= this.#head.seq - maxRecords);
+    // also what a power cut left of an earlier time
+    const old = auditKeys(persistence, 0).filter((key) => Number(key) <= this.#head.seq - maxRecords);
     const last = old.at(-1);
     if (last === undefined) return;
     const { seq, hash } = readRecord(persistence, last);
-    await persistence.set(BUCKETS.audit, ANCHOR_KEY, JSON.stringify({ seq, hash }));
-    this.#anchor = { seq, hash };
-    for (const key of old) await persistence.delete(BUCKETS.audit, key);
+    try {
+      await persistence.set(BUCKETS.audit, ANCHOR_KEY, JSON.stringify({ seq, hash }));
+      this.#anchor = { seq, hash };
+      await Promise.all(old.map((key) => persistence.delete(BUCKETS.audit, key)));
+    } catch (error) {
+      onProblem?.(error);
+    }
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
