@@ -113,7 +113,7 @@ export class SovdSecondaryProvider implements UpdateProvider {
     const status = await this.#statusOf(job);
     const state = stateOf(status);
     if (state === "awaitingVerdict" || state === "done" || NEW.has(state)) return;
-    throw new Fault("conflict", `no longer on trial, ${state}: ${errorOf(status)}`);
+    throw new Fault("conflict", `no longer on trial: ${whyNot(this.#target(job.component), state, status)}`);
   }
 
   commit(job: UpdateJob): Promise<void> {
@@ -237,7 +237,7 @@ export class SovdSecondaryProvider implements UpdateProvider {
       if (typeof progress === "number") job.progress({ percent: Math.min(100, Math.max(0, progress)), step: state });
       const move = decide(state, sent);
       if (move === "done") return;
-      if (move === "failed") throw new Fault("conflict", `${state}: ${errorOf(status)}`);
+      if (move === "failed") throw new Fault("conflict", whyNot(this.#target(job.component), state, status));
       if (move === "wait" || sent) continue;
       await this.#put(job, move);
       sent = true;
@@ -323,11 +323,14 @@ function stateOf(status: RemoteStatus | undefined): string {
   return isFresh ? "registered" : "executing";
 }
 
-function errorOf(status: RemoteStatus | undefined): string {
+/** What the node says of it; whose component it is, the campaign says itself. */
+function whyNot({ component }: SecondaryTarget, state: string, status: RemoteStatus | undefined): string {
   if (status === undefined) return "the node does not know the update";
   const { error } = status;
   const said = typeof error === "object" && error !== null ? (error as { message?: unknown }).message : error;
-  return typeof said === "string" ? said.slice(0, MAX_ERROR_CHARACTERS) : "without a reason";
+  if (typeof said !== "string") return `${state}, without a reason`;
+  const own = `${component}: `;
+  return (said.startsWith(own) ? said.slice(own.length) : said).slice(0, MAX_ERROR_CHARACTERS);
 }
 
 const MAX_ERROR_CHARACTERS = 1_024;
