@@ -241,7 +241,7 @@ async function startHawkbit(t: TestContext) {
         const { status } = JSON.parse(text) as { status: { execution: string; result: object } };
         const { execution, result } = status;
         seen.push({ action: kind === "cancelAction" ? `cancel ${id}` : id, execution, result });
-        if (execution === "closed") action = undefined;
+        if (execution === "closed" && id === action?.id) action = undefined;
         response.writeHead(200).end();
         for (const wake of waiting) wake();
       });
