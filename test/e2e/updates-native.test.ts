@@ -415,8 +415,9 @@ test("a primary and its secondary tell of the same software", async (t) => {
     updated_components: [ONE],
     ...manifestOf("relay", "4.0", { [ONE]: text }),
   });
-  await primary.until("relay", "completed");
   for (const node of [primary, secondary]) {
+    // the secondary is told to close, and that is not waited for
+    await node.until("relay", "completed");
     const [rxswin] = (await node.send("GET", "/rxswin")).json.items;
     const [provenance] = (await node.send("GET", "/update-provenance")).json.items;
     const [one] = (await node.send("GET", packages(ONE))).json.items;
