@@ -30,8 +30,9 @@ export function ajourTtnRoutes(
         const identity = registry.identify({ authorization, as: uplink?.device });
         if (uplink === undefined) return { status: 202 };
         const command = desk.answer(identity, uplink.message, options.max_block_bytes);
-        const downlink = { url: request.header("x-downlink-replace"), apiKey: request.header("x-downlink-apikey") };
-        await sendDownlink(command, downlink, { ...options, signal: request.signal });
+        const [url, apiKey] = [request.header("x-downlink-replace"), request.header("x-downlink-apikey")];
+        const { device } = uplink;
+        await sendDownlink(command, { device, url, apiKey }, { ...options, signal: request.signal });
         return { status: 202 };
       },
     }),

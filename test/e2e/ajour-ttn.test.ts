@@ -101,6 +101,13 @@ test("a LoRaWAN device is updated by the webhook of The Things Stack", async (t)
     ["no payload", { ...uplink(report), uplink_message: { f_port: 223 } }, {}, 400],
     ["garbage", uplink(Buffer.from("garbage")), {}, 400],
     ["answers to another server", uplink(report), { "x-downlink-replace": "http://127.0.0.2:1/x" }, 403],
+    [
+      "answers to another device",
+      uplink(report),
+      { "x-downlink-replace": stack.url + PATH.replace("bms-1", "bms-2") },
+      403,
+    ],
+    ["another call of that server", uplink(report), { "x-downlink-replace": `${stack.url}/api/v3/users` }, 403],
     ["answers to nowhere", uplink(report), { "x-downlink-replace": "" }, 403],
   ] as const) {
     const answer = await post(event, more);

@@ -47,7 +47,7 @@ export function createAjour({ config, clock, persistence, bulk, onProblem }: Ajo
   const registry = registryOf(ajour);
   const images = new Images(bulk, ajour.cached_mib);
   const assignments = new Assignments(persistence);
-  const collect = () => images.keepOnly(new Set([...assignments.images, ...sources.images]));
+  const collect = () => images.keepOnly((sha256) => assignments.images.has(sha256) || sources.images.includes(sha256));
   const sources = new Sources({
     create: sourceOf(ajour, bulk, onProblem),
     images,

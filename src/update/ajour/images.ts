@@ -3,6 +3,7 @@
  * the store is not: the last few chunks are kept, so that a device that asks for one block after the other costs one read per chunk.
  */
 import { Fault } from "#core/errors.ts";
+import { Turns } from "#core/turns.ts";
 import type { Bulk, BulkInfo } from "#update/software/bulk/bulk.ts";
 
 const COMPONENT = "x-ajour";
@@ -21,6 +22,9 @@ export class Images {
   readonly #maxChunks: number;
   readonly #chunks = new Map<string, Uint8Array>();
   readonly #filling = new Map<string, Promise<number>>();
+  /** Not on record anywhere yet. */
+  readonly #held = new Set<ImageContent>();
+  readonly #removals = new Turns();
 
   /** `maxChunks`: chunks of 1 MiB held in memory. */
   constructor(bulk: Bulk, maxChunks: number) {
@@ -35,15 +39,18 @@ export class Images {
   }
 
   /**
-   * Stores an image unless it is there, from where an earlier try was cut; returns its length. The same one twice at a time is written
-   * once. @throws Fault invalidData for another hash
+   * Stores an image unless it is there, from where an earlier try was cut; the same one twice at a time is written once. Resolves with what
+   * `name` makes of its length: until that has put it on record it is not removed. @throws Fault invalidData for another hash
    */
-  put(content: ImageContent): Promise<number> {
-    const size = this.sizeOf(content.sha256);
-    if (size !== undefined) return Promise.resolve(size);
-    const filling = this.#filling.get(content.sha256) ?? this.#fill(content);
-    this.#filling.set(content.sha256, filling);
-    return filling.finally(() => this.#filling.delete(content.sha256));
+  async put<T>(content: ImageContent, name: (sizeBytes: number) => T | Promise<T>): Promise<T> {
+    this.#held.add(content);
+    try {
+      // the same one may be on its way out
+      const sizeBytes = await this.#removals.run(() => this.sizeOf(content.sha256));
+      return await name(sizeBytes ?? (await this.#filled(content)));
+    } finally {
+      this.#held.delete(content);
+    }
   }
 
   /** Bytes `[offset, offset + length)` of an image, cut where a chunk ends; never empty. @throws Fault notFound, corruption */
@@ -55,13 +62,22 @@ export class Images {
     return block;
   }
 
-  /** Removes all images but these. */
-  async keepOnly(wanted: ReadonlySet<string>): Promise<void> {
-    for (const { id } of this.#bulk.list(COMPONENT, CATEGORY)) {
-      if (wanted.has(id) || this.#filling.has(id)) continue;
-      for (const key of this.#chunks.keys()) if (key.startsWith(`${id}/`)) this.#chunks.delete(key);
-      await this.#bulk.remove(keyOf(id));
-    }
+  /** Removes images that are not wanted, as it is when their turn comes. */
+  keepOnly(isWanted: (sha256: string) => boolean): Promise<void> {
+    return this.#removals.run(async () => {
+      for (const { id } of this.#bulk.list(COMPONENT, CATEGORY)) {
+        if (isWanted(id) || [...this.#held].some(({ sha256 }) => sha256 === id)) continue;
+        for (const key of this.#chunks.keys()) if (key.startsWith(`${id}/`)) this.#chunks.delete(key);
+        await this.#bulk.remove(keyOf(id));
+      }
+    });
+  }
+
+  #filled(content: ImageContent): Promise<number> {
+    const { sha256 } = content;
+    const filling = this.#filling.get(sha256) ?? this.#fill(content).finally(() => this.#filling.delete(sha256));
+    this.#filling.set(sha256, filling);
+    return filling;
   }
 
   async #fill({ sha256, name, read }: ImageContent): Promise<number> {

@@ -146,12 +146,13 @@ export class AjourProvider implements UpdateProvider {
     const { images, assignments } = this.#options;
     const { name, sha256 } = artifact;
     const read = (offset: number) => stoppable(artifact.read(offset), job.signal);
-    const sizeBytes = await images.put({ name, sha256, read });
-    const running = this.#running(device, this.#heard(device).status.version, before);
-    const image = { version: Buffer.from(versionOf(job, sha256)), sizeBytes, sha256 };
-    const assignment = { ...NEW, job: jobKey(job), gate: "download", image, previous: running } as const;
-    await assignments.set(device, assignment);
-    return assignment;
+    return images.put({ name, sha256, read }, async (sizeBytes) => {
+      const running = this.#running(device, this.#heard(device).status.version, before);
+      const image = { version: Buffer.from(versionOf(job, sha256)), sizeBytes, sha256 };
+      const assignment = { ...NEW, job: jobKey(job), gate: "download", image, previous: running } as const;
+      await assignments.set(device, assignment);
+      return assignment;
+    });
   }
 
   /** What the device keeps after a campaign; nothing: configuration decides again. */

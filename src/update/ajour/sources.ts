@@ -138,10 +138,11 @@ export class Sources {
     else await persistence.set(BUCKET, label, text);
   }
 
-  async #store({ name, version, sha256, fetch }: Offer): Promise<Image> {
+  #store(kept: Kept, { name, version, sha256, fetch }: Offer): Promise<void> {
     const read = (offset: number) => fetch(this.#controller.signal, offset);
-    const sizeBytes = await this.#options.images.put({ name, sha256, read });
-    return { version, sizeBytes, sha256 };
+    return this.#options.images.put({ name, sha256, read }, (sizeBytes) => {
+      kept.image = { version, sizeBytes, sha256 };
+    });
   }
 
   /** Never rejects. */
@@ -152,7 +153,8 @@ export class Sources {
       const found = await kept.source.look(signal);
       const offer = found !== undefined && "sha256" in found ? found : undefined;
       const before = kept.image;
-      kept.image = offer && (await this.#store(offer));
+      if (offer === undefined) kept.image = undefined;
+      else await this.#store(kept, offer);
       kept.gate = offer?.gate ?? "open";
       await this.#remember(label, kept.image);
       if (before !== undefined && before.sha256 !== kept.image?.sha256) await onChange();

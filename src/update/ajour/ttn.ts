@@ -22,6 +22,7 @@ export interface Uplink {
 
 /** Where the webhook says that the answer goes: `X-Downlink-Replace` and `X-Downlink-Apikey`. */
 export interface Downlink {
+  readonly device: string;
   readonly url: string;
   readonly apiKey: string;
 }
@@ -29,6 +30,7 @@ export interface Downlink {
 /** Largest event of a webhook: an uplink comes with what every radio gateway says of it. */
 export const MAX_EVENT_BYTES = 256 << 10;
 const PORT = 223;
+const REPLACE = "/down/replace";
 
 /** A report; undefined for any other event. @throws Fault invalidData */
 export function readUplink(event: Readonly<Record<string, unknown>>): Uplink | undefined {
@@ -44,13 +46,14 @@ export function readUplink(event: Readonly<Record<string, unknown>>): Uplink | u
 /** Puts a command in the place of what waits for the device. @throws Fault forbidden, notReady, notResponding */
 export async function sendDownlink(
   command: Uint8Array,
-  { url, apiKey }: Downlink,
+  { device, url, apiKey }: Downlink,
   options: TtnOptions & { readonly timeoutMs: number; readonly signal: AbortSignal },
 ): Promise<void> {
-  // who sends the webhook's event must not choose whom we call
-  if (!URL.canParse(url) || new URL(url).origin !== new URL(options.url).origin) {
-    throw new Fault("forbidden", `Downlinks go to ${options.url} only`);
-  }
+  // who sends the webhook's event must not choose what we call, with a key of ours
+  const place = URL.canParse(url) ? new URL(url) : undefined;
+  const isOwn =
+    place?.origin === new URL(options.url).origin && place.pathname.endsWith(`/devices/${device}${REPLACE}`);
+  if (!isOwn) throw new Fault("forbidden", `Downlinks go to ${options.url} only, for the device that reported`);
   const frm_payload = Buffer.from(command).toString("base64");
   const response = await send(url, {
     method: "POST",

@@ -4,6 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import { Fault, toFaultData } from "#core/errors.ts";
+import { Turns } from "#core/turns.ts";
 import { keyOfId } from "#update/software/package.ts";
 import type { Updates } from "#update/software/updates.ts";
 import { isObject, newId } from "./envelope.ts";
@@ -34,7 +35,7 @@ export class UpdatesPort implements FirmwarePort {
   /** Blobs whose update is not registered yet. */
   readonly #arriving = new Set<{ readonly sha256: string }>();
   /** Blobs are kept and removed one after the other. */
-  #turn: Promise<unknown> = Promise.resolve();
+  readonly #turns = new Turns();
 
   constructor({ updates, components, targets }: UpdatesPortOptions) {
     this.#updates = updates;
@@ -81,7 +82,7 @@ export class UpdatesPort implements FirmwarePort {
     const arrival = { sha256 };
     this.#arriving.add(arrival);
     try {
-      await this.#inTurn(() => this.#keep(sha256, object, image));
+      await this.#turns.run(() => this.#keep(sha256, object, image));
       const about = { id, update_name: `Upload for ${object}`, automated: true, origins: ["proximity"] };
       return await this.#updates.register(
         {
@@ -171,7 +172,7 @@ export class UpdatesPort implements FirmwarePort {
 
   /** A blob goes with the last upload of it. */
   #collect(): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#turns.run(async () => {
       for (const { id } of this.#updates.bulk.list(STORE.component, STORE.category)) {
         if (!this.#isUsed(id)) await this.#updates.bulk.remove({ ...STORE, id });
       }
@@ -181,12 +182,6 @@ export class UpdatesPort implements FirmwarePort {
   #isUsed(sha256: string): boolean {
     const arrives = [...this.#arriving].some((arrival) => arrival.sha256 === sha256);
     return arrives || this.#updates.list({}).some((id) => this.#blobOf(id) === sha256);
-  }
-
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const done = this.#turn.then(work);
-    this.#turn = done.catch(() => undefined);
-    return done;
   }
 }
 

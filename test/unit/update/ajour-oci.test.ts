@@ -95,8 +95,7 @@ function startStore() {
   const images = new Images(bulk, 2);
   const put = async (source: OciSource): Promise<string> => {
     const { name, sha256, fetch } = await source.look(SIGNAL);
-    await images.put({ name, sha256, read: (offset) => fetch(SIGNAL, offset) });
-    return sha256;
+    return images.put({ name, sha256, read: (offset) => fetch(SIGNAL, offset) }, () => sha256);
   };
   return { put, sizeOf: (sha256: string) => images.sizeOf(sha256) };
 }

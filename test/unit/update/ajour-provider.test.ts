@@ -86,7 +86,7 @@ class Node {
       offlineMs: 2_000,
       trialSilenceMs: 2_000,
       maxRefusals: 2,
-      collect: () => images.keepOnly(assignments.images),
+      collect: () => images.keepOnly((sha256) => assignments.images.has(sha256)),
     });
     return { desk, assignments, provider };
   }
@@ -275,4 +275,28 @@ test("images that the protocol cannot carry are refused before anything is store
   await assert.rejects(provider.prepare({ ...job, artifact: wrong }), { kind: "invalidData" });
   assert.equal(node.process.assignments.get("bms-1@default"), undefined);
   assert.equal(node.bulk.list("x-ajour", "images").length, 0);
+});
+
+test("an image that is not on record yet is removed by nobody, and one on its way out is stored again", async () => {
+  const { bulk } = new Node();
+  const images = new Images(bulk, 2);
+  const bytes = randomBytes(IMAGE_BYTES);
+  const artifact = artifactOf(bytes);
+  const content = () => ({ name: artifact.name, sha256: artifact.sha256, read: (from: number) => artifact.read(from) });
+  let wanted = false;
+  const collect = () => images.keepOnly(() => wanted);
+  const size = await images.put(content(), async (sizeBytes) => {
+    await collect();
+    wanted = true;
+    return sizeBytes;
+  });
+  assert.equal(size, IMAGE_BYTES);
+  assert.equal(images.sizeOf(artifact.sha256), IMAGE_BYTES);
+  wanted = false;
+  // two at once: neither fails because the other was first
+  const removals = [collect(), collect()];
+  assert.equal(await images.put(content(), (sizeBytes) => sizeBytes), IMAGE_BYTES);
+  await Promise.all(removals);
+  assert.equal(images.sizeOf(artifact.sha256), IMAGE_BYTES);
+  assert.deepEqual(images.read(artifact.sha256, 0, IMAGE_BYTES), bytes);
 });

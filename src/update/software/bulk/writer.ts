@@ -5,6 +5,7 @@
 import { createHash, type Hash, randomBytes, randomUUID } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
 import { Fault } from "#core/errors.ts";
+import { Turns } from "#core/turns.ts";
 import type { Storage, StorageTransaction } from "#store/storage.ts";
 import type { UploadSource } from "#update/upload-port.ts";
 import {
@@ -44,7 +45,7 @@ export class StorageBulkWriter implements BulkWriter {
   readonly #limits: BulkLimits;
   readonly #hashes: KnownHashes;
   readonly #writing = new Set<string>();
-  #turn: Promise<void> = Promise.resolve();
+  readonly #turns = new Turns();
 
   constructor(storage: Storage, limits: BulkLimits, hashes: KnownHashes = new Map()) {
     this.#storage = storage;
@@ -124,22 +125,19 @@ export class StorageBulkWriter implements BulkWriter {
     let filled = 0;
     for await (const chunk of chunks) {
       for (let at = 0; at < chunk.byteLength; ) {
+        // the last segment waits for the end, to be stored in one step with it: nobody could go on with a file that lacks nothing
+        if (filled === SEGMENT_BYTES) {
+          info = await this.#store(info, segment, hash, false);
+          filled = 0;
+        }
         const part = chunk.subarray(at, at + SEGMENT_BYTES - filled);
         segment.set(part, filled);
         filled += part.byteLength;
         at += part.byteLength;
         if (info.size + filled > maxBytes) throw new Fault("payloadTooLarge", `A file has at most ${maxBytes} bytes`);
-        if (filled < SEGMENT_BYTES) continue;
-        info = await this.#store(info, segment, hash);
-        filled = 0;
       }
     }
-    if (filled > 0) info = await this.#store(info, segment.subarray(0, filled), hash);
-    if (!last) return info;
-    const complete: BulkInfo = { ...info, complete: true, sha256: hash.digest("hex") };
-    await this.#change((tx) => tx.setRecord(recordOf(info), complete));
-    this.#hashes.delete(info.collection);
-    return complete;
+    return this.#store(info, segment.subarray(0, filled), hash, last);
   }
 
   async #hashOf(info: BulkInfo): Promise<Hash> {
@@ -154,22 +152,30 @@ export class StorageBulkWriter implements BulkWriter {
     return hash;
   }
 
-  async #store(info: BulkInfo, bytes: Uint8Array, hash: Hash): Promise<BulkInfo> {
-    const grown = { ...info, size: info.size + bytes.byteLength, segments: [...info.segments, bytes.byteLength] };
+  /** Adds a segment; with `last` the file is complete. */
+  async #store(info: BulkInfo, bytes: Uint8Array, hash: Hash, last: boolean): Promise<BulkInfo> {
+    const { collection, segments } = info;
+    const isEmpty = bytes.byteLength === 0;
+    if (isEmpty && !last) return info;
+    hash.update(bytes);
+    const grown: BulkInfo = {
+      ...info,
+      size: info.size + bytes.byteLength,
+      segments: isEmpty ? segments : [...segments, bytes.byteLength],
+      ...(last ? { complete: true, sha256: hash.copy().digest("hex") } : {}),
+    };
     await this.#change(async (tx) => {
-      await tx.write(info.collection, segmentKey(info.segments.length), bytes);
+      if (!isEmpty) await tx.write(collection, segmentKey(segments.length), bytes);
       tx.setRecord(recordOf(info), grown);
     });
-    hash.update(bytes);
-    this.#hashes.set(info.collection, { size: grown.size, hash: hash.copy() });
+    if (last) this.#hashes.delete(collection);
+    else this.#hashes.set(collection, { size: grown.size, hash: hash.copy() });
     return grown;
   }
 
   /** One transaction after the other. */
   #change(work: (tx: StorageTransaction) => Promise<void> | void): Promise<void> {
-    const turn = this.#turn.then(() => this.#storage.transaction(work));
-    this.#turn = turn.catch(() => undefined);
-    return turn;
+    return this.#turns.run(() => this.#storage.transaction(work));
   }
 }
 

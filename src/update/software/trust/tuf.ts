@@ -6,6 +6,7 @@
 import { createHash } from "node:crypto";
 import type { Metadata, Root, Snapshot, Targets, Timestamp } from "@tufjs/models";
 import { Fault } from "#core/errors.ts";
+import { Turns } from "#core/turns.ts";
 
 /** The text of each file, exactly as it was signed and hashed. `root`: versions after the one that is trusted, oldest first. */
 export interface TufFiles {
@@ -50,7 +51,7 @@ const MAX_ROOTS = 64;
 /** Judges one set of metadata after the other. */
 export class TufVerifier {
   readonly #options: TufOptions;
-  #turn: Promise<unknown> = Promise.resolve();
+  readonly #turns = new Turns();
 
   constructor(options: TufOptions) {
     this.#options = options;
@@ -72,9 +73,7 @@ export class TufVerifier {
    * invalidSignature for keys and thresholds, conflict for older versions, invalidData for the rest
    */
   verify(files: TufFiles): Promise<Targets> {
-    const turn = this.#turn.then(() => this.#verify(files));
-    this.#turn = turn.catch(() => undefined);
-    return turn;
+    return this.#turns.run(() => this.#verify(files));
   }
 
   /** Metadata that was believed before is still in time. @throws Fault invalidData */
