@@ -37,7 +37,7 @@ function recipeOf(level: number, ms: number): Tree {
       { request: "10 02", timeout_ms: ms },
       { detect: true, timeout_ms: ms },
       { security: level, timeout_ms: ms },
-      { name: "erase", request: "31 01 FF 00", timeout_ms: 5_000 },
+      { name: "erase", request: "31 01 FF 00", timeout_ms: ms },
       { download: { address: 0x1000, max_block_bytes: BLOCK_BYTES }, timeout_ms: ms },
       { name: "check dependencies", request: "31 01 FF 01", timeout_ms: ms },
       { request: "2E F1 95 {version}", timeout_ms: ms },
