@@ -13,7 +13,7 @@ export interface Checker {
   end(): void;
 }
 
-const ENTRY = fileURLToPath(new URL("image-checker.ts", import.meta.url));
+const ENTRIES = { operations: "image-checker.ts", uploads: "uploads-checker.ts" } as const;
 
 interface Running {
   readonly child: ChildProcess;
@@ -21,12 +21,14 @@ interface Running {
   readonly answers: AsyncIterator<string>;
 }
 
-export function startChecker(env: NodeJS.ProcessEnv): Checker {
+/** `kind`: what was done to the stores. */
+export function startChecker(env: NodeJS.ProcessEnv, kind: keyof typeof ENTRIES = "operations"): Checker {
+  const entry = fileURLToPath(new URL(ENTRIES[kind], import.meta.url));
   let running: Running | undefined;
 
   function start(): Running {
     const stdio = ["pipe", "pipe", "inherit"] as const;
-    const child = spawn(process.execPath, ["--import", "tsx", ENTRY], {
+    const child = spawn(process.execPath, ["--import", "tsx", entry], {
       stdio: [...stdio],
       env: { ...process.env, ...env },
     });

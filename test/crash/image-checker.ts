@@ -1,13 +1,9 @@
-/**
- * Checks stores that something was done to: for each line `FOLDER SEED CANDIDATE…` of its input it opens the store there, proves it sound
- * and exactly at one of these numbers of operations, and lets it take another one. Answers `at N` or `failed TEXT`, a line each.
- */
-import { writeSync } from "node:fs";
-import { createInterface } from "node:readline";
+/** Checks stores that something was done to: sound, exactly at one of the numbers of operations, and able to take another one. */
+import { answerChecks } from "./image-checks.ts";
 import { modelAfter, openSound, progressOf, requireSound } from "./inspect.ts";
 import { compare, operationAt } from "./model.ts";
 
-async function check(folder: string, seed: number, candidates: readonly number[]): Promise<number> {
+await answerChecks(async (folder, seed, candidates) => {
   const opened = await openSound(folder);
   try {
     const index = progressOf(opened, seed, candidates);
@@ -21,13 +17,4 @@ async function check(folder: string, seed: number, candidates: readonly number[]
   } finally {
     await opened.store.close();
   }
-}
-
-for await (const line of createInterface({ input: process.stdin })) {
-  const [folder = "", seed, ...candidates] = line.split(" ");
-  const answer = await check(folder, Number(seed), candidates.map(Number)).then(
-    (operations) => `at ${operations}`,
-    (error: unknown) => `failed ${error instanceof Error ? error.message : String(error)}`.replaceAll("\n", " "),
-  );
-  writeSync(1, `${answer}\n`);
-}
+});

@@ -14,7 +14,7 @@ import { backUp, runOperations } from "./prepare.ts";
 import { type TracedCall, traceWrites } from "./write-trace.ts";
 
 /** What the recorded process does. */
-export const SCENARIOS = ["creation", "operations", "compaction", "restore"] as const;
+export const SCENARIOS = ["creation", "operations", "compaction", "restore", "uploads"] as const;
 export type Scenario = (typeof SCENARIOS)[number];
 
 export interface PowerCutRun {
@@ -44,6 +44,7 @@ export interface PowerCutResult {
 }
 
 const CHILD = fileURLToPath(new URL("child.ts", import.meta.url));
+const UPLOADER = fileURLToPath(new URL("uploads-child.ts", import.meta.url));
 const MAINTAIN = fileURLToPath(new URL("maintain.ts", import.meta.url));
 const LANES = 2;
 const MOST_FAILURES = 20;
@@ -67,7 +68,7 @@ export async function runPowerCuts(run: PowerCutRun): Promise<PowerCutResult> {
     const queue = spread(wanted).values();
     let tried = 0;
     const lane = async (number: number) => {
-      const checker = startChecker(env);
+      const checker = startChecker(env, run.scenario === "uploads" ? "uploads" : "operations");
       const place = join(home, `image-${number}`);
       try {
         for (const line of queue) {
@@ -102,7 +103,7 @@ async function record(run: PowerCutRun, home: string, env: NodeJS.ProcessEnv): P
   const [folder, before, backup] = [join(home, "data"), join(home, "before"), join(home, "backup")];
   mkdirSync(folder);
   // what is there when the recorded process begins, in operations
-  const at = { creation: 0, operations: 1, compaction: operations, restore: operations }[scenario];
+  const at = { creation: 0, operations: 1, compaction: operations, restore: operations, uploads: 1 }[scenario];
   const backedUp = Math.floor(operations / 2);
   if (scenario === "restore") {
     await runOperations(folder, seed, { from: 0, to: backedUp }, env);
@@ -114,7 +115,9 @@ async function record(run: PowerCutRun, home: string, env: NodeJS.ProcessEnv): P
   const maintaining = scenario === "compaction" || scenario === "restore";
   const args = maintaining
     ? [MAINTAIN, folder, scenario, backup]
-    : [CHILD, folder, seed, at, operations - at].map(String);
+    : scenario === "uploads"
+      ? [UPLOADER, folder, String(seed)]
+      : [CHILD, folder, seed, at, operations - at].map(String);
   const calls = await traceWrites(folder, join(home, "trace"), args, env);
   const disk = createDisk(folder, before, calls);
   const said = (word: string) => linesSaid(calls, word);
@@ -125,6 +128,13 @@ async function record(run: PowerCutRun, home: string, env: NodeJS.ProcessEnv): P
   }
   const [ready = 0] = said("ready");
   const acknowledged = said("ack");
+  if (scenario === "uploads") {
+    const done = (line: number) => acknowledged.filter((begun) => begun <= line).length;
+    return {
+      disk,
+      expectedAt: (line) => ({ candidates: [done(line)], within: line < ready ? "opening" : "bulk data" }),
+    };
+  }
   return {
     disk,
     expectedAt(line) {

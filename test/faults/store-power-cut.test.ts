@@ -12,6 +12,7 @@ const RUNS: readonly (Omit<PowerCutRun, keyof typeof RUN> & { readonly kinds: re
   { scenario: "creation", every: 4, kinds: ["opening"] },
   { scenario: "compaction", every: 2, kinds: ["compaction"] },
   { scenario: "restore", every: 2, kinds: ["restore"] },
+  { scenario: "uploads", every: 4, kinds: ["bulk data"] },
 ];
 
 for (const { kinds, ...run } of RUNS) {
