@@ -43,13 +43,15 @@ export function readBody(spec: JsonBody | NegotiatedBody | RawBody, raw: RawRequ
   return raw.bytes;
 }
 
-/** The type of an upload is known, and says where its parts end. */
-export function requireUploadType(spec: UploadBody, contentType: string): void {
+/** The type of an upload, which is known and says where its parts end. Bulk data of no type is bytes, as RFC 9110, 8.3 has it. */
+export function uploadType(spec: UploadBody, given: string): string {
+  const contentType = given === "" && spec.bulk === true ? BYTES_TYPE : given;
   const type = mediaType(contentType);
   if (!spec.types.includes(type)) throw new Fault("badRequest", `Unsupported mime-type: ${contentType}`);
   if (type === MULTIPART_TYPE && !/;\s*boundary=("[^"]+"|[^\s;"]+)/i.test(contentType)) {
     throw new Fault("badRequest", "Invalid `boundary` for `multipart/form-data` request");
   }
+  return contentType;
 }
 
 function readJson(spec: JsonBody, raw: RawRequestBody): unknown {

@@ -17,7 +17,7 @@ import {
   type Route,
 } from "#sovd/route.ts";
 import { SovdErrorSchema, schemaText } from "#sovd/schemas.ts";
-import { readBody, requireUploadType } from "./body.ts";
+import { readBody, uploadType } from "./body.ts";
 import { type Entry, Exchange, type HeaderReader } from "./exchange.ts";
 import { acceptedForm, BYTES_TYPE, EVENTS_TYPE, JSON_TYPE } from "./negotiate.ts";
 import { parseQuery, querySpec } from "./query.ts";
@@ -189,8 +189,7 @@ export class Dispatcher {
   async #readBody(exchange: Exchange, spec: BodySpec, body: IncomingBody | undefined): Promise<unknown> {
     const { contentType, contentLength, contentDisposition, acceptHeader } = exchange;
     if (spec.kind === "upload") {
-      requireUploadType(spec, contentType);
-      return { contentType, contentDisposition, chunks: body };
+      return { contentType: uploadType(spec, contentType), contentDisposition, chunks: body };
     }
     return readBody(spec, {
       contentType,

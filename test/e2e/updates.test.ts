@@ -322,7 +322,19 @@ test("bulk data: parts, ranges, tags, list, delete", async (t) => {
   assert.equal((await node.send("GET", path)).json.items.length, 1);
   assert.equal((await node.send("DELETE", `${path}/big`)).status, 204);
   await upload(node, COMPONENT, "x");
-  assert.equal((await node.send("DELETE", path)).json.deleted_ids.length, 1);
+  // as `curl -T` sends it
+  for (const [method, place] of [
+    ["POST", path],
+    ["PUT", `${path}/untyped`],
+  ] as const) {
+    const headers = { authorization: `Bearer ${node.token}` };
+    const untyped = await fetch(node.url + place, { method, headers, body: new Uint8Array(3) });
+    assert.deepEqual(
+      [untyped.status, ((await untyped.json()) as { mimetype: string }).mimetype],
+      [201, "application/octet-stream"],
+    );
+  }
+  assert.equal((await node.send("DELETE", path)).json.deleted_ids.length, 3);
   assert.equal((await node.send("GET", `/components/ghost/bulk-data/x`)).status, 404);
 });
 

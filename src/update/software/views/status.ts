@@ -155,7 +155,8 @@ export function errorOf({ state, error, members }: CampaignRecord): {
   const stuck = members.filter((member) => member.state === "stuck").map(({ component }) => component);
   const signature = error?.kind === "invalidSignature";
   const when = state === "failed" ? "update-preparation-failed" : "update-execution-failed";
-  const where = error?.component === undefined ? "" : `${error.component}: `;
+  const named = error?.component === undefined || error.message.startsWith(`${error.component} `);
+  const where = named ? "" : `${error.component}: `;
   const service = stuck.length === 0 ? "" : ` These could not go back and need service: ${stuck.join(", ")}.`;
   return {
     error_code: signature ? "invalid-signature" : when,
