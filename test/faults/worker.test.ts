@@ -89,7 +89,7 @@ suite("worker threads that die", () => {
       car.traffic.clear();
       const startedMs = performance.now();
       ok(await read(ecu), 504);
-      assert.ok(performance.now() - startedMs < 600);
+      assert.ok(performance.now() - startedMs < 1_000, "sooner than without the override");
       assert.equal(car.traffic.of(ecu).filter(({ uds }) => uds === "22D001").length, 1);
       car.vehicle.ecu(ecu).removeInterceptor("silence");
       ok(await car.http.post(`/components/${ecu}`), 201);
