@@ -16,7 +16,6 @@ import {
 import { verifyStored } from "#update/software/journal/chain.ts";
 import { type Client, type Connection, connect, connected } from "./update-client.ts";
 
-const PAGE_RECORDS = 1_000;
 const HEAD = /^(\d+):([0-9a-f]{64})$/;
 
 interface Options extends Omit<Connection, "to"> {
@@ -60,8 +59,9 @@ async function verifyServer(client: Client, expect: Anchor | undefined): Promise
   for (;;) {
     const { items } = await client.json("GET", `/x-audit?after=${records.at(-1)?.seq ?? 0}`);
     const page = items as readonly AuditRecord[];
+    // how many a server gives at a time is its own affair
+    if (page.length === 0) break;
     records.push(...page);
-    if (page.length < PAGE_RECORDS) break;
   }
   const [first] = records;
   const anchor = first === undefined || first.seq === 1 ? NO_ANCHOR : { seq: first.seq - 1, hash: first.prev };

@@ -1,6 +1,6 @@
 /** `sovd-edge update pack`: an image with its signed manifests before it, for clients that upload one file and know of no signatures. */
 import { createReadStream, createWriteStream } from "node:fs";
-import { basename } from "node:path";
+import { basename, resolve } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { Fault } from "#core/errors.ts";
 import { encodeHead } from "#update/skybrush/signed-image.ts";
@@ -22,6 +22,7 @@ export async function pack(file: string, options: PackOptions, output: Output): 
   if (expires !== undefined && Number.isNaN(Date.parse(expires))) {
     throw new Fault("badRequest", `--expires ${expires} is no time, such as 2030-01-31T00:00:00Z`);
   }
+  if (resolve(to) === resolve(file)) throw new Fault("badRequest", `--output ${to} is the image itself`);
   const components = listOf(options.components).map((name) => name.toLowerCase());
   const image = { ...(await measure(file)), ...(version === undefined ? {} : { version }) };
   const id = options.id ?? plainId(version === undefined ? basename(file) : `${basename(file)}-${version}`);

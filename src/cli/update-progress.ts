@@ -50,7 +50,8 @@ export function isLive({ isTTY }: Output): boolean {
 export function progressLines(status: StatusView, columns?: number): string[] {
   const { subprogress = [] } = status;
   const width = Math.max(6, ...subprogress.map(({ entity }) => entity.length));
-  const line = (name: string, percent: number, text: string) => bar(name, width, percent, text, columns);
+  const line = (name: string, percent: number, text: string) =>
+    bar(printable(name), width, percent, printable(text), columns);
   const whole = line("update", status.progress ?? 0, `${status.phase} ${status["x-state"] ?? status.status}`);
   const members = subprogress.map(({ entity, progress = 0, step, error, status: word, "x-state": state }) =>
     line(entity, progress, [state ?? word, error?.message ?? step].filter((part) => part !== undefined).join(": ")),
@@ -67,6 +68,11 @@ export function bar(name: string, width: number, percent: number, text: string, 
   const middle = room < LEAST_BAR_WIDTH ? "" : `${drawn(percent, room)} `;
   // the last column stays free: some terminals go to the next line behind it
   return `${name.slice(0, label).padEnd(label)} ${middle}${number}`.slice(0, Math.max(1, columns - 1));
+}
+
+/** What others say may have lines of its own, and must not steer the terminal. */
+function printable(text: string): string {
+  return text.replace(/\p{Cc}+/gu, " ");
 }
 
 function drawn(percent: number, width: number): string {

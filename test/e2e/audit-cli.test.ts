@@ -1,9 +1,13 @@
 /** `sovd-edge audit verify` as a process of its own: on a server, on the store it has open, on a backup, and on copies that were tampered with. */
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { cp, mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { test } from "node:test";
+import { text } from "node:stream/consumers";
+import { type TestContext, test } from "node:test";
 import { openStoreEnvironment } from "#store/environments.ts";
 import { createLmdbPersistence } from "#store/lmdb-persistence.ts";
 import { backupFolder } from "#store/maintenance.ts";
@@ -30,6 +34,12 @@ test("a chain is whole wherever it lies; a change, a hole, a cut tail end with 1
   assert.deepEqual([live.code, live.err], [0, ""]);
   const head = /^whole: \d+ records, head (\d+:[0-9a-f]{64})$/m.exec(live.out)?.[1] ?? "";
   assert.notEqual(head, "");
+  const sparing = await pagesOf(t, new URL(node.url).origin, 2);
+  assert.deepEqual(
+    await verify("--to", sparing + new URL(node.url).pathname),
+    live,
+    "a server that gives few at a time",
+  );
   const backup = join(folder, "backup");
   await backupFolder(store, backup, LIMITS);
   for (const place of [store, backup]) {
@@ -71,6 +81,25 @@ test("a chain is whole wherever it lies; a change, a hole, a cut tail end with 1
     assert.match(err, says);
   }
 });
+
+/** A server before `origin` whose lists are no longer than `items`. */
+async function pagesOf(t: TestContext, origin: string, items: number): Promise<string> {
+  const server = createServer(async (request, response) => {
+    const { method = "GET", url = "", headers } = request;
+    const { authorization = "", "content-type": type = "" } = headers;
+    const body = method === "GET" ? null : await text(request);
+    const answer = await fetch(origin + url, { method, headers: { authorization, "content-type": type }, body });
+    const json = (await answer.json()) as { items?: unknown[] };
+    response.writeHead(answer.status).end(JSON.stringify(json.items ? { items: json.items.slice(0, items) } : json));
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
 
 const WRONG: readonly [argv: readonly string[], says: RegExp][] = [
   [["--store", "/nowhere"], /There is no store/],

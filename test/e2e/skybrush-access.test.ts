@@ -174,6 +174,7 @@ test("an image that was packed with its signature goes through a client that kno
   await writeFile(file, bytes);
   const written: string[] = [];
   const output = { write: (text: string) => written.push(text) };
+  await assert.rejects(pack(file, { components: "bms", key, output: file }, output), { kind: "badRequest" });
   await pack(file, { components: "bms,HUD", key, version: "2.0" }, output);
   assert.match(written.join(""), /app\.bin\.signed: 5000 bytes for bms, hud, SHA-256 [0-9a-f]{64}\n$/);
   const packed = await readFile(`${file}.signed`);

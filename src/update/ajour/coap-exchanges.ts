@@ -42,10 +42,13 @@ export interface CoapExchangesOptions {
 }
 
 /** A peer's bodies under way. */
-interface Transfer {
+interface Bodies {
   readonly upload?: Uint8Array | undefined;
   readonly download?: CoapAnswer | undefined;
 }
+
+/** In the order of their age. */
+type Kept<T> = Map<string, T & { readonly atMs: number }>;
 
 /** EXCHANGE_LIFETIME (RFC 7252 §4.8.2): so long may a message come again. */
 const LIFETIME_MS = 247_000;
@@ -53,8 +56,8 @@ const OWN_OPTIONS: ReadonlySet<number> = new Set([OPTION.block1, OPTION.block2])
 
 export class CoapExchanges {
   readonly #options: CoapExchangesOptions;
-  readonly #replies = new Map<string, { readonly reply: Uint8Array; readonly atMs: number }>();
-  readonly #transfers = new Map<string, Transfer>();
+  readonly #replies: Kept<{ readonly reply: Uint8Array }> = new Map();
+  readonly #transfers: Kept<Bodies> = new Map();
   #messageId = randomInt(0x1_0000);
 
   constructor(options: CoapExchangesOptions) {
@@ -88,20 +91,22 @@ export class CoapExchanges {
       return number % 2 === 1 && !understood.has(number) && !OWN_OPTIONS.has(number);
     });
     if (strange !== undefined) return told(CODE.badOption, `Option ${strange.number} is not known`);
+    let block1: Block | undefined;
+    let block2: Block | undefined;
     try {
-      const block1 = blockOf(request, OPTION.block1);
-      const block2 = blockOf(request, OPTION.block2);
-      const transfer = this.#transfers.get(peer) ?? {};
-      if (block2 !== undefined && block2.num > 0) return partOf(transfer.download, block2);
-      if (block1 === undefined) return this.#send(peer, serve(request), block2);
-      const early = this.#gather(peer, transfer.upload, request.payload, block1);
-      if (early !== undefined) return early;
-      const payload = this.#transfers.get(peer)?.upload ?? NOTHING;
-      const answer = this.#send(peer, serve({ ...request, payload }), block2);
-      return { ...answer, options: [...(answer.options ?? []), optionOf(OPTION.block1, block1)] };
+      block1 = blockOf(request, OPTION.block1);
+      block2 = blockOf(request, OPTION.block2);
     } catch {
       return told(CODE.badOption, "A block option is malformed");
     }
+    const transfer = this.#transfers.get(peer);
+    if (block2 !== undefined && block2.num > 0) return partOf(transfer?.download, block2);
+    if (block1 === undefined) return this.#send(peer, serve(request), block2);
+    const early = this.#gather(peer, transfer?.upload, request.payload, block1);
+    if (early !== undefined) return early;
+    const payload = this.#transfers.get(peer)?.upload ?? NOTHING;
+    const answer = this.#send(peer, serve({ ...request, payload }), block2);
+    return { ...answer, options: [...(answer.options ?? []), optionOf(OPTION.block1, block1)] };
   }
 
   /** Adds a block to the body; an answer when the body is not whole with it. */
@@ -135,19 +140,16 @@ export class CoapExchanges {
     return partOf(whole, wanted);
   }
 
-  #keep(peer: string, transfer: Transfer): void {
+  #keep(peer: string, bodies: Bodies): void {
     this.#transfers.delete(peer);
-    this.#transfers.set(peer, transfer);
+    this.#transfers.set(peer, { ...bodies, atMs: this.#options.clock.now() });
     dropFirst(this.#transfers, this.#options.maxTransfers ?? 256);
   }
 
-  /** Replies are in the order of their age. */
   #forget(): void {
     const since = this.#options.clock.now() - LIFETIME_MS;
-    for (const [key, { atMs }] of this.#replies) {
-      if (atMs > since) break;
-      this.#replies.delete(key);
-    }
+    dropOlder(this.#replies, since);
+    dropOlder(this.#transfers, since);
     dropFirst(this.#replies, (this.#options.maxReplies ?? 4_096) - 1);
   }
 
@@ -197,6 +199,13 @@ function partOf(answer: CoapAnswer | undefined, { num, szx }: Block): CoapAnswer
 
 function told(code: number, text: string): CoapAnswer {
   return { code, payload: Buffer.from(text) };
+}
+
+function dropOlder<T>(kept: Kept<T>, sinceMs: number): void {
+  for (const [key, { atMs }] of kept) {
+    if (atMs > sinceMs) return;
+    kept.delete(key);
+  }
 }
 
 function dropFirst(map: Map<string, unknown>, max: number): void {

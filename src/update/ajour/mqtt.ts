@@ -56,7 +56,8 @@ export async function startMqtt(
   const { default: mqtt } = await optionalPackage("mqtt", "update.ajour.mqtt", () => import("mqtt"));
   const client = connect(mqtt.connect, options);
   const stopCalling = callAgain(client, clock);
-  client.on("error", (problem) => parts.onProblem(problem, options.url));
+  const where = placeOf(options.url);
+  client.on("error", (problem) => parts.onProblem(problem, where));
   client.on("message", (topic, payload, { retain }) => {
     // what a broker kept says nothing of now
     if (!retain) answer(client, topic, payload, options, parts);
@@ -68,7 +69,7 @@ export async function startMqtt(
     client.on("connect", () => {
       withoutDelay(client);
       client.subscribe(topicsOf(options), AT_LEAST_ONCE, (problem) => {
-        if (problem) parts.onProblem(problem, options.url);
+        if (problem) parts.onProblem(problem, where);
         resolve();
       });
     });
@@ -107,7 +108,9 @@ function callAgain(client: MqttClient, clock: Clock): () => void {
 function connect(open: (url: string, options: IClientOptions) => MqttClient, options: MqttOptions): MqttClient {
   const { url, version, username, password, client_id, ca } = options;
   // the library takes any other for the first of these
-  if (!/^(mqtts?|wss?):\/\//.test(url)) throw new Fault("misconfigured", `${url} is no mqtt, mqtts, ws or wss`);
+  if (!/^(mqtts?|wss?):\/\//.test(url) || !URL.canParse(url)) {
+    throw new Fault("misconfigured", "update.ajour.mqtt.url is no URL with mqtt, mqtts, ws or wss");
+  }
   try {
     return open(url, {
       clean: true,
@@ -121,8 +124,14 @@ function connect(open: (url: string, options: IClientOptions) => MqttClient, opt
       ...(ca === undefined ? {} : { ca: readFileSync(ca) }),
     });
   } catch (error) {
-    throw new Fault("misconfigured", `MQTT at ${url}: ${reasonOf(error)}`, undefined, error);
+    throw new Fault("misconfigured", `MQTT at ${placeOf(url)}: ${reasonOf(error)}`, undefined, error);
   }
+}
+
+/** For the log: a URL may have name and password in it. */
+function placeOf(url: string): string {
+  const { protocol, host } = new URL(url);
+  return `${protocol}//${host}`;
 }
 
 /** A device waits for each answer: gathering small packets into larger ones would only slow it down. */

@@ -28,6 +28,13 @@ test("on a terminal the bars stay in place", () => {
   assert.ok(written[1]?.startsWith("\u001b[2A\u001b[2K"), "two lines up, each wiped");
 });
 
+test("an error of several lines, or with codes for the terminal, is one line of plain text", () => {
+  const error = { message: "exit 1:\n\u001b[2Jno space\tleft" };
+  const subprogress = [{ entity: "compute\u0007", status: "failed", error }];
+  const [, line] = progressLines({ ...view(0), subprogress });
+  assert.equal(line, `compute  [${"-".repeat(28)}]   0 %  failed: exit 1: [2Jno space left`);
+});
+
 test("no line is wider than the terminal: the bar gives way, then the words, then the name", () => {
   for (const [columns, expected] of [
     [100, `compute_primary [${"#".repeat(14)}${"-".repeat(14)}]  50 %  inProgress: relay`],

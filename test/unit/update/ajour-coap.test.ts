@@ -253,6 +253,22 @@ test("peers that begin and never end push out the oldest, not each other's answe
   assert.equal(node.served.length, before + 1, "only the last replies are kept");
 });
 
+test("bodies that are begun and never end are forgotten", () => {
+  const node = server({ answerBytes: 2_100 });
+  const sixteen = "0123456789abcdef";
+  for (const [afterMs, expected] of [
+    [240_000, "2.31 [1,true,0] - 0"],
+    [250_000, "4.8 [1,true,0] - 18"],
+  ] as const) {
+    ask(node, { payload: sixteen, block1: "08", id: afterMs });
+    node.clock.ms += afterMs;
+    assert.equal(ask(node, { payload: sixteen, block1: "18", id: afterMs + 1 }), expected);
+  }
+  ask(node, { id: 1 });
+  node.clock.ms += 250_000;
+  assert.equal(ask(node, { block2: "16", id: 2 }), "4.8 - - 22");
+});
+
 function isInvalid(error: unknown): boolean {
   return error instanceof Fault && error.kind === "invalidData";
 }

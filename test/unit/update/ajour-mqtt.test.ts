@@ -17,15 +17,20 @@ const REPORT = Buffer.from(encodeStatus({ version: Buffer.from("1.0") }, "packed
 async function start(t: TestContext, options: Partial<MqttOptions> & { url: string }, clock?: Clock) {
   const asked: string[] = [];
   const problems: unknown[] = [];
+  const places: string[] = [];
   const answer: Desk["answer"] = ({ device }) => {
     asked.push(device);
     return Uint8Array.of(7);
   };
   const desk = { answer } as Desk;
-  const parts = { desk, registry, onProblem: (problem: unknown) => problems.push(problem) };
+  const onProblem = (problem: unknown, where: string) => {
+    problems.push(problem);
+    places.push(where);
+  };
+  const parts = { desk, registry, onProblem };
   const transport = await startMqtt({ ...OPTIONS, ...options }, parts, clock);
   t.after(() => transport.close());
-  return { asked, problems, transport };
+  return { asked, problems, places, transport };
 }
 
 async function listen(t: TestContext, onSocket: (socket: Socket) => void): Promise<{ url: string; server: Server }> {
@@ -85,6 +90,14 @@ test("a start does not wait for a broker that says nothing", async (t) => {
 test("a URL or a file of no use is told at the start", async (t) => {
   await assert.rejects(start(t, { url: "carrier-pigeon://loft" }), { kind: "misconfigured" });
   await assert.rejects(start(t, { url: "mqtts://127.0.0.1:1", ca: "/nothing/here.pem" }), { kind: "misconfigured" });
+  await assert.rejects(start(t, { url: "mqtt://name:secret@" }), (error: Error) => !error.message.includes("secret"));
+});
+
+test("a URL with name and password is told without them", async (t) => {
+  const refused = Buffer.from("20020005", "hex");
+  const { url } = await listen(t, (socket) => socket.on("data", () => socket.end(refused)));
+  const { places } = await start(t, { url: url.replace("mqtt://", "mqtt://name:secret@") });
+  assert.deepEqual(places, [url]);
 });
 
 test("what a broker kept from before is no report of now; QoS of a device is its own", async (t) => {
