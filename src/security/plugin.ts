@@ -31,10 +31,10 @@ export interface ServiceTarget {
 /** A change of software or of diagnostic databases that is about to begin. */
 export interface UpdateFacts {
   readonly kind: "software" | "database";
-  /** Id of the package, or the mode of a database update. */
+  /** Id of the package, place of bulk data (`category/file`), or the mode of a database update. */
   readonly id: string;
   readonly targets: readonly string[];
-  /** What is asked for: `register`, `prepare`, `execute`, `automated`, `delete`, `x-rollback` and so on; absent for databases. */
+  /** What is asked for: `register`, `prepare`, `execute`, `automated`, `delete`, `x-rollback` and so on; of bulk data `upload`, `remove`; absent for databases. */
   readonly action?: string;
 }
 

@@ -4,9 +4,9 @@ import { Type } from "#core/schema.ts";
 import type { Bulk, BulkInfo } from "#update/software/bulk/bulk.ts";
 import type { SovdContext } from "./context.ts";
 import { resourceNotFound } from "./guard.ts";
-import { type Answer, type Route, route } from "./route.ts";
+import { type Answer, type AnyRequest, type Route, route } from "./route.ts";
 import { items, NO_CONTENT, ok } from "./schemas.ts";
-import { updatesOf } from "./updates.ts";
+import { permit, updatesOf } from "./updates.ts";
 
 const COMPONENT = "/components/{component}/bulk-data" as const;
 const CATEGORY = `${COMPONENT}/{category}` as const;
@@ -51,15 +51,31 @@ function show({ id, name, mimetype, size, sha256, complete, createdAt }: BulkInf
 }
 
 interface Place {
-  readonly params: { readonly component: string };
+  readonly params: { readonly component: string; readonly category: string; readonly id?: string };
   readonly path: string;
 }
 
 /** The store of a component that is there; 404 for one that is not. */
-function bulkOf({ params, path }: Place, context: SovdContext): Bulk {
+function bulkOf(
+  { params, path }: { params: Pick<Place["params"], "component">; path: string },
+  context: SovdContext,
+): Bulk {
   const updates = updatesOf(context);
   if (!updates.knows(params.component)) throw resourceNotFound({ shownPath: path });
   return updates.bulk;
+}
+
+/** The same for a caller who may change it: what an update is made of, and the image that an ECU goes back to. @throws Fault forbidden */
+async function bulkToChange(
+  request: Place & Pick<AnyRequest, "claims">,
+  context: SovdContext,
+  action: "upload" | "remove",
+): Promise<Bulk> {
+  const bulk = bulkOf(request, context);
+  const { component, category, id } = request.params;
+  const place = id === undefined ? category : `${category}/${id}`;
+  await permit(request, context, { id: place, targets: [component], action });
+  return bulk;
 }
 
 /** File name of a Content-Disposition, without folders. */
@@ -163,7 +179,8 @@ export const bulkDataRoutes: readonly Route[] = [
       const { component, category } = request.params;
       const { contentType, contentDisposition, chunks } = request.body;
       const name = fileName(contentDisposition) ?? "file";
-      const info = await bulkOf(request, context).create({ component, category, name, contentType }, chunks);
+      const bulk = await bulkToChange(request, context, "upload");
+      const info = await bulk.create({ component, category, name, contentType }, chunks);
       const location = `${request.origin}${request.base}/components/${component}/bulk-data/${category}/${info.id}`;
       return { status: 201, headers: { Location: location }, json: show(info) };
     },
@@ -178,7 +195,7 @@ export const bulkDataRoutes: readonly Route[] = [
     responses: { 200: ok(Deleted) },
     handle: async (request, context) => {
       const { component, category } = request.params;
-      const bulk = bulkOf(request, context);
+      const bulk = await bulkToChange(request, context, "remove");
       const ids = bulk.list(component, category).map(({ id }) => id);
       for (const id of ids) await bulk.remove({ component, category, id });
       return { status: 200, json: { deleted_ids: ids, errors: [] } };
@@ -196,7 +213,7 @@ export const bulkDataRoutes: readonly Route[] = [
     responses: { 200: ok(Item, "The part is stored."), 201: ok(Item, "The file is complete.") },
     handle: async (request, context) => {
       const { contentDisposition, chunks } = request.body;
-      const bulk = bulkOf(request, context);
+      const bulk = await bulkToChange(request, context, "upload");
       const range = contentRange(request.header("content-range"));
       const start = { ...request.params, name: fileName(contentDisposition) ?? request.params.id, mimetype: BYTES };
       const last = range === undefined || range.to === range.total;
@@ -247,7 +264,8 @@ export const bulkDataRoutes: readonly Route[] = [
     params: FileParams,
     responses: { 204: NO_CONTENT },
     handle: async (request, context) => {
-      await bulkOf(request, context).remove(request.params);
+      const bulk = await bulkToChange(request, context, "remove");
+      await bulk.remove(request.params);
       return { status: 204 };
     },
   }),

@@ -79,8 +79,9 @@ function cyclicEvents(standing: () => Standing<CyclicSubscription>, updates: Upd
     open(write) {
       const tell = (): void => {
         const { base, what } = standing();
-        if (taken) taken = write(`data: ${JSON.stringify(envelopeOf(base, updates, what.update))}\n\n`);
+        // first: a client may go away while it is written to
         timer = clock.setTimeout(tell, PERIODS_MS[what.interval]);
+        if (taken) taken = write(`data: ${JSON.stringify(envelopeOf(base, updates, what.update))}\n\n`);
       };
       tell();
     },

@@ -1,5 +1,4 @@
 /** RXSWIN (UN R156 7.2.1.2) of the components, and where their software came from. */
-import { setImmediate } from "node:timers/promises";
 import { Fault } from "#core/errors.ts";
 import { Type } from "#core/schema.ts";
 import type { Updates } from "#update/software/updates.ts";
@@ -11,6 +10,7 @@ import {
   rxswinEntry,
 } from "#update/software/views/provenance.ts";
 import { resourceNotFound } from "./guard.ts";
+import { inTurns } from "./in-turns.ts";
 import { type Route, route } from "./route.ts";
 import { items, ok } from "./schemas.ts";
 import { updatesOf } from "./updates.ts";
@@ -18,7 +18,6 @@ import { updatesOf } from "./updates.ts";
 const tag = "rxswin";
 const UNKNOWN_VIN = "UNKNOWN";
 const MAX_PROVENANCE = 1_000;
-const RECORDS_PER_TURN = 128;
 
 const Report = Type.Object({
   vin: Type.String(),
@@ -85,12 +84,9 @@ export const rxswinRoutes: readonly Route[] = [
     handle: async ({ query }, context) => {
       const read = provenanceReader(query.after);
       const entries: Provenance[] = [];
-      let records = 0;
-      for (const record of updatesOf(context).auditChain()) {
+      for await (const record of inTurns(updatesOf(context).auditChain())) {
         entries.push(...read(record));
         if (entries.length >= MAX_PROVENANCE) break;
-        // a long chain is no reason for others to wait
-        if (++records % RECORDS_PER_TURN === 0) await setImmediate();
       }
       return { status: 200, json: { items: entries } };
     },

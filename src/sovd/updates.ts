@@ -2,10 +2,11 @@
 import { Fault, toFaultData } from "#core/errors.ts";
 import { Type } from "#core/schema.ts";
 import type { UpdateFacts } from "#security/plugin.ts";
-import { PackageSchema, readPackage } from "#update/software/package.ts";
+import { keyOfId, PackageSchema, readPackage } from "#update/software/package.ts";
 import type { Updates } from "#update/software/updates.ts";
 import type { SovdContext } from "./context.ts";
 import { resourceNotFound } from "./guard.ts";
+import { inTurns } from "./in-turns.ts";
 import { type Answer, type AnyRequest, type Route, route } from "./route.ts";
 import { IdItem, items, NO_CONTENT, ok, SchemaQuery, SovdErrorSchema } from "./schemas.ts";
 import { sawTheEnd, statusAt, statusEvents } from "./update-status.ts";
@@ -83,7 +84,7 @@ export async function register(
 }
 
 /** Asks whether the caller may do that. @throws Fault forbidden */
-async function permit(
+export async function permit(
   { claims }: Pick<AnyRequest, "claims">,
   { authenticator }: Pick<SovdContext, "authenticator">,
   update: Omit<UpdateFacts, "kind">,
@@ -106,7 +107,9 @@ export async function act(
     await permit(request, context, { id, targets, action: event });
     await work(updates, id, request.owner);
   } catch (error) {
-    await updates.refused(id, event, request.owner, toFaultData(error).message);
+    await updates
+      .refused(id, event, request.owner, toFaultData(error).message)
+      .catch((problem: unknown) => context.onProblem(problem, `putting on record that ${event} was refused`));
     throw error;
   }
 }
@@ -218,9 +221,13 @@ export const updateRoutes: readonly Route[] = [
     early: true,
     query: AuditQuery,
     responses: { 200: ok(items(Audit)) },
-    handle: ({ params, query }, context) => {
+    handle: async ({ params, query }, context) => {
       const updates = updatesOf(context);
-      const records = [...updates.audit(params.id, query.after)];
+      const records: unknown[] = [];
+      for await (const record of inTurns(updates.auditChain(query.after))) {
+        const { state: _, ...shown } = record;
+        if (keyOfId(record.campaign) === keyOfId(params.id)) records.push(shown);
+      }
       // the record of a deleted update stays on the chain
       if (records.length === 0) updates.record(params.id);
       return { status: 200, json: { items: records } };

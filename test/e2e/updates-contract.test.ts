@@ -193,6 +193,17 @@ test("who may read updates, and who may change them", async (t) => {
     const as = { authorization: `Bearer ${token}` };
     const registered = await node.send("POST", "/updates", { id: "a" }, as);
     assert.equal(registered.status, status, JSON.stringify(claims));
+    const image = "/components/compute/bulk-data/current-image";
+    for (const [method, path, body] of [
+      ["PUT", `${image}/old`, new Uint8Array(8)],
+      ["DELETE", `${image}/old`],
+      ["POST", image, new Uint8Array(8)],
+      ["DELETE", image],
+    ] as const) {
+      const { status: changed } = await node.send(method, path, body, as);
+      assert.equal(changed === 403, status === 403, `${method} ${path}: ${changed}`);
+    }
+    assert.equal((await node.send("GET", image, undefined, as)).status, 200);
     assert.equal((await node.send("GET", "/updates", undefined, as)).status, 200);
     assert.equal((await node.send("DELETE", "/updates/a", undefined, as)).status, status === 201 ? 204 : 404);
     if (status === 403) assert.equal(registered.json.error_code, "insufficient-access-rights");

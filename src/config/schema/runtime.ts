@@ -101,7 +101,7 @@ export const SECURITY = section("Tokens and rights.", {
   audience: textList([], "`aud` values of which tokens must have one; empty: not checked."),
   update_rights: textList(
     [],
-    "Rights of which a token of mode `jwt` must state one (claim `scope`, `scp`, `roles` or `role`) to change updates or databases; empty: any token may.",
+    "Rights of which a token of mode `jwt` must state one (claim `scope`, `scp`, `roles` or `role`) to change updates, bulk data or databases; empty: any token may.",
   ),
   clock_tolerance_secs: u32(60, "Tolerance for `exp` and `nbf` of mode `jwt`."),
   max_token_bytes: atLeast(256, 8_192, "Longest token that is looked at."),

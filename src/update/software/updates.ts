@@ -292,21 +292,14 @@ export class Updates {
     };
   }
 
-  /** Records of the audit chain, without the states they carry. */
-  *audit(id?: string, after = 0): Generator<Omit<AuditRecord, "state">> {
-    for (const { state: _, ...record } of this.#options.journal.records(after)) {
-      if (id === undefined || record.campaign === keyOfId(id)) yield record;
-    }
-  }
-
-  /** The chain with the states it carries, read as it is walked. */
-  auditChain(): Iterable<AuditRecord> {
-    return this.#options.journal.records();
+  /** The chain with the states it carries, read as it is walked. `after`: only what stands behind this record. */
+  auditChain(after = 0): Iterable<AuditRecord> {
+    return this.#options.journal.records(after);
   }
 
   auditWhole(after = 0, limit = Number.POSITIVE_INFINITY): readonly AuditRecord[] {
     const records: AuditRecord[] = [];
-    for (const record of this.#options.journal.records(after)) {
+    for (const record of this.auditChain(after)) {
       if (records.push(record) >= limit) break;
     }
     return records;
