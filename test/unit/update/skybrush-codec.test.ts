@@ -72,6 +72,24 @@ test("a request that is sent is read again, and anything else is read without a 
   );
 });
 
+test("a body without an envelope is read where answers need no id, and only there; bytes of any kind are read", () => {
+  const body = fc.record({ type: fc.string(), more: fc.jsonValue() });
+  fc.assert(
+    fc.property(body, (content) => {
+      const text = JSON.stringify(content);
+      const { kind, ...request } = readText(text, true);
+      assert.deepEqual([kind, "body" in request && request.body], ["request", JSON.parse(text)]);
+      assert.equal(readText(text).kind, "bad");
+    }),
+  );
+  fc.assert(
+    fc.property(fc.oneof(fc.uint8Array(), fc.json().map(Buffer.from)), fc.boolean(), (bytes, bare) => {
+      assert.ok(["request", "bad"].includes(readText(Buffer.from(bytes).toString("utf8"), bare).kind));
+    }),
+    { numRuns: 2_000 },
+  );
+});
+
 test("lines are the same however the bytes are cut", () => {
   const line = fc.string({ unit: fc.constantFrom("a", "ä", " ", "{", "漢"), maxLength: 12 });
   fc.assert(
