@@ -51,7 +51,8 @@ export async function createDevices(parts: DevicesParts): Promise<Devices> {
       skybrush = parts.config.skybrush.enabled && updates !== undefined ? await skybrushOf(parts, updates) : undefined;
       const { tcpPort = 0, udpPort = 0, webSocketPort = 0 } = skybrush ?? {};
       const ports = { coap, skybrushTcp: tcpPort, skybrushUdp: udpPort, skybrushWebSocket: webSocketPort };
-      if (Object.values(ports).some((port) => port !== 0)) parts.log.scope("devices").info(ports, "listening");
+      const open = Object.entries(ports).filter(([, port]) => port !== 0);
+      if (open.length > 0) parts.log.scope("devices").info(Object.fromEntries(open), "listening");
       return ports;
     },
     async close() {

@@ -226,7 +226,7 @@ async function node(name: string, config: Tree, env: Record<string, string> = {}
   await writeFile(at(`${name}.toml`), stringify(tree));
   const program = start(whole, ["serve", "--config", at(`${name}.toml`)], env);
   const [, port] = await program.line(/"scope":"http".*"port":(\d+),"msg":"listening"/);
-  const ports = name === "primary" ? /"coap":(\d+),"skybrushTcp":(\d+),.*"skybrushWebSocket":(\d+)/ : /$/;
+  const ports = name === "primary" ? /"coap":(\d+),"skybrushTcp":(\d+),"skybrushWebSocket":(\d+)/ : /$/;
   const [, coap, tcp, webSocket] = await program.line(ports);
   return { ...program, port: port!, coap, tcp, webSocket };
 }
