@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { shardCount, storePath, strictness } from "#config/derived.ts";
 import type { Config } from "#config/types.ts";
 import { Fault, toFaultData } from "#core/errors.ts";
-import { systemClock } from "#core/time.ts";
+import { networkClock, systemClock } from "#core/time.ts";
 import { PRODUCT, VERSION } from "#core/version.ts";
 import { Communication } from "#fleet/communication.ts";
 import { workerEntry } from "#fleet/entries.ts";
@@ -301,7 +301,7 @@ function listen(
     port: server.port,
     routes: withDocumentation([...builtIn, ...plugins.routes(builtIn)], options),
     context: stages === undefined ? context : { ...context, authenticator: timedAuthenticator(context, stages) },
-    clock: systemClock,
+    clock: networkClock,
     ...(tls === undefined ? {} : { tls }),
     requestTimeoutMs: http.request_timeout_ms,
     maxBodyBytes: http.max_body_bytes,

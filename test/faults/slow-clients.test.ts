@@ -84,6 +84,16 @@ suite("slow clients", () => {
     assert(held < MAX_HELD_BYTES, `${held >> 20} MiB`);
   });
 
+  test("a server that stands still for longer than a request may take answers what was ready meanwhile", async () => {
+    const asked = car.traffic.next(({ ecu }) => ecu === "ENGINE");
+    const answer = car.http.get("/components/engine/data/vin");
+    await asked;
+    // the ECU, in the same thread, has answered
+    for (let turns = 0; turns < 2; turns++) await new Promise((resolve) => setImmediate(resolve));
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, TIMEOUT_MS + 500);
+    assert.equal((await answer).status, 200);
+  });
+
   test("connections above the bound are closed at once and counted; those below go on", async (t) => {
     const sockets = await Promise.all(Array.from({ length: MAX_CONNECTIONS + 10 }, () => open(t)));
     const first = sockets[0]!;
