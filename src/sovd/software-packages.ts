@@ -37,8 +37,9 @@ async function actOn(request: AnyRequest, context: SovdContext, action: string, 
   const updates = updatesFor(request, context);
   packageOfComponent(updates, component, id);
   await act(request, context, action, id, work);
-  const location = `${request.base}/components/${component}/software-packages/${encodeURIComponent(id)}/status`;
-  return { status: 202, headers: { Location: location }, json: packageOfComponent(updates, component, id) };
+  const shown = packageOfComponent(updates, component, id);
+  const Location = `${request.base}/components/${component}/software-packages/${encodeURIComponent(shown.id)}/status`;
+  return { status: 202, headers: { Location }, json: shown };
 }
 
 function verb(name: string, action: string, summary: string, work: Work): Route {

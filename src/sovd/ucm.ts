@@ -37,7 +37,8 @@ function verb(
     handle: async (request, context) => {
       const { id } = request.params;
       await act(request, context, action, id, work);
-      return { status: 202, headers: locationOf(request, id), json: ucmCampaign(updatesOf(context), id) };
+      const campaign = ucmCampaign(updatesOf(context), id);
+      return { status: 202, headers: locationOf(request, campaign.id), json: campaign };
     },
   });
 }

@@ -100,7 +100,7 @@ test("the life of a package: registered, installed, activated, superseded; resta
 
   const installed = await node.send("POST", packages(ONE, "/fw-2"));
   assert.equal(installed.status, 202);
-  assert.equal(installed.headers.get("location"), `/api/v1${packages(ONE, "/fw-2/status")}`);
+  assert.equal(installed.headers.get("location"), `/api/v1${packages(ONE, "/FW-2/status")}`);
   assert.match(installed.json.status, /downloaded|install/);
   await node.until("fw-2", "prepared");
   assert.deepEqual([(await state("fw-2")).status, await node.imageOf(ONE)], ["installed", "nothing"]);
@@ -109,7 +109,7 @@ test("the life of a package: registered, installed, activated, superseded; resta
   const activated = await node.send("POST", packages(ONE, "/fw-2/activate"));
   assert.deepEqual(
     [activated.status, activated.headers.get("location")],
-    [202, `/api/v1${packages(ONE, "/fw-2/status")}`],
+    [202, `/api/v1${packages(ONE, "/FW-2/status")}`],
   );
   await node.until("fw-2", "completed");
   const done = await state("fw-2");
@@ -279,7 +279,7 @@ test("a campaign: created, executed, activated; RXSWIN and provenance say so, al
     "x-state": "registered",
   });
   const executed = await node.send("POST", "/ucm/campaigns/Spring-1/execute");
-  assert.deepEqual([executed.status, executed.headers.get("location")], [202, "/api/v1/ucm/campaigns/spring-1"]);
+  assert.deepEqual([executed.status, executed.headers.get("location")], [202, "/api/v1/ucm/campaigns/Spring-1"]);
   assert.match(executed.json.status, /transferring|processing/);
   const twice = await node.send("POST", "/ucm/campaigns/Spring-1/execute");
   assert.equal(twice.status, 409);

@@ -120,9 +120,14 @@ export function keyOfId(id: string): string {
   return id.toLowerCase();
 }
 
+/** Whether a text can be an update's id, the reserved one included. */
+export function isId(text: string): boolean {
+  return ID.test(text) && text !== "." && text !== "..";
+}
+
 /** @throws Fault badRequest for an id that is none */
 export function checkId(id: string): void {
-  if (!ID.test(id) || id === "." || id === "..") {
+  if (!isId(id)) {
     throw new Fault("badRequest", `An update id has 1 to ${MAX_ID_LENGTH} of A-Z a-z 0-9 . _ -`);
   }
   if (keyOfId(id) === RESERVED_ID) throw new Fault("badRequest", `The id ${RESERVED_ID} is reserved`);

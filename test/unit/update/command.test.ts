@@ -57,6 +57,23 @@ test("a command target: a real script installs, says its version, and takes it b
   assert.equal(await readFile(join(folder, "app"), "utf8"), "old app");
 });
 
+test("images of campaigns that came to nothing do not pile up", async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), "command-"));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  const commands = { prepare: [], execute: [], verify: [], commit: [], rollback: ["true"], version: [] };
+  const target = { folder, commands, timeoutMs: 20_000, hardwareId: undefined, serial: undefined };
+  const command = new CommandProvider({ bcm: target }, runCommand);
+  for (const campaign of ["1", "2", "3"]) {
+    const job = jobOf(Buffer.from(`image ${campaign}`), { campaign });
+    await command.prepare(job);
+    await command.rollback(job);
+  }
+  assert.equal((await readdir(folder)).length, 1);
+  await command.prepare(jobOf(IMAGE, { campaign: "4" }));
+  const old = jobOf(Buffer.from("image 3"), { campaign: "3" });
+  await assert.rejects(command.execute(old), /no longer what was verified/, "another was prepared in its place");
+});
+
 const NODE = process.execPath;
 
 test("how a program ends: its output, its exit code, what it complained of", async () => {

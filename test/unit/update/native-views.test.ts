@@ -16,11 +16,11 @@ import {
 } from "#update/software/campaign/states.ts";
 import type { AuditRecord } from "#update/software/journal/audit.ts";
 import { Journal } from "#update/software/journal/journal.ts";
-import { readPackage } from "#update/software/package.ts";
+import { checkId, readPackage } from "#update/software/package.ts";
 import { type Provenance, provenanceReader, rxswinEntry } from "#update/software/views/provenance.ts";
 import { originOf, PACKAGE_STATE_OF, PACKAGE_STATES, packageStateOf } from "#update/software/views/software-package.ts";
 import { TRANSFER_OF, TRANSFER_STATES, transferOf, wasStopped } from "#update/software/views/transfer.ts";
-import { UCM_STATE_OF, UCM_STATES, ucmStateOf } from "#update/software/views/ucm-campaign.ts";
+import { packageOfCampaign, UCM_STATE_OF, UCM_STATES, ucmStateOf } from "#update/software/views/ucm-campaign.ts";
 import {
   type Crash,
   DyingPersistence,
@@ -146,6 +146,19 @@ test("how software came: what the package says, else its first origin", () => {
   for (const [body, method] of rows) assert.equal(readPackage({ id: "a", ...body } as never).method, method);
   assert.equal(originOf("/api/v1/components/a/bulk-data/b/c"), "proximity");
   for (const uri of [undefined, "https://updates.example/a", "a/b.bin"]) assert.equal(originOf(uri), "remote");
+});
+
+test("a campaign's name is its id where it can be one", () => {
+  const idOf = (name: string) => {
+    const updates = { list: () => ["Taken"] } as unknown as Parameters<typeof packageOfCampaign>[0];
+    return String(packageOfCampaign(updates, { name, targetComponents: ["a"] }).id);
+  };
+  for (const name of ["fw-2.1", "Spring_1"]) assert.equal(idOf(name), name);
+  for (const name of ["taken", "Autonomous", "..", "Spring 1", "ü"]) {
+    const id = idOf(name);
+    assert.notEqual(id, name);
+    checkId(id);
+  }
 });
 
 test("routes are there where updates are", () => {

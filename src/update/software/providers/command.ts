@@ -92,8 +92,9 @@ export class CommandProvider implements UpdateProvider {
     if (argv.length > 0) await this.#run(fill(argv, job, this.#file(job)), { timeoutMs, job });
   }
 
-  #file({ component, campaign }: UpdateJob): string {
-    return join(this.#target(component).folder, `${component}-${campaign}.image`);
+  /** One for all campaigns: what failed, or was never executed, gives way to the next. */
+  #file({ component }: UpdateJob): string {
+    return join(this.#target(component).folder, `${component}.image`);
   }
 
   #target(component: string): CommandTarget {

@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { Fault } from "#core/errors.ts";
 import { type Static, Type } from "#core/schema.ts";
 import type { CampaignRecord, CampaignState } from "#update/software/campaign/states.ts";
-import { keyOfId, MAX_ID_LENGTH, PackageSchema, packageOf } from "#update/software/package.ts";
+import { isId, keyOfId, MAX_ID_LENGTH, PackageSchema, packageOf, RESERVED_ID } from "#update/software/package.ts";
 import type { Updates } from "#update/software/updates.ts";
 import { originOf } from "./software-package.ts";
 import { errorOf, memberProgress, wordsOf } from "./status.ts";
@@ -147,9 +147,7 @@ export function packageOfCampaign(updates: Updates, campaign: NewUcmCampaign): R
 
 /** The name where it can be an id and is free, so that an update server can be asked by it; else made of it. */
 function idFor(name: string, taken: ReadonlySet<string>): string {
-  if (/^[A-Za-z0-9._-]*[A-Za-z0-9][A-Za-z0-9._-]*$/.test(name) && name !== "autonomous" && !taken.has(keyOfId(name))) {
-    return name;
-  }
+  if (isId(name) && keyOfId(name) !== RESERVED_ID && !taken.has(keyOfId(name))) return name;
   const plain = name.replace(/[^A-Za-z0-9._-]+/g, "-").replace(/^[-.]+|[-.]+$/g, "");
   return `${plain.slice(0, MAX_ID_LENGTH / 2) || "campaign"}-${randomBytes(4).toString("hex")}`;
 }
