@@ -50,15 +50,18 @@ test("P3: the floor rises with what stays, not with a trial that went back", asy
   assert.equal(await node.running(), "three");
 });
 
+/** Long enough for what is asked meanwhile. */
+const VERDICT_MS = 3_000;
+
 test("P4, P11: a secondary waits so long and no longer; a late verdict gets 409 and the state that is", async (t) => {
-  const node = await slotted(t, "camera", { verdict_timeout_ms: 1_000 });
+  const node = await slotted(t, "camera", { verdict_timeout_ms: VERDICT_MS });
   const facts = (await node.send("GET", "/components/camera/x-medkit-update")).json;
-  assert.equal(facts.verdict_timeout_ms, 1_000);
+  assert.equal(facts.verdict_timeout_ms, VERDICT_MS);
   const uri = await upload(node, "camera", "new");
   const wanted = (watchdog_ms: number) => packageOf("fw", uri, "camera", { "x-orchestrator": { watchdog_ms } });
-  const tooLong = await node.send("POST", "/updates", wanted(1_001));
-  assert.deepEqual([tooLong.status, /at most 1000 ms/.test(tooLong.json.message)], [400, true]);
-  assert.equal((await node.send("POST", "/updates", wanted(1_000))).status, 201);
+  const tooLong = await node.send("POST", "/updates", wanted(VERDICT_MS + 1));
+  assert.deepEqual([tooLong.status, tooLong.json.message.includes(`at most ${VERDICT_MS} ms`)], [400, true]);
+  assert.equal((await node.send("POST", "/updates", wanted(VERDICT_MS))).status, 201);
   assert.equal((await node.send("PUT", "/updates/fw/prepare")).status, 202);
   await node.until("fw", "prepared");
   assert.equal((await node.send("PUT", "/updates/fw/execute")).status, 202);
@@ -66,7 +69,7 @@ test("P4, P11: a secondary waits so long and no longer; a late verdict gets 409 
   assert.equal(await node.running(), "new");
   const { json } = await node.send("GET", "/components/camera/x-medkit-update");
   assert.equal(json.state, "awaitingVerdict");
-  assert.ok(Date.parse(json.trial_deadline) - Date.now() <= 1_000);
+  assert.ok(Date.parse(json.trial_deadline) - Date.now() <= VERDICT_MS);
   const early = await node.send("PUT", "/updates/fw/x-close");
   assert.deepEqual([early.status, early.json.parameters?.state], [409, "awaitingVerdict"]);
   await node.until("fw", "rolledBack");
