@@ -84,8 +84,8 @@ async function skybrushOf({ config, authenticator, log }: DevicesParts, updates:
     const claims = await authenticator.verify(`Bearer ${token}`);
     return {
       user: claims.sub,
-      async mayUpdate(id, targets) {
-        await authenticator.validateUpdate?.(claims, { kind: "software", id, targets });
+      async mayUpdate(id, targets, action) {
+        await authenticator.validateUpdate?.(claims, { kind: "software", id, targets, action });
       },
     };
   };

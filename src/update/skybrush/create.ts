@@ -40,7 +40,7 @@ export async function startSkybrush(parts: SkybrushParts): Promise<Skybrush> {
   const { skybrush } = config;
   const targets = Object.entries(config.update.targets);
   const components = Object.fromEntries(targets.map(([id, { provider }]) => [id.toLowerCase(), provider]));
-  const port = new UpdatesPort({ updates, components, targets: skybrush.targets });
+  const port = new UpdatesPort({ updates, components, targets: skybrush.targets, onProblem });
   await port.sweep();
   const budget = new Budget(skybrush.max_pending_bytes);
   const listeners = new Map<string, Listener>();

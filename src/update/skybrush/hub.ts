@@ -186,7 +186,7 @@ export class Hub {
     const blob = wanted.length === 0 ? undefined : this.#blob(request.blob, wanted, share, outcome);
     for (const object of blob === undefined ? [] : wanted) {
       try {
-        const more = { version: text, manifest, signature, actor: client.actor };
+        const more = { version: text, manifest, signature, actor: client.actor, caller: client.caller };
         const receipt = await this.#register(object, { blob: blob!, ...more }, client);
         receipts.push(receipt);
         outcome.add("receipt", object, receipt);

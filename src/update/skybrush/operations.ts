@@ -5,10 +5,10 @@
 import { Fault } from "#core/errors.ts";
 import type { Clock, TimerHandle } from "#core/time.ts";
 import { type Body, newId } from "./envelope.ts";
-import type { FirmwarePort, Starter, UploadState } from "./port.ts";
+import type { FirmwarePort, Requester, UploadState } from "./port.ts";
 
 /** Where notifications go. */
-export interface Client extends Starter {
+export interface Client extends Requester {
   notify(body: Body): void;
 }
 
@@ -105,12 +105,12 @@ export class Operations {
    * Stops an upload. Its end is told as any other, once it is back where it was, and not before `released`: the answer to the request
    * comes first. @throws Fault notFound, conflict
    */
-  async cancel(receipt: string, { actor }: Client): Promise<void> {
+  async cancel(receipt: string, client: Client): Promise<void> {
     const operation = this.#get(receipt);
     if (operation.result !== undefined) throw new Fault("conflict", "The operation is over");
     operation.held = true;
     try {
-      await this.#options.port.cancel(operation.upload, actor, "cancelled by the client");
+      await this.#options.port.cancel(operation.upload, client, "cancelled by the client");
     } catch (error) {
       operation.held = false;
       throw error;
@@ -148,7 +148,7 @@ export class Operations {
 
   async #run(operation: Operation): Promise<void> {
     const { port } = this.#options;
-    const { client = { actor: "skybrush", caller: undefined }, upload } = operation;
+    const { client = OURSELVES, upload } = operation;
     operation.unwatch = port.watch(upload, () => this.#look(operation));
     await port.start(upload, client);
     this.#look(operation);
@@ -193,7 +193,7 @@ export class Operations {
     const { port, onProblem } = this.#options;
     this.#finish(operation, { type: "ASYNC-TIMEOUT", ids: [operation.receipt] });
     port
-      .cancel(operation.upload, "skybrush", "no progress within the time limit")
+      .cancel(operation.upload, OURSELVES, "no progress within the time limit")
       .catch((problem) => onProblem(problem, operation.upload));
   }
 
@@ -249,6 +249,8 @@ export class Operations {
     return operation;
   }
 }
+
+const OURSELVES: Requester = { actor: "skybrush", caller: undefined };
 
 /** What a client may read of an error. */
 export function messageOf(error: unknown): string {

@@ -6,22 +6,21 @@ export interface FirmwareTarget {
   readonly name: string;
 }
 
-export interface UploadRequest {
+/** Who asks for something. */
+export interface Requester {
+  /** For the audit. */
+  readonly actor: string;
+  /** Undefined: nobody has to say who it is. */
+  readonly caller: Caller | undefined;
+}
+
+export interface UploadRequest extends Requester {
   readonly object: string;
   readonly blob: Uint8Array;
   readonly version?: string | undefined;
   /** Signed description of the image, and its signatures, as an update package carries them. */
   readonly manifest?: unknown;
   readonly signature?: unknown;
-  /** For the audit. */
-  readonly actor: string;
-}
-
-/** Who begins an upload. */
-export interface Starter {
-  readonly actor: string;
-  /** Undefined: nobody has to say who it is. */
-  readonly caller: Caller | undefined;
 }
 
 export type UploadState =
@@ -38,12 +37,12 @@ export interface FirmwarePort {
   /** Keeps the image and registers its installation. Resolves with the id of that. @throws Fault */
   register(request: UploadRequest): Promise<string>;
   /** Begins. @throws Fault */
-  start(upload: string, starter: Starter): Promise<void>;
+  start(upload: string, requester: Requester): Promise<void>;
   state(upload: string): UploadState;
   /** Calls `changed` when the state may have changed; returns what ends that. @throws Fault */
   watch(upload: string, changed: () => void): () => void;
   /** Stops it, or takes it back. @throws Fault */
-  cancel(upload: string, actor: string, reason: string): Promise<void>;
+  cancel(upload: string, requester: Requester, reason: string): Promise<void>;
   /** Its result was kept long enough. What is under way stays. */
   forget(upload: string): Promise<void>;
 }

@@ -5,10 +5,11 @@
 import { createHash } from "node:crypto";
 import { Fault, toFaultData } from "#core/errors.ts";
 import { Turns } from "#core/turns.ts";
+import { SYSTEM } from "#update/software/campaign/states.ts";
 import { keyOfId } from "#update/software/package.ts";
 import type { Updates } from "#update/software/updates.ts";
 import { isObject, newId } from "./envelope.ts";
-import type { FirmwarePort, FirmwareTarget, Starter, UploadRequest, UploadState } from "./port.ts";
+import type { FirmwarePort, FirmwareTarget, Requester, UploadRequest, UploadState } from "./port.ts";
 import { decodeSignedImage } from "./signed-image.ts";
 
 export interface UpdatesPortOptions {
@@ -17,6 +18,7 @@ export interface UpdatesPortOptions {
   readonly components: Readonly<Record<string, string>>;
   /** Target id → its name and the kind of provider it stands for. */
   readonly targets: Readonly<Record<string, { readonly name: string; readonly provider: string }>>;
+  readonly onProblem: (problem: unknown, where: string) => void;
 }
 
 /** Where blobs are kept, by their hash. */
@@ -30,6 +32,7 @@ const OBJECT_ID = /^[^/]{1,64}$/;
 
 export class UpdatesPort implements FirmwarePort {
   readonly #updates: Updates;
+  readonly #onProblem: UpdatesPortOptions["onProblem"];
   readonly #components: ReadonlyMap<string, string>;
   readonly #targets: ReadonlyMap<string, { readonly name: string; readonly provider: string }>;
   /** Blobs whose update is not registered yet. */
@@ -37,8 +40,9 @@ export class UpdatesPort implements FirmwarePort {
   /** Blobs are kept and removed one after the other. */
   readonly #turns = new Turns();
 
-  constructor({ updates, components, targets }: UpdatesPortOptions) {
+  constructor({ updates, components, targets, onProblem }: UpdatesPortOptions) {
     this.#updates = updates;
+    this.#onProblem = onProblem;
     const sorted = Object.entries(components).sort(([a], [b]) => (a < b ? -1 : 1));
     this.#components = new Map(sorted.filter(([id]) => OBJECT_ID.test(id)));
     const kinds = [...new Set(this.#components.values())].sort();
@@ -52,7 +56,8 @@ export class UpdatesPort implements FirmwarePort {
   /** Packages and blobs that an earlier process left behind. What was under way then goes on. */
   async sweep(): Promise<void> {
     for (const id of this.#updates.list({})) {
-      if (this.#blobOf(id) !== undefined && this.#mayGo(id)) await this.#updates.remove(id, "skybrush");
+      // nobody else may, as long as what was under way has not gone on
+      if (this.#blobOf(id) !== undefined && this.#mayGo(id)) await this.#updates.remove(id, SYSTEM);
     }
     await this.#collect();
   }
@@ -70,12 +75,14 @@ export class UpdatesPort implements FirmwarePort {
     return kind !== undefined && this.#targets.get(target)?.provider === kind;
   }
 
-  async register({ object, blob, version, manifest: given, signature, actor }: UploadRequest): Promise<string> {
+  async register(request: UploadRequest): Promise<string> {
+    const { object, blob, version, manifest: given, signature, actor, caller } = request;
     const packed = given === undefined ? decodeSignedImage(blob) : undefined;
     const signed = packed === undefined ? { manifest: given, signature } : packed.manifests.get(object);
     if (signed === undefined) throw new Fault("badRequest", `The signed image is not for ${object}`);
     const { manifest } = signed;
     const id = isObject(manifest) && typeof manifest.id === "string" ? manifest.id : `${ID_PREFIX}${newId()}`;
+    await caller?.mayUpdate(id, [object], "register");
     this.#requireOwn(id);
     const image = packed?.image ?? blob;
     const sha256 = await hashOf(image);
@@ -97,26 +104,15 @@ export class UpdatesPort implements FirmwarePort {
       );
     } catch (error) {
       this.#arriving.delete(arrival);
-      // why it was refused is what the client asks; what stays goes with the next
-      await this.#collect().catch(() => undefined);
+      await this.#collect().catch((problem: unknown) => this.#onProblem(problem, id));
       throw error;
     } finally {
       this.#arriving.delete(arrival);
     }
   }
 
-  async start(upload: string, { actor, caller }: Starter): Promise<void> {
-    try {
-      const { members } = this.#updates.record(upload);
-      await caller?.mayUpdate(
-        upload,
-        members.map(({ component }) => component),
-      );
-      await this.#updates.automated(upload, actor);
-    } catch (error) {
-      await this.#updates.refused(upload, "automated", actor, toFaultData(error).message);
-      throw error;
-    }
+  start(upload: string, requester: Requester): Promise<void> {
+    return this.#act(upload, "automated", requester, (actor) => this.#updates.automated(upload, actor));
   }
 
   state(upload: string): UploadState {
@@ -133,8 +129,8 @@ export class UpdatesPort implements FirmwarePort {
     return this.#updates.watch(upload, { changed });
   }
 
-  cancel(upload: string, actor: string, reason: string): Promise<void> {
-    return this.#updates.rollback(upload, actor, reason);
+  cancel(upload: string, requester: Requester, reason: string): Promise<void> {
+    return this.#act(upload, "x-rollback", requester, (actor) => this.#updates.rollback(upload, actor, reason));
   }
 
   /** The audit keeps what became of it. */
@@ -143,6 +139,25 @@ export class UpdatesPort implements FirmwarePort {
     if (known && !this.#mayGo(upload)) return;
     if (known) await this.#updates.remove(upload, "skybrush");
     await this.#collect();
+  }
+
+  /** Asks whether the requester may, acts, and puts a refusal on record. */
+  async #act(
+    upload: string,
+    action: string,
+    { actor, caller }: Requester,
+    work: (actor: string) => Promise<void>,
+  ): Promise<void> {
+    const components = this.#updates.record(upload).members.map(({ component }) => component);
+    try {
+      await caller?.mayUpdate(upload, components, action);
+      await work(actor);
+    } catch (error) {
+      await this.#updates
+        .refused(upload, action, actor, toFaultData(error).message)
+        .catch((problem: unknown) => this.#onProblem(problem, upload));
+      throw error;
+    }
   }
 
   #mayGo(upload: string): boolean {

@@ -10,6 +10,7 @@ import { Arrival, Budget } from "#update/skybrush/budget.ts";
 import { readText } from "#update/skybrush/envelope.ts";
 import { Gather } from "#update/skybrush/gather.ts";
 import { decodeSignedImage, encodeHead } from "#update/skybrush/signed-image.ts";
+import { UpdatesPort } from "#update/skybrush/updates-port.ts";
 
 test("what all hold together stays within the budget, or is one alone", () => {
   const sets = fc.array(fc.tuple(fc.nat(3), fc.nat(120)), { maxLength: 60 });
@@ -115,4 +116,33 @@ test("what clients ask before they come to firmware", () => {
   ] as const) {
     assert.deepEqual(answers[type]!({ type, ...more }), expected);
   }
+});
+
+test("a caller that may not update leaves nothing behind, and cancels nothing", async () => {
+  const asked: string[] = [];
+  const changes: string[] = [];
+  const told = (what: string) => async () => void changes.push(what);
+  const updates = {
+    bulk: { list: () => [], find: () => undefined, write: told("write") },
+    list: () => [],
+    record: () => ({ members: [{ component: "bms" }] }),
+    refused: told("refused"),
+    ...{ register: told("register"), automated: told("automated"), rollback: told("rollback") },
+  };
+  const components = { bms: "ajour" };
+  const port = new UpdatesPort({ updates: updates as never, components, targets: {}, onProblem: assert.ifError });
+  const caller = {
+    user: "guest",
+    async mayUpdate(_id: string, components: readonly string[], action: string) {
+      asked.push(`${action} ${components}`);
+      throw new Fault("forbidden", "no right to update");
+    },
+  };
+  const guest = { actor: "guest", caller };
+  const forbidden = { kind: "forbidden" };
+  await assert.rejects(port.register({ object: "bms", blob: new Uint8Array(1), ...guest }), forbidden);
+  await assert.rejects(port.start("fw", guest), forbidden);
+  await assert.rejects(port.cancel("fw", guest, "cancelled by the client"), forbidden);
+  assert.deepEqual(asked, ["register bms", "automated bms", "x-rollback bms"]);
+  assert.deepEqual(changes, ["refused", "refused"], "which is on record");
 });
