@@ -67,7 +67,8 @@ test("when slow senders hold all places, a further upload gets its 503 at once, 
     // nobody listens to the rest, and it does no harm
     refused.write(Buffer.alloc(1 << 20));
   }
-  const whole = await node.send("PUT", `${FILES}/next`, Buffer.from("all of it"));
+  // a client that sends at full speed reads it as well
+  const whole = await node.send("PUT", `${FILES}/next`, Buffer.alloc(32 << 20));
   assert.deepEqual([whole.status, whole.headers.get("retry-after")], [503, "1"]);
   const { text } = await textOf(node, "/metrics");
   assert.match(text, /^sovd_uploads_refused_total 3$/m);
