@@ -1,6 +1,6 @@
 /** Start-up and shutdown order of the server, nothing else. */
 import { randomBytes } from "node:crypto";
-import { shardCount, storePath, strictness } from "#config/derived.ts";
+import { needsVehicle, shardCount, storePath, strictness } from "#config/derived.ts";
 import type { Config } from "#config/types.ts";
 import { Fault, toFaultData } from "#core/errors.ts";
 import { networkClock, systemClock } from "#core/time.ts";
@@ -43,7 +43,7 @@ import { discoveryOf } from "./discovery.ts";
 import { observeFleet, observeHttp, observeProcess, requestObserver } from "./observe.ts";
 import { createReloader, type Reloader } from "./reload.ts";
 import { reloadableParts, tlsOptionsOf } from "./reload-parts.ts";
-import { needsVehicle, startSoftware } from "./software.ts";
+import { startSoftware } from "./software.ts";
 
 /** Bytes of the key that signs tokens of mode `development`. */
 const TOKEN_KEY_BYTES = 32;
@@ -228,7 +228,8 @@ function createFleet(
     mode: config.communication.init_mode,
     clock: systemClock,
     fleet,
-    enabled: config.doip.enabled,
+    // a plugin may ask for it on a node that has no vehicle
+    enabled: config.doip.enabled && needsVehicle(config),
     ...discoveryOf(config),
     detectionMs: config.discovery.wait_ms,
     onState: (state, problem) => health.set("doip", HEALTH_OF[state], problem === undefined ? undefined : { problem }),

@@ -45,10 +45,3 @@ export function startSoftware(environment: SoftwareEnvironment): Promise<Softwar
     },
   });
 }
-
-/** A node that hands updates on, or takes them, and talks to no ECU needs neither databases nor DoIP. */
-export function needsVehicle({ update, doip }: Config): boolean {
-  if (update.role === "standalone" || !update.enabled) return true;
-  if (update.role === "primary") return doip.enabled;
-  return Object.values(update.targets).some(({ provider }) => provider === "uds-flash");
-}

@@ -30,14 +30,22 @@ export function ecuConfig({ ecu }: Config, name: string): EcuConfig | undefined 
   return other === undefined ? undefined : ecu[other];
 }
 
+/** A node that hands updates on, or takes them, and talks to no ECU needs neither databases nor DoIP. */
+export function needsVehicle({ update, doip }: Config): boolean {
+  if (update.role === "standalone" || !update.enabled) return true;
+  if (update.role === "primary") return doip.enabled;
+  return Object.values(update.targets).some(({ provider }) => provider === "uds-flash");
+}
+
 /** Warnings about settings that are allowed and yet risky. */
-export function risks({ security, doip, skybrush, http, update }: Config): string[] {
+export function risks(config: Config): string[] {
+  const { security, doip, skybrush, http, update } = config;
   const local = /^(127\.|::1$)/.test(skybrush.address);
   const known = skybrush.authentication === "token" || (skybrush.tls && http.tls_ca !== undefined);
   const open = skybrush.enabled && !local && !known && update.verify !== "required";
   return [
     ...(security.mode === "development" ? ["security.mode is development: anyone gets a token"] : []),
-    ...(doip.enabled && doip.tls.ca === undefined
+    ...(doip.enabled && doip.tls.ca === undefined && needsVehicle(config)
       ? ["doip.tls.ca is not set: certificates of gateways are not verified"]
       : []),
     ...(open ? ["skybrush: whoever reaches its address may update components"] : []),

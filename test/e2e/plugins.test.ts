@@ -7,6 +7,7 @@ import { after, before, test } from "node:test";
 import { createLogger } from "#telemetry/logger.ts";
 import { startServer } from "../../src/main.ts";
 import { type Harness, startHarness } from "./harness.ts";
+import { startNode } from "./updates-support.ts";
 
 /** Refuses by ECU and identifier; what the main thread has seen is asked for over its routes. */
 const PLUGIN = `
@@ -55,6 +56,15 @@ test("communication begins when the plugin says so", async () => {
   assert.equal((await h.http.post("/x-guard/start")).status, 204);
   await h.online("BODY", "CENTRAL");
   assert.equal((await read()).status, 200);
+});
+
+test("on a node that has no vehicle there is nothing to begin", async (t) => {
+  const doip = { enabled: true, tester_address: "127.0.0.1" };
+  const node = await startNode(t, { role: "secondary" }, { doip, plugins: { modules: [join(folder, "guard.mjs")] } });
+  const sockets = () => process.getActiveResourcesInfo().filter((kind) => kind.startsWith("UDP")).length;
+  const before = sockets();
+  assert.equal((await node.send("POST", "/x-guard/start")).status, 204);
+  assert.equal(sockets(), before);
 });
 
 test("its routes stand beside the others, under every base path, with the same authorisation", async () => {

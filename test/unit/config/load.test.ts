@@ -59,6 +59,11 @@ test("an open port for firmware is a risk that is named, and what it has too muc
   }
 });
 
+test("certificates of gateways are of no concern to a node that speaks to none", (t) => {
+  const isNamed = (text: string) => risks(fromToml(t, text).config).some((risk) => risk.startsWith("doip.tls.ca"));
+  assert.deepEqual([isNamed(""), isNamed("[update]\nrole = 'secondary'")], [true, false]);
+});
+
 test("file < environment < flags, each over the defaults", (t) => {
   const cwd = folder(t, {
     "opensovd-cda.toml": "[server]\nport = 1\naddress = '127.0.0.1'\n[doip]\ngateway_port = 2\n",
