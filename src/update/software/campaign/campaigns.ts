@@ -4,6 +4,7 @@
  */
 import { Fault, type FaultKind, toFaultData } from "#core/errors.ts";
 import type { Clock, TimerHandle } from "#core/time.ts";
+import { Turns } from "#core/turns.ts";
 import { entryOf } from "#update/software/journal/audit.ts";
 import { type Journal, REGISTERED } from "#update/software/journal/journal.ts";
 import { type ProviderProgress, UNREACHABLE } from "#update/software/provider.ts";
@@ -81,7 +82,7 @@ export class Campaigns {
   readonly #pauses = new Map<string, TimerHandle>();
   /** Failed tries of the call that a member waits for. */
   readonly #tries = new Map<string, { readonly call: MemberCall; readonly count: number }>();
-  #turn: Promise<unknown> = Promise.resolve();
+  readonly #turns = new Turns();
   #stopped = false;
 
   constructor(options: CampaignsOptions) {
@@ -184,7 +185,7 @@ export class Campaigns {
     const running = [...this.#inFlight.values()];
     for (const { controller } of running) controller.abort(new Fault("notReady", "The program ends"));
     await Promise.all(running.map(({ done }) => done));
-    await this.#turn;
+    await this.#turns.run(() => undefined);
   }
 
   /** One target takes one update at a time. */
@@ -349,12 +350,10 @@ export class Campaigns {
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const turn = this.#turn.then(() => {
+    return this.#turns.run(() => {
       if (this.#stopped) throw new Fault("notReady", "The program ends");
       return work();
     });
-    this.#turn = turn.catch(() => undefined);
-    return turn;
   }
 }
 

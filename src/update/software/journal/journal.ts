@@ -2,6 +2,7 @@
  * The durable side of campaigns. A transition is one audit record that holds the state it leads to, then the campaign's own key. When
  * power fails between the two, the record is the truth and the next start writes the key. Everything else is read from these keys.
  */
+import { Turns } from "#core/turns.ts";
 import type { Persistence } from "#store/persistence.ts";
 import type { CampaignRecord, Member } from "#update/software/campaign/states.ts";
 import { type Anchor, type AuditEntry, type AuditRecord, type ChainVerdict, hashOf, NO_ANCHOR } from "./audit.ts";
@@ -41,7 +42,7 @@ export class Journal {
   readonly #campaigns = new Map<string, CampaignRecord>();
   #head: Anchor = NO_ANCHOR;
   #anchor: Anchor = NO_ANCHOR;
-  #turn: Promise<unknown> = Promise.resolve();
+  readonly #turns = new Turns();
   /** A state whose record is written but whose own key is not, e.g. on a full disk. */
   #behind: { readonly record: CampaignRecord; readonly before: CampaignRecord | undefined } | undefined;
 
@@ -84,7 +85,7 @@ export class Journal {
 
   /** Puts a transition on record. Resolves with what was written once it is on the disk. One after the other. */
   transition(entry: Omit<AuditEntry, "state">, state: CampaignRecord): Promise<CampaignRecord> {
-    return this.#inTurn(async () => {
+    return this.#turns.run(async () => {
       const written: CampaignRecord = { ...state, auditSeq: this.#head.seq + 1 };
       const { package: _, ...bare } = written;
       // the package does not change: it stands in the record of its registration and in the campaign's key
@@ -97,7 +98,7 @@ export class Journal {
 
   /** Puts something on record that changes no state: a refusal, a sample of the health gate. */
   note(entry: Omit<AuditEntry, "state">): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#turns.run(async () => {
       await this.#append(entry);
       await this.#prune();
     });
@@ -201,11 +202,5 @@ export class Journal {
     } catch (error) {
       onProblem?.(error);
     }
-  }
-
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const turn = this.#turn.then(work);
-    this.#turn = turn.catch(() => undefined);
-    return turn;
   }
 }
