@@ -1,12 +1,11 @@
 /** Firmware by configuration: from the store, from an OCI registry, from hawkBit; what is wrong with it, and what changes on the way. */
 import assert from "node:assert/strict";
-import { once } from "node:events";
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { type TestContext, test } from "node:test";
 import { createFlash } from "#sim/ajour-device.ts";
 import { httpLink } from "#sim/ajour-links.ts";
-import { type AjourNode, HOST, image, PASSWORD, sha256, startDevice, startNode } from "./ajour-support.ts";
+import { serveHttp } from "../fixtures/http-server.ts";
+import { type AjourNode, image, PASSWORD, sha256, startDevice, startNode } from "./ajour-support.ts";
 import { bounded } from "./harness.ts";
 
 const link = (node: AjourNode, device = "bms-1") =>
@@ -148,20 +147,11 @@ async function describe(node: AjourNode, firmware: Uint8Array, version: string):
   await node.upload(Buffer.from(JSON.stringify(description)), "bms", "app.json");
 }
 
-async function startHttp(
+function startHttp(
   t: TestContext,
   handle: (url: URL, request: IncomingMessage, response: ServerResponse) => void,
 ): Promise<string> {
-  const server = createServer((request, response) =>
-    handle(new URL(request.url ?? "/", "http://x"), request, response),
-  );
-  server.listen(0, HOST);
-  await once(server, "listening");
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return `${HOST}:${(server.address() as AddressInfo).port}`;
+  return serveHttp(t, (request, response) => handle(new URL(request.url ?? "/", "http://x"), request, response));
 }
 
 /** A registry that gives tokens for a name and a password, and answers nothing without. */

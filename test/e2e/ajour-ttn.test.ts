@@ -1,11 +1,9 @@
 /** LoRaWAN devices behind The Things Stack: uplinks by its webhook, commands by its downlinks, to that server and no other. */
 import assert from "node:assert/strict";
-import { once } from "node:events";
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { type TestContext, test } from "node:test";
 import { type AjourLink, createFlash } from "#sim/ajour-device.ts";
-import { HOST, image, startDevice, startNode } from "./ajour-support.ts";
+import { serveHttp } from "../fixtures/http-server.ts";
+import { image, startDevice, startNode } from "./ajour-support.ts";
 
 const WEBHOOK = { name: "ttn", password: "of the webhook" };
 const PATH = "/api/v3/as/applications/app1/webhooks/edge/devices/bms-1/down/replace";
@@ -14,7 +12,7 @@ const PATH = "/api/v3/as/applications/app1/webhooks/edge/devices/bms-1/down/repl
 async function startStack(t: TestContext) {
   const seen: { path: string; authorization: string | undefined; f_port: number; priority: string }[] = [];
   let waiting: ((payload: Uint8Array) => void) | undefined;
-  const server = createServer(async (request, response) => {
+  const host = await serveHttp(t, async (request, response) => {
     let text = "";
     for await (const chunk of request) text += chunk;
     const { downlinks } = JSON.parse(text) as {
@@ -25,13 +23,7 @@ async function startStack(t: TestContext) {
     response.end("{}");
     waiting?.(Buffer.from(frm_payload, "base64"));
   });
-  server.listen(0, HOST);
-  await once(server, "listening");
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  const url = `http://${HOST}:${(server.address() as AddressInfo).port}`;
+  const url = `http://${host}`;
   return {
     url,
     seen,

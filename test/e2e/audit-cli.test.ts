@@ -1,9 +1,6 @@
 /** `sovd-edge audit verify` as a process of its own: on a server, on the store it has open, on a backup, and on copies that were tampered with. */
 import assert from "node:assert/strict";
-import { once } from "node:events";
 import { cp, mkdtemp, rm } from "node:fs/promises";
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
@@ -13,6 +10,7 @@ import { createLmdbPersistence } from "#store/lmdb-persistence.ts";
 import { backupFolder } from "#store/maintenance.ts";
 import type { Persistence } from "#store/persistence.ts";
 import { BUCKETS, keyOf, readRecord } from "#update/software/journal/chain.ts";
+import { serveHttp } from "../fixtures/http-server.ts";
 import { cli } from "./cli-support.ts";
 import { run, startNode, upload } from "./updates-support.ts";
 
@@ -84,7 +82,7 @@ test("a chain is whole wherever it lies; a change, a hole, a cut tail end with 1
 
 /** A server before `origin` whose lists are no longer than `items`. */
 async function pagesOf(t: TestContext, origin: string, items: number): Promise<string> {
-  const server = createServer(async (request, response) => {
+  const host = await serveHttp(t, async (request, response) => {
     const { method = "GET", url = "", headers } = request;
     const { authorization = "", "content-type": type = "" } = headers;
     const body = method === "GET" ? null : await text(request);
@@ -92,13 +90,7 @@ async function pagesOf(t: TestContext, origin: string, items: number): Promise<s
     const json = (await answer.json()) as { items?: unknown[] };
     response.writeHead(answer.status).end(JSON.stringify(json.items ? { items: json.items.slice(0, items) } : json));
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return `http://${host}`;
 }
 
 const WRONG: readonly [argv: readonly string[], says: RegExp][] = [

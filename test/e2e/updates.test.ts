@@ -2,11 +2,11 @@
 import assert from "node:assert/strict";
 import { createHash, generateKeyPairSync, sign } from "node:crypto";
 import { mkdir, readFile, readlink, writeFile } from "node:fs/promises";
-import { createServer } from "node:http";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { canonical } from "#update/software/canonical.ts";
 import { verifyChain } from "#update/software/journal/audit.ts";
+import { serveHttp } from "../fixtures/http-server.ts";
 import { type Node, run, startNode, upload } from "./updates-support.ts";
 
 const COMPONENT = "compute_primary";
@@ -340,7 +340,7 @@ test("bulk data: parts, ranges, tags, list, delete", async (t) => {
 
 test("a remote package: manifest and image come from the update server; an endless image is cut off", async (t) => {
   const content = "from the server";
-  const server = createServer((request, response) => {
+  const host = await serveHttp(t, (request, response) => {
     if (request.url === "/fw-1/manifest.json") {
       const target = { uri: "fw-1/image.bin", sha256: sha256(content), length: content.length, version: "1.0" };
       response.end(JSON.stringify({ signed: { id: "fw-1", targets: { [COMPONENT]: target } }, signatures: [] }));
@@ -356,11 +356,7 @@ test("a remote package: manifest and image come from the update server; an endle
       more();
     }
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  t.after(() => void server.closeAllConnections());
-  t.after(() => void server.close());
-  const { port } = server.address() as { port: number };
-  const node = await slotNode(t, { repository: `http://127.0.0.1:${port}` });
+  const node = await slotNode(t, { repository: `http://${host}` });
   await run(node, {
     id: "fw-2",
     origins: ["remote"],

@@ -1,25 +1,20 @@
 /** Servers that are not ours: what they offer is found out, whatever their base path, and without a token where they want none. */
 import assert from "node:assert/strict";
-import { createServer } from "node:http";
 import { type TestContext, test } from "node:test";
 import { prepare } from "#bench/profiles.ts";
 import { discover } from "#bench/target.ts";
+import { serveHttp } from "../../fixtures/http-server.ts";
 
 /** Answers of a server by path; `token`: what it wants to see. */
 async function serve(t: TestContext, answers: Readonly<Record<string, unknown>>, token?: string): Promise<string> {
-  const server = createServer((request, response) => {
+  const host = await serveHttp(t, (request, response) => {
     const answer = answers[request.url ?? ""];
     const isKnown = token === undefined || request.headers.authorization === `Bearer ${token}`;
     const status = answer === undefined ? 404 : isKnown ? 200 : 401;
     response.writeHead(status, { "content-type": "application/json" });
     response.end(JSON.stringify(status === 200 ? answer : {}));
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return `http://127.0.0.1:${(server.address() as { port: number }).port}`;
+  return `http://${host}`;
 }
 
 /** A tree of one component whose first datum cannot be read. */

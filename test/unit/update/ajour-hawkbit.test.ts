@@ -1,14 +1,13 @@
 /** One controller of a hawkBit, by its Direct Device Integration API: what the server says, what it is told, what a device gets. */
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
-import { once } from "node:events";
-import { createServer, type IncomingMessage } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { IncomingMessage } from "node:http";
 import { type TestContext, test } from "node:test";
 import type { Report } from "#update/ajour/desk.ts";
 import { HawkbitSource } from "#update/ajour/hawkbit.ts";
 import { pollMs } from "#update/ajour/hawkbit-client.ts";
 import type { Nothing, Offer } from "#update/ajour/sources.ts";
+import { serveHttp } from "../../fixtures/http-server.ts";
 
 const SIGNAL = new AbortController().signal;
 const BASE = "/DEFAULT/controller/v1/ctl%201";
@@ -28,7 +27,7 @@ async function startServer(t: TestContext) {
   const counts = { unchanged: 0, cuts: 0 };
   const ranges: (string | undefined)[] = [];
   const authorizations = new Set<string | undefined>();
-  const server = createServer(async (request, response) => {
+  const host = await serveHttp(t, async (request, response) => {
     const path = (request.url ?? "").replace(BASE, "");
     authorizations.add(request.headers.authorization);
     if (request.method !== "GET") {
@@ -57,13 +56,7 @@ async function startServer(t: TestContext) {
       } else response.writeHead(text === undefined ? 404 : 200, path === "" ? { etag } : {}).end(text);
     }
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const url = `http://${host}`;
   const say = (links: Readonly<Record<string, string>>, sleep = "00:05:00") => {
     const all = Object.entries(links).map(([name, path]) => [name, { href: `${url}${BASE}${path}` }]);
     documents.set("", { config: { polling: { sleep } }, _links: Object.fromEntries(all) });

@@ -1,15 +1,14 @@
 /** Firmware from a registry that cuts connections, knows ranges or does not, and has indexes of several images. */
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
-import { once } from "node:events";
-import { createServer, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { ServerResponse } from "node:http";
 import { type TestContext, test } from "node:test";
 import { createMemoryStorage } from "#store/memory-storage.ts";
 import { Images } from "#update/ajour/images.ts";
 import { OciSource } from "#update/ajour/oci.ts";
 import { Bulk } from "#update/software/bulk/bulk.ts";
 import { SEGMENT_BYTES, StorageBulkWriter } from "#update/software/bulk/writer.ts";
+import { serveHttp } from "../../fixtures/http-server.ts";
 
 const SIGNAL = new AbortController().signal;
 const digestOf = (bytes: Uint8Array | string) => `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
@@ -45,7 +44,7 @@ async function startRegistry(
     return { digest: digestOf(manifest), ...(name && { platform: { os, architecture, variant } }) };
   });
   manifests.set("1.0", JSON.stringify({ manifests: entries }));
-  const server = createServer((request, response) => {
+  const host = await serveHttp(t, (request, response) => {
     const [, kind, name = ""] = /^\/v2\/acme\/bms\/(manifests|blobs)\/(.+)$/.exec(request.url ?? "") ?? [];
     if (kind === "manifests") response.end(manifests.get(name));
     else {
@@ -53,13 +52,6 @@ async function startRegistry(
       sendBlob(response, blobs.get(name)!, request.headers.range, manner);
     }
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
   const source = (platform?: string) =>
     new OciSource({
       image: `${host}/acme/bms:1.0`,

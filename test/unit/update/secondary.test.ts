@@ -1,13 +1,12 @@
 /** Other nodes as a primary meets them: of ours, of another make, away for a while, and such that lie. */
 import assert from "node:assert/strict";
-import { once } from "node:events";
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { type TestContext, test } from "node:test";
 import { Fault } from "#core/errors.ts";
 import { systemClock } from "#core/time.ts";
 import type { UpdateJob } from "#update/software/provider.ts";
 import { SovdSecondaryProvider } from "#update/software/providers/sovd-secondary.ts";
+import { serveHttp } from "../../fixtures/http-server.ts";
 import { jobOf, sha256 } from "./job-support.ts";
 
 const IMAGE = Buffer.alloc(5 << 20, "image");
@@ -28,7 +27,7 @@ interface Call {
 /** A node whose every answer is given; undefined: nothing is answered. An object is sent as JSON, with `status` as HTTP's. */
 async function node(t: TestContext, answer: Answer, timeoutMs = TIMEOUT_MS) {
   const calls: Call[] = [];
-  const server = createServer(async (request, response) => {
+  const host = await serveHttp(t, async (request, response) => {
     const parts: Buffer[] = [];
     try {
       for await (const part of request) parts.push(part as Buffer);
@@ -42,13 +41,8 @@ async function node(t: TestContext, answer: Answer, timeoutMs = TIMEOUT_MS) {
     const { http = 200, ...json } = said as { http?: number };
     response.writeHead(http, { "content-type": "application/json" }).end(JSON.stringify(json));
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  t.after(() => server.close());
-  t.after(() => server.closeAllConnections());
-  const { port } = server.address() as AddressInfo;
   const provider = new SovdSecondaryProvider({
-    targetOf: () => ({ url: `http://127.0.0.1:${port}/api/v1`, component: "hud" }),
+    targetOf: () => ({ url: `http://${host}/api/v1`, component: "hud" }),
     clock: systemClock,
     token: "token",
     tls: undefined,
