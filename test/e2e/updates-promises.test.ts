@@ -145,7 +145,7 @@ test("who cannot go back is named in the status, a fault of the node, in the met
   const node = await startNode(t, {
     component: "compute",
     retry_ms: 10,
-    service_retry_ms: 200,
+    service_retry_ms: 2_000,
     targets: { compute: command },
   } as never);
   t.after(() => rm(folder, { recursive: true, force: true }));
