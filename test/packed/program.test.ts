@@ -107,6 +107,7 @@ test("simulate and serve: an ECU is read, systemd and a collector are told, the 
         },
         ajour: {
           enabled: true,
+          poll_secs: 1,
           gate_poll_secs: 1,
           coap: { port: 0 },
           mqtt: { url: broker },
