@@ -30,7 +30,7 @@ import type { Persistence } from "#store/persistence.ts";
 import { createHealth, type Health } from "#telemetry/health.ts";
 import { createLogger, type Log } from "#telemetry/logger.ts";
 import { createMetrics, type Metrics } from "#telemetry/metrics.ts";
-import { StageTimes } from "#telemetry/stages.ts";
+import type { StageTimes } from "#telemetry/stages.ts";
 import { startNotifier } from "#telemetry/systemd.ts";
 import type { JobTable } from "#update/jobs.ts";
 import type { LoadResult } from "#update/load.ts";
@@ -279,7 +279,7 @@ async function tokenKey(persistence: Persistence): Promise<Uint8Array> {
   return Buffer.from(persistence.get("security", "token-key"), "base64");
 }
 
-function listen(
+async function listen(
   config: Config,
   context: SovdContext,
   log: Log,
@@ -290,7 +290,7 @@ function listen(
   const { http, server, limits } = config;
   const options = context.options;
   const tls = tlsOptionsOf(config);
-  const stages = config.process.stage_timing ? new StageTimes() : undefined;
+  const stages = config.process.stage_timing ? new (await import("#telemetry/stages.ts")).StageTimes() : undefined;
   const builtIn = [
     ...sovdRoutes(options),
     ...metricsRoutes(metrics),

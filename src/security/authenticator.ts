@@ -1,9 +1,8 @@
 /** Tokens: who may have one, and whom a presented one stands for. Three modes, one interface. */
-import { SignJWT } from "jose";
 import type { Config } from "#config/types.ts";
 import { Fault } from "#core/errors.ts";
 import { bearerToken, type Claims, invalidToken, type TokenAnswer, type WallClock, wallClock } from "./claims.ts";
-import { createJwtVerifier, createOwnVerifier, type VerifyToken } from "./jwt.ts";
+import type { VerifyToken } from "./jwt.ts";
 import {
   ask,
   loadPlugin,
@@ -49,7 +48,8 @@ export interface AuthenticatorConfig {
   readonly limits: Pick<Config["limits"], "token_cache_entries">;
 }
 
-const ALGORITHM = "HS256";
+/** Loaded with the first token, or the first key. */
+const jwt = () => import("./jwt.ts");
 
 /** The authenticator of the configured mode. `key`: at least 32 random bytes that outlive a restart, for tokens of our own. */
 export async function createAuthenticator(
@@ -103,7 +103,10 @@ async function createMode(config: Config["security"], key: Uint8Array, clock: Wa
     case "development":
       return developmentMode(config.token_lifetime_secs, key, clock);
     case "jwt":
-      return { verifyToken: await createJwtVerifier(config, clock), authorize: () => issuedElsewhere(config.issuer) };
+      return {
+        verifyToken: await (await jwt()).createJwtVerifier(config, clock),
+        authorize: () => issuedElsewhere(config.issuer),
+      };
     case "plugin":
       return pluginMode(await loadPlugin(config.plugin ?? ""));
   }
@@ -112,14 +115,15 @@ async function createMode(config: Config["security"], key: Uint8Array, clock: Wa
 /** Anyone gets a token; a presented one must still be ours and not expired. */
 function developmentMode(lifetimeSecs: number, key: Uint8Array, clock: WallClock): Mode {
   return {
-    verifyToken: createOwnVerifier(key, ALGORITHM, clock),
+    verifyToken: async (token) => (await jwt()).createOwnVerifier(key, clock)(token),
     async authorize(body) {
       const expires = Math.floor(clock.now() / 1_000) + lifetimeSecs;
-      const token = new SignJWT({ sub: clientId(body), exp: expires }).setProtectedHeader({
-        alg: ALGORITHM,
-        typ: "JWT",
-      });
-      return { access_token: await token.sign(key), token_type: "Bearer", expires_in: lifetimeSecs };
+      const claims = { sub: clientId(body), exp: expires };
+      return {
+        access_token: await (await jwt()).signOwn(claims, key),
+        token_type: "Bearer",
+        expires_in: lifetimeSecs,
+      };
     },
   };
 }

@@ -1,7 +1,7 @@
 /** Verification of JSON Web Tokens (RFC 7519, RFC 8725): one list of algorithms, each bound to the kind of key it needs. */
 import { createPublicKey, type KeyObject } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import { createRemoteJWKSet, errors, type JWTVerifyGetKey, jwtVerify } from "jose";
+import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify, SignJWT } from "jose";
 import type { Config } from "#config/types.ts";
 import { Fault } from "#core/errors.ts";
 import { type Claims, invalidToken, type WallClock } from "./claims.ts";
@@ -17,6 +17,8 @@ interface Checks {
   readonly audience?: string[];
   readonly clockTolerance: number;
 }
+
+const OWN_ALGORITHM = "HS256";
 
 const isSymmetric = (algorithm: string): boolean => algorithm.startsWith("HS");
 
@@ -34,8 +36,13 @@ export async function createJwtVerifier(config: SecurityConfig, clock: WallClock
 }
 
 /** Verification by one key of our own, as tokens of mode `development` need it. */
-export function createOwnVerifier(key: Uint8Array, algorithm: string, clock: WallClock): VerifyToken {
-  return verifier(() => key, { algorithms: [algorithm], clockTolerance: 0 }, clock);
+export function createOwnVerifier(key: Uint8Array, clock: WallClock): VerifyToken {
+  return verifier(() => key, { algorithms: [OWN_ALGORITHM], clockTolerance: 0 }, clock);
+}
+
+/** A token that `createOwnVerifier` takes. */
+export function signOwn(claims: JWTPayload, key: Uint8Array): Promise<string> {
+  return new SignJWT(claims).setProtectedHeader({ alg: OWN_ALGORITHM, typ: "JWT" }).sign(key);
 }
 
 function verifier(getKey: JWTVerifyGetKey, checks: Checks, clock: WallClock): VerifyToken {
