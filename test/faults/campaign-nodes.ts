@@ -8,6 +8,7 @@ import { Transform } from "node:stream";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { stringify } from "smol-toml";
+import { merge, type Tree } from "#config/tree.ts";
 import { ENVIRONMENTS, environmentFile } from "#store/environments.ts";
 import { openEnvironment } from "#store/lmdb-env.ts";
 import { createLmdbPersistence } from "#store/lmdb-persistence.ts";
@@ -101,9 +102,10 @@ export class NodeProcess {
   get image(): string {
     return join(this.folder, "slots", "current", "image");
   }
-  async configure(update: Record<string, unknown>): Promise<void> {
+  /** `more`: laid over everything else. */
+  async configure(update: Tree, more: Tree = {}): Promise<void> {
     await mkdir(this.folder, { recursive: true });
-    const config = {
+    const config: Tree = {
       server: { address: HOST, port: this.port },
       doip: { enabled: false },
       database: { path: join(this.folder, "none") },
@@ -113,7 +115,7 @@ export class NodeProcess {
       flash_files_path: this.folder,
       update: { component: this.name, ...TIMING, ...update },
     };
-    await writeFile(join(this.folder, "node.toml"), stringify(config));
+    await writeFile(join(this.folder, "node.toml"), stringify(merge(config, more)));
   }
   async start(): Promise<void> {
     const env = { ...process.env, CDA_CONFIG_FILE: join(this.folder, "node.toml") };
