@@ -1,7 +1,7 @@
 /** A hostile entity: it answers our connection with damaged, doubled, foreign frames, or hangs up; and it floods our discovery. */
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
-import { createServer, type Server, type Socket } from "node:net";
+import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { fromHex, toHex } from "#core/bytes.ts";
 import { Fault } from "#core/errors.ts";
 import { systemClock } from "#core/time.ts";
@@ -34,6 +34,8 @@ const MAX_PAYLOAD_BYTES = 100_000;
 const DEADLINE_MS = 400;
 const CONNECT_MS = 100;
 const TIMEOUT_MS = 5_000;
+/** Content type of a TLS record (RFC 8446, 5.1). */
+const TLS_HANDSHAKE = 0x16;
 
 const PARAMS = {
   ...DEFAULT_COM_PARAMS,
@@ -141,10 +143,22 @@ const PEACEFUL: EntityInput = {
 async function startHostile(): Promise<FuzzRun<EntityInput>> {
   let play = PEACEFUL;
   const sockets = new Set<Socket>();
-  const server = await listen(sockets, () => play);
-  const { port } = server.address() as { port: number };
-  const connection = { gatewayAddress: ENTITY, ip: HOST, version: 2, port, tlsPort: port, testerIp: TESTER_IP };
-  const transport = doipTransport({ ...connection, params: PARAMS, clock: systemClock });
+  const server = await listen(
+    takeFrames(() => play),
+    sockets,
+  );
+  const tlsServer = await listen(
+    takeHandshake(() => play),
+    sockets,
+  );
+  const port = portOf(server);
+  const connection = { gatewayAddress: ENTITY, ip: HOST, version: 2, port, testerIp: TESTER_IP };
+  const transport = doipTransport({
+    ...connection,
+    tlsPort: portOf(tlsServer),
+    params: PARAMS,
+    clock: systemClock,
+  });
   let wake = () => {};
   const client = new UdsClient({
     transport,
@@ -222,16 +236,31 @@ async function startHostile(): Promise<FuzzRun<EntityInput>> {
       await discovery.close();
       udp.close();
       for (const socket of sockets) socket.destroy();
-      await new Promise((resolve) => server.close(resolve));
+      for (const each of [server, tlsServer]) await new Promise((resolve) => each.close(resolve));
     },
   };
 }
 
-async function listen(sockets: Set<Socket>, play: () => EntityInput): Promise<Server> {
+type Conversation = (socket: Socket) => void;
+
+async function listen(converse: Conversation, sockets: Set<Socket>): Promise<Server> {
   const server = createServer((socket) => {
     sockets.add(socket);
     socket.on("close", () => sockets.delete(socket));
     socket.on("error", () => {});
+    converse(socket);
+  });
+  server.listen(0, HOST);
+  await once(server, "listening");
+  return server;
+}
+
+function portOf(server: Server): number {
+  return (server.address() as AddressInfo).port;
+}
+
+function takeFrames(play: () => EntityInput): Conversation {
+  return (socket) => {
     const framer = new StreamFramer(
       {
         onMessage: (version, type, payload) => {
@@ -247,10 +276,19 @@ async function listen(sockets: Set<Socket>, play: () => EntityInput): Promise<Se
       { maxPayloadBytes: MAX_PAYLOAD_BYTES },
     );
     socket.on("data", (chunk) => framer.push(chunk));
-  });
-  server.listen(0, HOST);
-  await once(server, "listening");
-  return server;
+  };
+}
+
+/** An activation refused with 0x07 brings a TLS handshake, and that gets frames for an answer. */
+function takeHandshake(play: () => EntityInput): Conversation {
+  return (socket) => {
+    // what follows is an alert, or nothing
+    socket.once("data", ([contentType]) => {
+      if (contentType !== TLS_HANDSHAKE) throw new Error(`our connection sent no handshake: ${contentType}`);
+      socket.resume();
+      say(socket, play().onActivation);
+    });
+  };
 }
 
 function say(socket: Socket, frames: readonly (string | null)[]): void {
