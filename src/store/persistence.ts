@@ -51,6 +51,17 @@ export function checkedPlace(bucket: string, key: string): [bucket: string, key:
   return [storedName("bucket", bucket), key];
 }
 
+/** Keys of a bucket that may not be there yet. */
+export function keysOf(persistence: Pick<Persistence, "listKeys">, bucket: string): string[] {
+  try {
+    return persistence.listKeys(bucket);
+  } catch (error) {
+    // a bucket appears with its first value
+    if (error instanceof Fault && error.kind === "bucketNotFound") return [];
+    throw error;
+  }
+}
+
 export function bucketNotFound(bucket: string): never {
   throw new Fault("bucketNotFound", `Bucket not found: ${bucket}`, { bucket });
 }

@@ -1,7 +1,7 @@
 /** What campaigns gave to devices, durable: an assignment goes before what configuration names for the device. */
-import type { Persistence } from "#store/persistence.ts";
+import { keysOf, type Persistence } from "#store/persistence.ts";
 import type { Desired, Gate, Image } from "./next.ts";
-import { imageOf, keysIn, type StoredImage, storedImage } from "./stored-image.ts";
+import { imageOf, type StoredImage, storedImage } from "./stored-image.ts";
 
 /** One device's place in a campaign, or what the last campaign left there. */
 export interface Assignment extends Desired {
@@ -35,7 +35,7 @@ export class Assignments {
 
   constructor(persistence: Persistence) {
     this.#persistence = persistence;
-    this.#known = new Map(keysIn(persistence, BUCKET).map((key) => [key, read(persistence.get(BUCKET, key))]));
+    this.#known = new Map(keysOf(persistence, BUCKET).map((key) => [key, read(persistence.get(BUCKET, key))]));
   }
 
   get(device: string): Assignment | undefined {

@@ -3,12 +3,12 @@
  * and shown only when they are complete and verified in the store. A source that fails leaves what was there before, also after a restart.
  */
 import type { Clock } from "#core/time.ts";
-import type { Persistence } from "#store/persistence.ts";
+import { keysOf, type Persistence } from "#store/persistence.ts";
 import type { Report } from "./desk.ts";
 import type { Images } from "./images.ts";
 import type { Gate, Image } from "./next.ts";
 import type { FirmwareSpec } from "./registry.ts";
-import { imageOf, keysIn, type StoredImage, storedImage } from "./stored-image.ts";
+import { imageOf, type StoredImage, storedImage } from "./stored-image.ts";
 
 /** What a source offers now. */
 export interface Offer {
@@ -78,7 +78,7 @@ export class Sources {
   async start(specs: readonly FirmwareSpec[]): Promise<void> {
     const { persistence } = this.#options;
     const labels = new Set(specs.map(labelOf));
-    for (const label of keysIn(persistence, BUCKET)) {
+    for (const label of keysOf(persistence, BUCKET)) {
       if (!labels.has(label)) await persistence.delete(BUCKET, label);
     }
     for (const spec of specs) this.serve(spec);

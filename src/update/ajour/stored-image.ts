@@ -1,7 +1,4 @@
 /** An image as a record of the store: versions are bytes of any kind, and so stand there as hex. */
-
-import { Fault } from "#core/errors.ts";
-import type { Persistence } from "#store/persistence.ts";
 import type { Image } from "./next.ts";
 
 export interface StoredImage {
@@ -16,15 +13,4 @@ export function storedImage({ version, sizeBytes, sha256 }: Image): StoredImage 
 
 export function imageOf({ version, sizeBytes, sha256 }: StoredImage): Image {
   return { version: new Uint8Array(Buffer.from(version, "hex")), sizeBytes, sha256 };
-}
-
-/** Keys of a bucket that may not be there yet. */
-export function keysIn(persistence: Persistence, bucket: string): string[] {
-  try {
-    return persistence.listKeys(bucket);
-  } catch (error) {
-    // a bucket appears with its first value
-    if (error instanceof Fault && error.kind === "bucketNotFound") return [];
-    throw error;
-  }
 }

@@ -7,7 +7,7 @@ import { ENVIRONMENTS } from "#store/environments.ts";
 import { openEnvironment } from "#store/lmdb-env.ts";
 import { createLmdbPersistence } from "#store/lmdb-persistence.ts";
 import { createMemoryPersistence } from "#store/memory-persistence.ts";
-import type { Persistence } from "#store/persistence.ts";
+import { keysOf, type Persistence } from "#store/persistence.ts";
 import { faultOf, MIB, temporaryFolder } from "./support.ts";
 
 async function stateEnvironment(t: TestContext, file: string, maxBytes = 16 * MIB) {
@@ -69,6 +69,8 @@ for (const [provider, create] of Object.entries(PROVIDERS)) {
       const persistence = await create(t);
       assert.throws(() => persistence.get("none", "a"), faultOf("bucketNotFound"));
       assert.throws(() => persistence.listKeys("none"), faultOf("bucketNotFound"));
+      assert.deepEqual(keysOf(persistence, "none"), []);
+      assert.throws(() => keysOf(persistence, "a/b"), faultOf("invalidParameter"));
       await assert.rejects(persistence.delete("none", "a"), faultOf("bucketNotFound"));
       await assert.rejects(persistence.set("", "a", "1"), faultOf("invalidParameter"));
       await assert.rejects(persistence.set("a/b", "a", "1"), faultOf("invalidParameter"));

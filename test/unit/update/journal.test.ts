@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Fault } from "#core/errors.ts";
 import { createMemoryPersistence } from "#store/memory-persistence.ts";
-import type { Persistence } from "#store/persistence.ts";
-import { auditKeys, BUCKETS, keysOf } from "#update/software/journal/chain.ts";
+import { keysOf, type Persistence } from "#store/persistence.ts";
+import { auditKeys, BUCKETS } from "#update/software/journal/chain.ts";
 import { Journal } from "#update/software/journal/journal.ts";
 import {
   DyingPersistence,

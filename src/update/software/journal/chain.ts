@@ -1,6 +1,5 @@
 /** The audit chain as it lies in the store: a record a key, and the anchor that pruning left. Read by the journal and by whoever checks it. */
-import { Fault } from "#core/errors.ts";
-import type { Persistence } from "#store/persistence.ts";
+import { keysOf, type Persistence } from "#store/persistence.ts";
 import type { CampaignRecord } from "#update/software/campaign/states.ts";
 import { type Anchor, type AuditRecord, type ChainVerdict, NO_ANCHOR, verifyChain } from "./audit.ts";
 
@@ -18,16 +17,6 @@ type Readable = Pick<Persistence, "get" | "contains" | "listKeys">;
 
 export function keyOf(seq: number): string {
   return String(seq).padStart(SEQ_DIGITS, "0");
-}
-
-/** Keys of a bucket, which appears with its first value. */
-export function keysOf(persistence: Readable, bucket: string): string[] {
-  try {
-    return persistence.listKeys(bucket);
-  } catch (error) {
-    if (error instanceof Fault && error.kind === "bucketNotFound") return [];
-    throw error;
-  }
 }
 
 export function readAnchor(persistence: Readable): Anchor {

@@ -3,20 +3,10 @@
  * power fails between the two, the record is the truth and the next start writes the key. Everything else is read from these keys.
  */
 import { Turns } from "#core/turns.ts";
-import type { Persistence } from "#store/persistence.ts";
+import { keysOf, type Persistence } from "#store/persistence.ts";
 import type { CampaignRecord, Member } from "#update/software/campaign/states.ts";
 import { type Anchor, type AuditEntry, type AuditRecord, type ChainVerdict, hashOf, NO_ANCHOR } from "./audit.ts";
-import {
-  ANCHOR_KEY,
-  auditKeys,
-  BUCKETS,
-  keyOf,
-  keysOf,
-  readAnchor,
-  readRecord,
-  readRecords,
-  verifyStored,
-} from "./chain.ts";
+import { ANCHOR_KEY, auditKeys, BUCKETS, keyOf, readAnchor, readRecord, readRecords, verifyStored } from "./chain.ts";
 import { type Installed, installedBy, newlyClosed } from "./installed.ts";
 
 type NoteBucket = "notes" | "trust";
