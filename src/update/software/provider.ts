@@ -10,7 +10,7 @@
  * Failures are `Fault`s (`context.fault` makes them); their kind and message go into the status and the audit. Anything else that is
  * thrown is a failure with its message. Who goes on after its signal was aborted is left behind in the end, and the next call comes.
  */
-import type { Fault, FaultDetails, FaultKind } from "#core/errors.ts";
+import { Fault, type FaultDetails, type FaultKind } from "#core/errors.ts";
 import type { TufFiles } from "#update/software/trust/tuf.ts";
 import type { Manifest } from "./package.ts";
 
@@ -102,7 +102,7 @@ export interface TargetFault {
 }
 
 /** Kinds that mean "cannot be reached now": the campaign tries again instead of judging. */
-export const UNREACHABLE: ReadonlySet<FaultKind> = new Set([
+const UNREACHABLE: ReadonlySet<FaultKind> = new Set([
   "notResponding",
   "ecuOffline",
   "requestTimeout",
@@ -110,6 +110,10 @@ export const UNREACHABLE: ReadonlySet<FaultKind> = new Set([
   "overloaded",
   "notReady",
 ]);
+
+export function isUnreachable(error: unknown): error is Fault {
+  return error instanceof Fault && UNREACHABLE.has(error.kind);
+}
 
 export interface UpdateProvider {
   /** Name of the backend, as configuration writes it. */

@@ -7,7 +7,7 @@ import type { Clock, TimerHandle } from "#core/time.ts";
 import { Turns } from "#core/turns.ts";
 import { entryOf } from "#update/software/journal/audit.ts";
 import { type Journal, REGISTERED } from "#update/software/journal/journal.ts";
-import { type ProviderProgress, UNREACHABLE } from "#update/software/provider.ts";
+import { isUnreachable, type ProviderProgress } from "#update/software/provider.ts";
 import { Deadlines } from "./deadlines.ts";
 import { type Action, accepts, durationOf, holds, next, plan, startable } from "./next.ts";
 import { progressAfter } from "./progress.ts";
@@ -289,7 +289,7 @@ export class Campaigns {
     const before = this.#tries.get(key);
     const tries = before?.call === call ? before.count + 1 : 1;
     this.#tries.set(key, { call, count: tries });
-    const silent = error instanceof Fault && UNREACHABLE.has(error.kind);
+    const silent = isUnreachable(error);
     const again = REPEATED.has(call) && (silent || (call === "rollback" && tries < this.#options.rollbackTries));
     if (again) {
       const delayMs = this.#options.retryMs * Math.min(2 ** (tries - 1), MAX_BACKOFF);

@@ -4,7 +4,7 @@
  */
 import { Fault } from "#core/errors.ts";
 import type { Clock } from "#core/time.ts";
-import { type TargetFault, UNREACHABLE, type UpdateJob, type UpdateProvider } from "#update/software/provider.ts";
+import { isUnreachable, type TargetFault, type UpdateJob, type UpdateProvider } from "#update/software/provider.ts";
 import { sleep } from "#update/software/sleep.ts";
 import { ResetCounter } from "./reset-reason.ts";
 
@@ -61,7 +61,7 @@ export async function runGate(run: GateRun): Promise<void> {
       wellSinceMs ??= lastAnswerMs;
       polls++;
     } catch (error) {
-      if (!(error instanceof Fault) || !UNREACHABLE.has(error.kind) || job.signal.aborted) throw error;
+      if (!isUnreachable(error) || job.signal.aborted) throw error;
       sample(`silent: ${error.message}`);
       resets.silence();
       if (clock.now() - lastAnswerMs >= settings.bootTimeoutMs) throw error;

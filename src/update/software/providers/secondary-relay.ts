@@ -1,7 +1,7 @@
 /** Hands an image on to another node: by range where it takes that, so that a cut costs no more than a part; else as a form. */
 import { Fault } from "#core/errors.ts";
 import type { Clock } from "#core/time.ts";
-import { type Artifact, UNREACHABLE, type UpdateJob } from "#update/software/provider.ts";
+import { type Artifact, isUnreachable, type UpdateJob } from "#update/software/provider.ts";
 import { sleep } from "#update/software/sleep.ts";
 import { percentOf } from "./files.ts";
 import type { Answer, SecondaryClient, SecondaryTarget } from "./secondary-client.ts";
@@ -60,7 +60,7 @@ async function patiently<T>({ job, clock, pauseMs }: Relay, call: () => Promise<
   try {
     return await call();
   } catch (error) {
-    if (!(error instanceof Fault) || !UNREACHABLE.has(error.kind) || job.signal.aborted) throw error;
+    if (!isUnreachable(error) || job.signal.aborted) throw error;
     await sleep(clock, pauseMs, job.signal);
     return undefined;
   }

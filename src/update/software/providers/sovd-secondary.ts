@@ -7,9 +7,9 @@ import { Fault } from "#core/errors.ts";
 import type { Clock } from "#core/time.ts";
 import { packageOf } from "#update/software/package.ts";
 import {
+  isUnreachable,
   type TargetFacts,
   type TargetFault,
-  UNREACHABLE,
   type UpdateJob,
   type UpdateProvider,
 } from "#update/software/provider.ts";
@@ -221,7 +221,7 @@ export class SovdSecondaryProvider implements UpdateProvider {
       try {
         return await work();
       } catch (error) {
-        if (!(error instanceof Fault) || !UNREACHABLE.has(error.kind) || job.signal.aborted) throw error;
+        if (!isUnreachable(error) || job.signal.aborted) throw error;
       }
       await sleep(clock, pollMs, job.signal);
     }

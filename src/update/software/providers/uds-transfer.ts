@@ -1,7 +1,7 @@
 /** RequestDownload, TransferData, RequestTransferExit (ISO 14229-1 clause 15) over the segments of an image. */
 import { crc32 } from "node:zlib";
 import { Fault } from "#core/errors.ts";
-import { type Artifact, UNREACHABLE, type UpdateJob } from "#update/software/provider.ts";
+import { type Artifact, isUnreachable, type UpdateJob } from "#update/software/provider.ts";
 import { sleep } from "#update/software/sleep.ts";
 import {
   ask,
@@ -128,7 +128,7 @@ async function sendBlock(
       if (answer[0] === SID.transferData + POSITIVE && answer[1] === counter) return;
       throw unexpected(name, answer);
     } catch (error) {
-      const isLost = error instanceof Fault && UNREACHABLE.has(error.kind) && !signal.aborted;
+      const isLost = isUnreachable(error) && !signal.aborted;
       if (!isLost || clock.now() + LOST_RETRY_MS >= untilMs) throw error;
       await sleep(clock, LOST_RETRY_MS, signal);
       await reach(exchange, component, signal);
