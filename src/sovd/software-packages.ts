@@ -12,7 +12,7 @@ import type { SovdContext } from "./context.ts";
 import { resourceNotFound } from "./guard.ts";
 import { type Answer, type AnyRequest, type Route, route } from "./route.ts";
 import { items, ok } from "./schemas.ts";
-import { act, register, updatesOf } from "./updates.ts";
+import { act, register, type UpdateWork, updatesOf } from "./updates.ts";
 
 const COLLECTION = "/components/{component}/software-packages" as const;
 const ONE = `${COLLECTION}/{package}` as const;
@@ -29,10 +29,8 @@ function updatesFor(request: AnyRequest, context: SovdContext): Updates {
   return updates;
 }
 
-type Work = (updates: Updates, id: string, actor: string) => Promise<void>;
-
 /** Acts on the update that the package is of; `action`: what rights and the record call it. */
-async function actOn(request: AnyRequest, context: SovdContext, action: string, work: Work): Promise<Answer> {
+async function actOn(request: AnyRequest, context: SovdContext, action: string, work: UpdateWork): Promise<Answer> {
   const { component, package: id } = request.params as { component: string; package: string };
   const updates = updatesFor(request, context);
   packageOfComponent(updates, component, id);
@@ -42,7 +40,7 @@ async function actOn(request: AnyRequest, context: SovdContext, action: string, 
   return { status: 202, headers: { Location }, json: shown };
 }
 
-function verb(name: string, action: string, summary: string, work: Work): Route {
+function verb(name: string, action: string, summary: string, work: UpdateWork): Route {
   return route({
     method: "post",
     path: `${ONE}/${name}`,

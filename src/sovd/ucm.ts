@@ -9,7 +9,7 @@ import {
 } from "#update/software/views/ucm-campaign.ts";
 import { type AnyRequest, type Route, route } from "./route.ts";
 import { items, ok } from "./schemas.ts";
-import { act, register, updatesOf } from "./updates.ts";
+import { act, register, type UpdateWork, updatesOf } from "./updates.ts";
 
 const COLLECTION = "/ucm/campaigns" as const;
 const ONE = `${COLLECTION}/{id}` as const;
@@ -21,12 +21,7 @@ function locationOf({ base }: AnyRequest, id: string): Record<string, string> {
 }
 
 /** `action`: what rights and the record call it. */
-function verb(
-  name: string,
-  action: string,
-  summary: string,
-  work: (updates: Updates, id: string, actor: string) => Promise<void>,
-): Route {
+function verb(name: string, action: string, summary: string, work: UpdateWork): Route {
   return route({
     method: "post",
     path: `${ONE}/${name}`,

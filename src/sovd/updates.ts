@@ -92,13 +92,16 @@ export async function permit(
   if (claims !== undefined) await authenticator.validateUpdate?.(claims, { kind: "software", ...update });
 }
 
+/** What is done to an update, by whom. */
+export type UpdateWork = (updates: Updates, id: string, actor: string) => Promise<void>;
+
 /** Asks the security plugin, acts on an update, and puts a refusal on record. */
 export async function act(
   request: AnyRequest,
   context: SovdContext,
   event: string,
   id: string,
-  work: (updates: Updates, id: string, actor: string) => Promise<void>,
+  work: UpdateWork,
 ): Promise<void> {
   const updates = updatesOf(context);
   const { members } = updates.record(id);
@@ -115,11 +118,7 @@ export async function act(
 }
 
 /** PUT without a body, answered with 202 and where the status is. */
-function verb(
-  name: string,
-  summary: string,
-  work: (updates: Updates, id: string, actor: string) => Promise<void>,
-): Route {
+function verb(name: string, summary: string, work: UpdateWork): Route {
   return route({
     method: "put",
     path: `${ONE}/${name}`,
