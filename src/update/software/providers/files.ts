@@ -1,4 +1,7 @@
-/** Files of a provider's own target: written whole and on the disk before their name says so. */
+/**
+ * Files of a provider's own target: written whole and on the disk before their name says so. Unlike those of the store
+ * (#store/folders.ts), which are made before the server serves, these are made beside the calls of testers and so must not block.
+ */
 import { createHash } from "node:crypto";
 import { statSync } from "node:fs";
 import { type FileHandle, mkdir, open, readFile, readlink, rename, rm, symlink } from "node:fs/promises";
