@@ -187,6 +187,9 @@ function* update({ update }: Config): Iterable<Finding> {
 /** A name, or a name and where it lives. */
 const MDNS_NODE = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:@(?<address>.+))?$/iu;
 
+/** Of Linux: 15 characters. */
+const INTERFACE = /^[a-z][\w.-]{0,14}$/iu;
+
 function* mdns({ mdns, role, tls_ca, tls_certificate }: Config["update"]): Iterable<Finding> {
   const { browse, nodes, subnets, interface: own } = mdns;
   for (const [index, node] of nodes.entries()) {
@@ -198,7 +201,8 @@ function* mdns({ mdns, role, tls_ca, tls_certificate }: Config["update"]): Itera
   for (const [index, subnet] of subnets.entries()) {
     if (!isPrefix(subnet)) yield finding(["update", "mdns", "subnets", index], "expected a subnet such as 10.2.0.0/16");
   }
-  if (own !== undefined && !isIPv4(own)) yield finding("update.mdns.interface", "expected an IPv4 address");
+  if (own !== undefined && !isIPv4(own) && !INTERFACE.test(own))
+    yield finding("update.mdns.interface", "expected an IPv4 address or the name of an interface");
   if (!browse) return;
   if (role !== "primary") yield finding("update.mdns.browse", "is for role primary");
   const mutualTls = tls_ca !== undefined && tls_certificate !== undefined;

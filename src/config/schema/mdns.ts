@@ -12,7 +12,11 @@ export const MDNS = section("Nodes that find each other by multicast DNS (option
     "Name that is announced; its certificate is for `<name>.local`. Empty: `component`, without one the host name.",
   ),
   interface: optional(
-    text("", "IPv4 address of the interface to use; absent: that of the default route.", { example: "10.2.1.1" }),
+    text(
+      "",
+      "IPv4 address of the interface to use; or its name, such as `eth0`, for IPv6 (`ff02::fb`) there. Absent: IPv4, by the default route.",
+      { example: "10.2.1.1" },
+    ),
   ),
   nodes: textList(
     [],

@@ -143,7 +143,7 @@ const CASES: { name: string; toml: string; keys: string[]; can?: boolean }[] = [
   },
   {
     name: "announced nodes of a primary without any proof",
-    toml: "[update]\nrole = 'primary'\n[update.mdns]\nbrowse = true\nnodes = ['camera', 'a b', 'x@y']\nsubnets = ['10.0.0.0/33', 'fd00::/8']\ninterface = 'eth0'",
+    toml: "[update]\nrole = 'primary'\n[update.mdns]\nbrowse = true\nnodes = ['camera', 'a b', 'x@y']\nsubnets = ['10.0.0.0/33', 'fd00::/8']\ninterface = '10.2.1'",
     keys: ["update.mdns.nodes[1]", "update.mdns.nodes[2]", "update.mdns.subnets[0]", "update.mdns.interface"],
   },
   {
@@ -153,7 +153,7 @@ const CASES: { name: string; toml: string; keys: string[]; can?: boolean }[] = [
   },
   {
     name: "announced nodes, one with its address",
-    toml: "[update]\nrole = 'primary'\n[update.mdns]\nbrowse = true\nnodes = ['camera@10.2.0.7']",
+    toml: "[update]\nrole = 'primary'\n[update.mdns]\nbrowse = true\nnodes = ['camera@10.2.0.7']\ninterface = 'eth0'",
     keys: [],
   },
   {

@@ -1,7 +1,6 @@
 /** Secondaries that were announced: who joins, who is never spoken to. The network is a port that the test speaks through. */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { createSocket } from "node:dgram";
 import { EventEmitter, once } from "node:events";
 import { readFileSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -28,6 +27,7 @@ import { AnnouncedNodes, type NodesOptions } from "#update/software/discovery/no
 import type { TlsFiles } from "#update/software/providers/secondary-client.ts";
 import { SovdSecondaryProvider } from "#update/software/providers/sovd-secondary.ts";
 import { freePort } from "../../fixtures/free-port.ts";
+import { hasMulticast } from "../../fixtures/multicast.ts";
 
 const CAMERA: RawService = {
   name: "camera",
@@ -388,27 +388,9 @@ test("announced with name, port and path; withdrawn once; off by default", async
   assert.equal(open.mock.callCount(), 0);
 });
 
-/** Whether a datagram to the group comes back over loopback. */
-async function hasMulticast(port: number): Promise<boolean> {
-  const socket = createSocket({ type: "udp4", reuseAddr: true });
-  try {
-    socket.bind(port, "0.0.0.0");
-    await once(socket, "listening");
-    socket.addMembership("224.0.0.251", "127.0.0.1");
-    socket.setMulticastInterface("127.0.0.1");
-    socket.send("?", port, "224.0.0.251");
-    await once(socket, "message", { signal: AbortSignal.timeout(1_000) });
-    return true;
-  } catch {
-    return false;
-  } finally {
-    socket.close();
-  }
-}
-
 test("over the loopback's multicast a node is found, joins, and says goodbye", async (t) => {
   const port = await freePort();
-  if (!(await hasMulticast(port))) return t.skip("no multicast over the loopback interface");
+  if (!(await hasMulticast("127.0.0.1", port))) return t.skip("no multicast over the loopback interface");
   const node = await secondary(t);
   const problems: string[] = [];
   const open: OpenMdns = (options) =>

@@ -1,5 +1,7 @@
 /** The network's side of multicast DNS: the optional package `bonjour-service`, loaded when a key asks for it. */
+import { createSocket } from "node:dgram";
 import type { EventEmitter } from "node:events";
+import { isIPv4 } from "node:net";
 import type { Browser, Service } from "bonjour-service";
 import { optionalPackage } from "#core/optional-package.ts";
 import { hostOf, type OwnNode, type RawService, SERVICE_TYPE, txtOf } from "./announcement.ts";
@@ -20,7 +22,7 @@ export interface MdnsListener {
 }
 
 export interface MdnsOptions {
-  /** IPv4 address of an interface. */
+  /** IPv4 address of an interface; or its name, to speak IPv6 there. */
   readonly interface: string | undefined;
   /** Services of one question that are looked at; a network that says more is not listened to until the next. */
   readonly maxServices: number;
@@ -71,16 +73,24 @@ function openBonjour(
   Bonjour: Awaited<ReturnType<typeof load>>,
   { interface: own, port, onProblem }: MdnsOptions,
 ): InstanceType<typeof Bonjour> {
-  const place = {
-    // a socket bound to the interface's address would hear no multicast
-    ...(own === undefined ? {} : { interface: own, bind: "0.0.0.0" }),
-    ...(port === undefined ? {} : { port }),
-  };
+  const place = { ...placeOf(own), ...(port === undefined ? {} : { port }) };
   const bonjour = new Bonjour(place, (error: Error) => onProblem(error.message));
   const { mdns } = (bonjour as unknown as { readonly server: { readonly mdns: EventEmitter } }).server;
   // without a listener a port that is taken would end the process
   mdns.on("error", (error: Error) => onProblem(error.message));
   return bonjour;
+}
+
+/** RFC 6762 clause 3. */
+const IPV6_GROUP = "ff02::fb";
+
+/** Options of the package `multicast-dns`. A socket bound to the interface's address would hear no multicast. */
+function placeOf(own: string | undefined): object {
+  if (own === undefined) return {};
+  if (isIPv4(own)) return { interface: own, bind: "0.0.0.0" };
+  // of both families it would hear what is said over IPv4 too, from senders that are mapped
+  const socket = createSocket({ type: "udp6", reuseAddr: true, ipv6Only: true });
+  return { type: "udp6", ip: IPV6_GROUP, interface: `::%${own}`, bind: "::", socket };
 }
 
 function rawOf({ name, port, txt, addresses, referer }: Service): RawService {
