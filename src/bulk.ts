@@ -7,6 +7,7 @@ import { createLmdbStorage } from "#store/lmdb-storage.ts";
 import type { BulkJobTable } from "#update/jobs.ts";
 import { Bulk } from "#update/software/bulk/bulk.ts";
 import { bulkJobs } from "#update/software/bulk/jobs.ts";
+import { Places } from "#update/software/bulk/places.ts";
 import { jobRunner } from "./database-updater.ts";
 
 export interface OpenBulk {
@@ -24,8 +25,9 @@ export function openBulk(config: Config, store: Store): OpenBulk {
     parallel: Number.MAX_SAFE_INTEGER,
   });
   const storage = createLmdbStorage(store.bulk, { maxMappedBytes: config.store.max_mapped_bytes });
+  const { parallel_uploads: all, parallel_uploads_per_client: perClient } = config.update;
   return {
-    bulk: new Bulk(storage, bulkJobs(jobRunner({ jobs, config })), config.update.parallel_uploads),
+    bulk: new Bulk(storage, bulkJobs(jobRunner({ jobs, config })), new Places(all, perClient)),
     stop: () => jobs.stop(),
   };
 }

@@ -100,7 +100,7 @@ export class Dispatcher {
   #refuse(error: unknown, exchange: Exchange, body: IncomingBody | undefined): Outgoing | Promise<Outgoing> {
     const answer = () => this.failure(error, exchange.base, exchange.query["include-schema"] === true);
     // a client that still sends would not see the answer, but one that may send for long is not waited for when there are too many
-    const awaitsEnd = body instanceof UploadStream && !(error instanceof Fault && error.kind === "overloaded");
+    const awaitsEnd = body instanceof UploadStream && !(error instanceof Fault && SHARED_KINDS.has(error.kind));
     return awaitsEnd ? body.discard().then(answer) : answer();
   }
 

@@ -180,7 +180,7 @@ export const bulkDataRoutes: readonly Route[] = [
       const { contentType, contentDisposition, chunks } = request.body;
       const name = fileName(contentDisposition) ?? "file";
       const bulk = await bulkToChange(request, context, "upload");
-      const info = await bulk.create({ component, category, name, contentType }, chunks);
+      const info = await bulk.create(request.owner, { component, category, name, contentType }, chunks);
       const location = `${request.origin}${request.base}/components/${component}/bulk-data/${category}/${info.id}`;
       return { status: 201, headers: { Location: location }, json: show(info) };
     },
@@ -218,7 +218,7 @@ export const bulkDataRoutes: readonly Route[] = [
       const start = { ...request.params, name: fileName(contentDisposition) ?? request.params.id, mimetype: BYTES };
       const last = range === undefined || range.to === range.total;
       const body = range === undefined ? chunks : exactly(chunks, range.to - range.from);
-      const info = await bulk.take(start, range?.from ?? 0, body, last);
+      const info = await bulk.take(request.owner, start, range?.from ?? 0, body, last);
       return { status: last ? 201 : 200, json: show(info) };
     },
   }),

@@ -101,12 +101,12 @@ export async function startNode(t: TestContext, update: Tree, config: Tree = {},
   return node;
 }
 
-export async function tokenOf(port: number, tls?: TlsClient): Promise<string> {
+export async function tokenOf(port: number, tls?: TlsClient, client = "tester"): Promise<string> {
   const dispatcher = new Agent(tls === undefined ? {} : { connect: { ...tls } });
   const { body } = await request(`http${tls === undefined ? "" : "s"}://127.0.0.1:${port}/vehicle/v15/authorize`, {
     method: "POST",
     headers: { "content-type": "application/json" },
-    body: JSON.stringify({ client_id: "tester", client_secret: "secret" }),
+    body: JSON.stringify({ client_id: client, client_secret: "secret" }),
     dispatcher,
   });
   const { access_token: token } = (await body.json()) as { access_token: string };

@@ -69,7 +69,10 @@ class Body {
 
 async function store(t: TestContext, parallel = 16) {
   const folder = await mkdtemp(join(tmpdir(), "uploads-"));
-  const tree = { store: { path: folder }, update: { parallel_uploads: parallel } };
+  const tree = {
+    store: { path: folder },
+    update: { parallel_uploads: parallel, parallel_uploads_per_client: parallel },
+  };
   const { config, problems } = readConfig({ flags: { tree, names: new Map() }, cwd: folder });
   assert.deepEqual(problems, []);
   const opened = await openStore({ folder: storePath(config), maxBytes: config.store.max_bytes });
@@ -115,7 +118,7 @@ test("clients that send nothing keep no other from its end; when their places ar
   const stalled = async (id: string) => {
     const body = new Body();
     body.give(Buffer.from(id));
-    const written = bulk.take(startOf(id), 0, body, true);
+    const written = bulk.take("client", startOf(id), 0, body, true);
     await body.asked();
     return { body, written };
   };
@@ -125,14 +128,14 @@ test("clients that send nothing keep no other from its end; when their places ar
     body.end();
     return body;
   };
-  const quick = (id: string) => bulk.take(startOf(id), 0, whole(id), true);
+  const quick = (id: string) => bulk.take("client", startOf(id), 0, whole(id), true);
   const slow = [await stalled("a"), await stalled("b")];
   assert.equal((await quick("c")).complete, true);
   await assert.rejects(bulk.remove(startOf("a")), { kind: "storageBusy" });
   slow.push(await stalled("d"));
   await assert.rejects(quick("e"), { kind: "overloaded" });
   const form = { component: COMPONENT, category: "firmware", name: "e", contentType: "application/octet-stream" };
-  await assert.rejects(bulk.create(form, whole("e")), { kind: "overloaded" });
+  await assert.rejects(bulk.create("client", form, whole("e")), { kind: "overloaded" });
   assert.equal(bulk.refused, 2);
   assert.equal((await bulk.write(startOf("own"), 0, whole("own"), true)).complete, true);
   await bulk.remove(startOf("c"));

@@ -1,4 +1,4 @@
-/** Clients that upload as slowly as they can: they hold the places of clients, and nothing that the node does itself waits for them. */
+/** Clients that upload as slowly as they can: they hold places of clients, one of them not all, and nothing that the node does itself waits for them. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
@@ -7,18 +7,19 @@ import { type AddressInfo, connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { type Node, run, startNode, upload } from "../e2e/updates-support.ts";
+import { type Node, run, startNode, tokenOf, upload } from "../e2e/updates-support.ts";
 
 const COMPONENT = "compute";
 const PLACES = 3;
 const FILES = `/components/${COMPONENT}/bulk-data/firmware`;
 const SAID_BYTES = 1 << 30;
 
-async function nodeWithSlots(t: TestContext): Promise<Node & { readonly slots: string }> {
+async function nodeWithSlots(t: TestContext, perClient = PLACES): Promise<Node & { readonly slots: string }> {
   const slots = await mkdtemp(join(tmpdir(), "slots-"));
   t.after(() => rm(slots, { recursive: true, force: true }));
   const targets = { [COMPONENT]: { provider: "slot", folder: slots } };
-  const node = await startNode(t, { component: COMPONENT, parallel_uploads: PLACES, targets });
+  const places = { parallel_uploads: PLACES, parallel_uploads_per_client: perClient };
+  const node = await startNode(t, { component: COMPONENT, ...places, targets });
   return Object.assign(node, { slots });
 }
 
@@ -34,12 +35,12 @@ async function slowSender(t: TestContext, node: Node, method: string, file: stri
   return socket;
 }
 
-/** All places of clients are held: the files have begun and go no further. */
-async function allPlacesHeld(t: TestContext, node: Node): Promise<readonly Socket[]> {
+/** So many places are held: the files have begun and go no further. */
+async function placesHeld(t: TestContext, node: Node, count = PLACES): Promise<readonly Socket[]> {
   const senders = await Promise.all(
-    Array.from({ length: PLACES }, (_, index) => slowSender(t, node, "PUT", `/slow-${index}`)),
+    Array.from({ length: count }, (_, index) => slowSender(t, node, "PUT", `/slow-${index}`)),
   );
-  while ((await node.send("GET", FILES)).json.items.length < PLACES);
+  while ((await node.send("GET", FILES)).json.items.length < count);
   return senders;
 }
 
@@ -54,7 +55,7 @@ async function answerOf(socket: Socket): Promise<string> {
 
 test("when slow senders hold all places, a further upload gets its 503 at once, before its body, and a place that is free again is taken", async (t) => {
   const node = await nodeWithSlots(t);
-  const senders = await allPlacesHeld(t, node);
+  const senders = await placesHeld(t, node);
   for (const [method, file] of [
     ["PUT", "/next"],
     ["POST", ""],
@@ -78,10 +79,32 @@ test("when slow senders hold all places, a further upload gets its 503 at once, 
   assert.equal(last.status, 201);
 });
 
+test("a client that holds its places gets no further one, and another's upload goes through", async (t) => {
+  const node = await nodeWithSlots(t, PLACES - 1);
+  const senders = await placesHeld(t, node, PLACES - 1);
+  for (const [method, file] of [
+    ["PUT", "/next"],
+    ["POST", ""],
+  ] as const) {
+    const answer = await answerOf(await slowSender(t, node, method, file));
+    assert.match(answer, /^HTTP\/1\.1 429 /);
+    assert.match(answer, /Retry-After: \d+/i);
+    assert.match(answer, /beside 2 others of the same client \(update\.parallel_uploads_per_client\)/);
+  }
+  const other = { authorization: `Bearer ${await tokenOf(node.server.port, undefined, "another")}` };
+  const stored = await node.send("PUT", `${FILES}/theirs`, Buffer.alloc(1 << 20), other);
+  assert.equal(stored.status, 201);
+  senders[0]?.destroy();
+  const again = () => node.send("PUT", `${FILES}/next`, Buffer.from("all of it"));
+  let last = await again();
+  while (last.status === 429) last = await again();
+  assert.equal(last.status, 201);
+});
+
 test("when slow senders hold all places, an update is fetched, installed and cleared away, and files are deleted", async (t) => {
   const node = await nodeWithSlots(t);
   const old = await upload(node, COMPONENT, "not needed any more");
-  await allPlacesHeld(t, node);
+  await placesHeld(t, node);
   const images = createServer((_, answer) => answer.end("new software")).listen(0, "127.0.0.1");
   t.after(() => images.close());
   await once(images, "listening");

@@ -186,6 +186,14 @@ export const UPDATE = section("Software update (`/updates`) and retrieval of dat
     16,
     "Uploads of bulk data by clients at a time, each with 4 MiB of memory; more get 503 with Retry-After.",
   ),
+  parallel_uploads_per_client: optional(
+    atLeast(
+      1,
+      8,
+      "The same for one client, which is the subject of a token; more get 429 with Retry-After. Absent: half of them.",
+      { example: 8 },
+    ),
+  ),
   upload_timeout_ms: atLeast(1_000, 300_000, "Longest upload of databases or bulk data, transfer included."),
   drain_timeout_ms: u64(1_000, "Longest wait for running requests before databases are switched."),
   provider: optional(path("", "ES module that installs packages.", { example: "./update-provider.mjs" })),

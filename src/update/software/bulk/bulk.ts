@@ -2,7 +2,6 @@
  * Bulk data: files of any length in the store. They are read where they are asked for; all changes go through a `BulkWriter`, which in the
  * server lives in the thread for uploads (`thread.ts`).
  */
-import { Fault } from "#core/errors.ts";
 import type { Storage } from "#store/storage.ts";
 import type { Artifact } from "#update/software/provider.ts";
 import {
@@ -16,30 +15,28 @@ import {
   findFile,
   getFile,
 } from "./files.ts";
+import { Places } from "./places.ts";
 
 export type { BulkInfo, BulkKey } from "./files.ts";
 
 /** Where a record's name `bulk/component/category/id` has it. */
 const CATEGORY = 2;
-const NO_PLACE = new Fault("overloaded", "No further upload is taken before one has ended");
 
 export class Bulk {
   readonly #storage: Storage;
   readonly #writer: BulkWriter;
-  readonly #maxClients: number;
-  #clients = 0;
-  #refused = 0;
+  readonly #places: Places;
 
-  /** `storage` shows what `writer` has committed. `maxClients`: uploads of clients at a time. */
-  constructor(storage: Storage, writer: BulkWriter, maxClients = Number.POSITIVE_INFINITY) {
+  /** `storage` shows what `writer` has committed. `places`: for uploads of clients. */
+  constructor(storage: Storage, writer: BulkWriter, places = new Places(Number.POSITIVE_INFINITY)) {
     this.#storage = storage;
     this.#writer = writer;
-    this.#maxClients = maxClients;
+    this.#places = places;
   }
 
   /** Uploads of clients for which there was no place. */
   get refused(): number {
-    return this.#refused;
+    return this.#places.refused;
   }
 
   /** Files of a component's category, oldest first; those not complete as well. */
@@ -69,33 +66,25 @@ export class Bulk {
     return this.#writer.write(start, offset, { chunks }, last);
   }
 
-  /** As `BulkWriter.write`, of a client, whose chunks are handed over. @throws Fault overloaded as well */
-  take(start: BulkStart, offset: number, chunks: AsyncIterable<Uint8Array>, last: boolean): Promise<BulkInfo> {
-    return this.#ofClient(() => this.#writer.write(start, offset, { chunks, own: true }, last));
+  /** As `BulkWriter.write`, of a client, whose chunks are handed over. @throws as well what `Places.hold` does */
+  take(
+    client: string,
+    start: BulkStart,
+    offset: number,
+    chunks: AsyncIterable<Uint8Array>,
+    last: boolean,
+  ): Promise<BulkInfo> {
+    return this.#places.hold(client, () => this.#writer.write(start, offset, { chunks, own: true }, last));
   }
 
-  /** As `BulkWriter.create`, of a client, whose chunks are handed over. @throws Fault overloaded as well */
-  create(form: BulkForm, chunks: AsyncIterable<Uint8Array>): Promise<BulkInfo> {
-    return this.#ofClient(() => this.#writer.create(form, { chunks, own: true }));
+  /** As `BulkWriter.create`, of a client, whose chunks are handed over. @throws as well what `Places.hold` does */
+  create(client: string, form: BulkForm, chunks: AsyncIterable<Uint8Array>): Promise<BulkInfo> {
+    return this.#places.hold(client, () => this.#writer.create(form, { chunks, own: true }));
   }
 
   /** Removes a file; `notFound`. */
   remove(key: BulkKey): Promise<void> {
     return this.#writer.remove(key);
-  }
-
-  /** A client sends as slowly as it likes: only other clients may notice, and none of them waits. */
-  async #ofClient<T>(upload: () => Promise<T>): Promise<T> {
-    if (this.#clients >= this.#maxClients) {
-      this.#refused++;
-      throw NO_PLACE;
-    }
-    this.#clients++;
-    try {
-      return await upload();
-    } finally {
-      this.#clients--;
-    }
   }
 
   /** Bytes `[from, to)` of a file, in pieces of at most 1 MiB. */
