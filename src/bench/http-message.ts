@@ -1,4 +1,5 @@
 /** HTTP/1.1 as a load generator needs it: requests made once as bytes, and where a response ends (RFC 9112). */
+import { JSON_TYPE } from "#core/media-types.ts";
 
 export interface RequestSpec {
   readonly method: string;
@@ -17,7 +18,7 @@ export function encodeRequest({ method, path, host, token, accept, json }: Reque
   const lines = [`${method} ${path} HTTP/1.1`, `Host: ${host}`];
   if (token !== undefined) lines.push(`Authorization: Bearer ${token}`);
   if (accept !== undefined) lines.push(`Accept: ${accept}`);
-  if (json !== undefined) lines.push("Content-Type: application/json", `Content-Length: ${Buffer.byteLength(body)}`);
+  if (json !== undefined) lines.push(`Content-Type: ${JSON_TYPE}`, `Content-Length: ${Buffer.byteLength(body)}`);
   else if (method !== "GET" && method !== "HEAD") lines.push("Content-Length: 0");
   return Buffer.from(`${lines.join("\r\n")}\r\n\r\n${body}`);
 }

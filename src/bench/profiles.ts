@@ -1,5 +1,6 @@
 /** What is asked for: each profile finds its requests on the server and makes their bytes once. */
 import { Fault } from "#core/errors.ts";
+import { JSON_TYPE } from "#core/media-types.ts";
 import { encodeRequest } from "./http-message.ts";
 import { ask, itemsOf, type Target } from "./target.ts";
 
@@ -53,7 +54,7 @@ const list: Call = { method: "GET", path: "/components" };
 function workOf(target: Target, calls: readonly Call[], description: string, release = nothing): Work {
   const { host, base, token } = target;
   const requests = calls.map(({ method, path, json }) =>
-    encodeRequest({ method, path: base + path, host, token, accept: "application/json", json }),
+    encodeRequest({ method, path: base + path, host, token, accept: JSON_TYPE, json }),
   );
   return { requests, description, release };
 }

@@ -1,5 +1,6 @@
 /** What a SOVD server offers: found out by asking, so that any server can be measured. */
 import { Fault } from "#core/errors.ts";
+import { JSON_TYPE } from "#core/media-types.ts";
 import type { Address } from "./connection.ts";
 
 /** A SOVD server. */
@@ -106,7 +107,7 @@ function chosen(known: readonly string[], wanted: readonly string[] | undefined)
 async function request(url: string, method: string, token: string | undefined, json?: unknown): Promise<Answered> {
   const headers = {
     ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
-    ...(json === undefined ? {} : { "content-type": "application/json" }),
+    ...(json === undefined ? {} : { "content-type": JSON_TYPE }),
   };
   try {
     const response = await fetch(url, {

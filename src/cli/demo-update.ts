@@ -2,6 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { pathToFileURL } from "node:url";
 import { request } from "undici";
+import { BYTES_TYPE, JSON_TYPE } from "#core/media-types.ts";
 import { COMPONENTS, type SceneNode, startUpdateScene, type UpdateScene } from "./demo/update-scene.ts";
 import { endOnSignals } from "./signals.ts";
 import { progressLines, type StatusView } from "./update-progress.ts";
@@ -24,7 +25,7 @@ async function call(
     method: method as "GET",
     headers: {
       authorization: `Bearer ${node.token}`,
-      ...(body === undefined ? {} : { "content-type": raw ? "application/octet-stream" : "application/json" }),
+      ...(body === undefined ? {} : { "content-type": raw ? BYTES_TYPE : JSON_TYPE }),
     },
     ...(body === undefined ? {} : { body: raw ? body : JSON.stringify(body) }),
   });
@@ -94,7 +95,7 @@ async function follow(
 async function breakEcu({ vehicle }: UpdateScene): Promise<void> {
   const answer = await fetch(`http://127.0.0.1:${vehicle.controlPort}/BODY_MCU/dtc/Standard`, {
     method: "PUT",
-    headers: { "content-type": "application/json" },
+    headers: { "content-type": JSON_TYPE },
     body: JSON.stringify({ id: NEW_FAULT, statusMask: "2F" }),
   });
   if (!answer.ok) throw new Error(`the simulated ECU answers ${answer.status}`);

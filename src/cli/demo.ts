@@ -6,6 +6,7 @@ import type { Command } from "commander";
 import { readConfig } from "#config/load.ts";
 import type { Config } from "#config/types.ts";
 import { Fault } from "#core/errors.ts";
+import { JSON_TYPE } from "#core/media-types.ts";
 import { VERSION } from "#core/version.ts";
 import { writeMdd } from "#mdd/writer/mdd.ts";
 import { demoDatabase } from "#sim/demo/databases.ts";
@@ -132,7 +133,7 @@ function allOnline({ fleet }: RunningServer): Promise<void> {
 async function storeFault(vehicle: RunningVehicle): Promise<void> {
   await fetch(`http://${ADDRESS}:${vehicle.controlPort}/CENTRAL/dtc/Standard`, {
     method: "PUT",
-    headers: { "content-type": "application/json" },
+    headers: { "content-type": JSON_TYPE },
     body: JSON.stringify(DEMO_FAULT),
   });
 }

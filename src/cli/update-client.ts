@@ -5,6 +5,7 @@ import { basename } from "node:path";
 import type { Command } from "commander";
 import { Agent, request } from "undici";
 import { Fault } from "#core/errors.ts";
+import { BYTES_TYPE, JSON_TYPE } from "#core/media-types.ts";
 
 export interface Connection {
   /** Base path of the server. */
@@ -36,7 +37,6 @@ export interface Client {
 const ANSWER_MS = 120_000;
 /** Sent in one request: what a cut line costs. */
 const PART_BYTES = 16 << 20;
-const BYTES = "application/octet-stream";
 const MAX_NAME = 48;
 const HASH_DIGITS = 12;
 
@@ -67,7 +67,7 @@ export async function connect(connection: Connection): Promise<Client> {
       path,
       body === undefined
         ? await send(method, path)
-        : await send(method, path, JSON.stringify(body), { "content-type": "application/json" }),
+        : await send(method, path, JSON.stringify(body), { "content-type": JSON_TYPE }),
     );
   return {
     json,
@@ -75,7 +75,7 @@ export async function connect(connection: Connection): Promise<Client> {
       const id = idOf(basename(file), sha256);
       const { size } = await stat(file);
       const head = {
-        "content-type": BYTES,
+        "content-type": BYTES_TYPE,
         "content-disposition": `attachment; filename="${quotable(basename(file))}"`,
       };
       const known = await send("GET", `${path}/${id}/x-upload`);
@@ -185,7 +185,7 @@ function dispatcherOf({ tlsCa, tlsCertificate, tlsKey }: Connection): Agent | un
 /** Undefined where the server gives none to anybody. */
 async function developmentToken(base: string, dispatcher: Agent | undefined): Promise<string | undefined> {
   const body = JSON.stringify({ client_id: "sovd-edge-cli", client_secret: "cli" });
-  const headers = { "content-type": "application/json" };
+  const headers = { "content-type": JSON_TYPE };
   const { status, json } = await ask(`${base}/authorize`, { dispatcher, method: "POST", headers, body });
   return status === 200 ? (json.access_token as string | undefined) : undefined;
 }

@@ -1,8 +1,6 @@
 /** Finished answers of a shard: status, media type, bytes of their own that may be transferred. */
+import { BYTES_TYPE, JSON_TYPE } from "#core/media-types.ts";
 import type { Reply, ReplyMeta } from "#fleet/messages.ts";
-
-export const JSON_TYPE = "application/json";
-export const OCTETS_TYPE = "application/octet-stream";
 
 const ENCODER = new TextEncoder();
 
@@ -19,7 +17,7 @@ export function bytesReply(body: Uint8Array, contentType = JSON_TYPE): Reply {
 
 /** Raw bytes as an answer; a copy, because a response is a view. Not `slice`: of a Buffer that is another view. */
 export function rawReply(bytes: Uint8Array): Reply {
-  return bytes.length === 0 ? emptyReply(204) : { status: 200, contentType: OCTETS_TYPE, body: new Uint8Array(bytes) };
+  return bytes.length === 0 ? emptyReply(204) : { status: 200, contentType: BYTES_TYPE, body: new Uint8Array(bytes) };
 }
 
 export function emptyReply(status: number, meta?: ReplyMeta): Reply {

@@ -1,10 +1,11 @@
 /** Request bodies by the family a route names; every refusal is a `Fault`, so one JSON error object goes out whatever the family. */
 import type { TObject, TSchema } from "typebox";
 import { Fault, type FaultKind } from "#core/errors.ts";
+import { BYTES_TYPE, JSON_TYPE, MULTIPART_TYPE } from "#core/media-types.ts";
 import { problemsOf } from "#core/validate.ts";
 import type { ServiceBody } from "#fleet/messages.ts";
 import type { JsonBody, JsonFamily, NegotiatedBody, RawBody, ServiceCall, UploadBody } from "#sovd/route.ts";
-import { BYTES_TYPE, JSON_TYPE, MULTIPART_TYPE, mediaType, requireBytes, requireText } from "./negotiate.ts";
+import { mediaType, requireBytes, requireText } from "./negotiate.ts";
 
 /** What the server read of a request with a body. */
 export interface RawRequestBody {

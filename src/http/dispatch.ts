@@ -1,6 +1,7 @@
 /** The way of a request through its checks to the handler, and the way of the answer back to bytes. Knows no socket. */
 import type { TObject, TSchema } from "typebox";
 import { Fault, type FaultKind } from "#core/errors.ts";
+import { BYTES_TYPE, EVENTS_TYPE, JSON_TYPE } from "#core/media-types.ts";
 import type { Clock } from "#core/time.ts";
 import { problemsOf } from "#core/validate.ts";
 import type { Claims } from "#security/claims.ts";
@@ -19,7 +20,7 @@ import {
 import { SovdErrorSchema, schemaText } from "#sovd/schemas.ts";
 import { readBody, uploadType } from "./body.ts";
 import { type Entry, Exchange, type HeaderReader } from "./exchange.ts";
-import { acceptedForm, BYTES_TYPE, EVENTS_TYPE, JSON_TYPE } from "./negotiate.ts";
+import { acceptedForm } from "./negotiate.ts";
 import { parseQuery, querySpec } from "./query.ts";
 import { Router, shownPath } from "./router.ts";
 import { UploadStream } from "./upload-stream.ts";

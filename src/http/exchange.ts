@@ -1,10 +1,10 @@
 /** One request on its way: what was read of it in the socket's turn, and what the checks made of that. */
 import { Fault } from "#core/errors.ts";
+import { JSON_TYPE } from "#core/media-types.ts";
 import type { EcuView } from "#fleet/api.ts";
 import type { Accept } from "#fleet/messages.ts";
 import type { Claims } from "#security/claims.ts";
 import type { AnyRequest, Method, Route } from "#sovd/route.ts";
-import { JSON_TYPE } from "./negotiate.ts";
 import type { QuerySpec } from "./query.ts";
 import { linkPath, shownPath } from "./router.ts";
 

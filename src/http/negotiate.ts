@@ -1,11 +1,7 @@
 /** Which form a body has and which form the answer takes. */
 import { Fault } from "#core/errors.ts";
+import { BYTES_TYPE, JSON_TYPE } from "#core/media-types.ts";
 import type { Accept } from "#fleet/messages.ts";
-
-export const JSON_TYPE = "application/json";
-export const EVENTS_TYPE = "text/event-stream";
-export const BYTES_TYPE = "application/octet-stream";
-export const MULTIPART_TYPE = "multipart/form-data";
 
 /** Media type without parameters, lower case. */
 export function mediaType(header: string): string {

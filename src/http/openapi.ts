@@ -1,12 +1,12 @@
 /** The OpenAPI 3.1 document of the route table: worked out once per set of components and groups, kept as text. */
 import type { TSchema } from "typebox";
+import { BYTES_TYPE, EVENTS_TYPE, JSON_TYPE } from "#core/media-types.ts";
 import type { Fleet } from "#fleet/api.ts";
 import type { SovdOptions, VersionInfo } from "#sovd/context.ts";
 import { isOpen, lockScopeOf } from "#sovd/guard.ts";
 import { type BodySpec, paramNames, type ResponseSpec, type Route, route } from "#sovd/route.ts";
 import { SovdErrorSchema } from "#sovd/schemas.ts";
 import { docsPage } from "./docs-page.ts";
-import { BYTES_TYPE, EVENTS_TYPE, JSON_TYPE } from "./negotiate.ts";
 
 type Json = Record<string, unknown>;
 

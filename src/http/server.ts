@@ -4,6 +4,7 @@
  */
 import { setImmediate } from "node:timers/promises";
 import { Fault } from "#core/errors.ts";
+import { MULTIPART_TYPE } from "#core/media-types.ts";
 import type { TimerHandle } from "#core/time.ts";
 import type { AnswerEvents } from "#sovd/route.ts";
 import { Admission, type Refusal } from "./admission.ts";
@@ -13,7 +14,7 @@ import { Dispatcher, type IncomingBody, type Outgoing } from "./dispatch.ts";
 import { writeEvents } from "./event-answer.ts";
 import type { Exchange } from "./exchange.ts";
 import { type Door, Listener } from "./listener.ts";
-import { MULTIPART_TYPE, mediaType } from "./negotiate.ts";
+import { mediaType } from "./negotiate.ts";
 import { limitReceiveBuffers } from "./receive-buffer.ts";
 import { writeAnswer } from "./respond.ts";
 import { DEFAULTS, type HttpServer, type HttpServerOptions } from "./server-options.ts";

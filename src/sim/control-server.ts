@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { FAULTS, Fault } from "#core/errors.ts";
+import { JSON_TYPE, URL_ENCODED_TYPE } from "#core/media-types.ts";
 import { CONTROL_ROUTES } from "./control.ts";
 import type { ControlAnswer, ControlRoute } from "./control-route.ts";
 import { createTokenIssuer } from "./tokens.ts";
@@ -16,7 +17,7 @@ export interface ControlServer {
 const MAX_BODY_BYTES = 16 * 1024 * 1024;
 const JSON_INDENT = 4;
 const OWN_PREFIX = "/x-sim";
-const MEDIA_TYPES = { json: "application/json", form: "application/x-www-form-urlencoded" } as const;
+const MEDIA_TYPES = { json: JSON_TYPE, form: URL_ENCODED_TYPE } as const;
 
 /** Serves the control API of a vehicle; resolves when it listens. Port 0: a free one. */
 export async function startControlServer(

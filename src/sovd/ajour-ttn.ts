@@ -1,4 +1,5 @@
 /** `POST /ttn/v3`: the webhook of The Things Stack, for LoRaWAN devices that fetch their firmware by drogue-ajour. */
+import { JSON_TYPE } from "#core/media-types.ts";
 import { parseObject } from "#update/ajour/download.ts";
 import type { TransportParts } from "#update/ajour/transport.ts";
 import { MAX_EVENT_BYTES, readUplink, sendDownlink, type TtnOptions } from "#update/ajour/ttn.ts";
@@ -21,7 +22,7 @@ export function ajourTtnRoutes(
       early: true,
       exclusive: false,
       headers: ["authorization", "x-downlink-replace", "x-downlink-apikey"],
-      body: { kind: "upload", types: ["application/json"] },
+      body: { kind: "upload", types: [JSON_TYPE] },
       responses: { 202: { description: "Taken; what is no report is passed over" } },
       async handle(request) {
         const uplink = readUplink(parseObject(await collect(request.body, MAX_EVENT_BYTES), "The event"));

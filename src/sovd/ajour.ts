@@ -1,5 +1,6 @@
 /** `POST /v1/dfu`: devices that fetch their firmware by drogue-ajour. They prove who they are to the protocol, not with our tokens. */
 import { Fault } from "#core/errors.ts";
+import { BYTES_TYPE, JSON_TYPE, URL_ENCODED_TYPE } from "#core/media-types.ts";
 import { Type } from "#core/schema.ts";
 import { CHANNEL, MAX_REPORT_BYTES, type TransportParts } from "#update/ajour/transport.ts";
 import { type Route, route, type Upload } from "./route.ts";
@@ -16,11 +17,11 @@ const QuerySchema = Type.Object({
 const TYPES = [
   "",
   "application/cbor",
-  "application/octet-stream",
-  "application/json",
+  BYTES_TYPE,
+  JSON_TYPE,
   "text/plain",
   // what curl says of any body
-  "application/x-www-form-urlencoded",
+  URL_ENCODED_TYPE,
 ];
 const CBOR_TYPE = "application/cbor";
 

@@ -1,4 +1,5 @@
 /** The application `sovd2uds`: this program as an entity of its own. */
+import { BYTES_TYPE } from "#core/media-types.ts";
 import { FileItem } from "./embedded.ts";
 import { indexRoute } from "./links.ts";
 import { NetworkStructure, networkStructure } from "./network-structure.ts";
@@ -26,7 +27,7 @@ export const appRoutes: readonly Route[] = [
       const files = await flashFiles.list();
       const shown = files.map(({ id, name, sizeBytes, originalPath }) => ({
         id,
-        mimetype: "application/octet-stream",
+        mimetype: BYTES_TYPE,
         name,
         size: sizeBytes,
         "x-sovd2uds-OrigPath": originalPath,

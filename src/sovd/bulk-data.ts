@@ -1,5 +1,6 @@
 /** Bulk data of a component: files of any length, streamed in and out, resumable both ways. */
 import { Fault } from "#core/errors.ts";
+import { BYTES_TYPE, MULTIPART_TYPE } from "#core/media-types.ts";
 import { Type } from "#core/schema.ts";
 import type { Bulk, BulkInfo } from "#update/software/bulk/bulk.ts";
 import type { SovdContext } from "./context.ts";
@@ -12,9 +13,7 @@ const COMPONENT = "/components/{component}/bulk-data" as const;
 const CATEGORY = `${COMPONENT}/{category}` as const;
 const FILE = `${CATEGORY}/{id}` as const;
 const tag = "bulk-data";
-const BYTES = "application/octet-stream";
-const MULTIPART = "multipart/form-data";
-const ANY_TYPES = [MULTIPART, BYTES];
+const ANY_TYPES = [MULTIPART_TYPE, BYTES_TYPE];
 
 const Name = Type.String({ pattern: "^[a-z0-9][a-z0-9._-]{0,127}$" });
 const CategoryParams = Type.Object({ component: Type.String(), category: Name });
@@ -209,13 +208,17 @@ export const bulkDataRoutes: readonly Route[] = [
     early: true,
     params: FileParams,
     headers: ["content-range"],
-    body: { kind: "upload", types: [BYTES], bulk: true },
+    body: { kind: "upload", types: [BYTES_TYPE], bulk: true },
     responses: { 200: ok(Item, "The part is stored."), 201: ok(Item, "The file is complete.") },
     handle: async (request, context) => {
       const { contentDisposition, chunks } = request.body;
       const bulk = await bulkToChange(request, context, "upload");
       const range = contentRange(request.header("content-range"));
-      const start = { ...request.params, name: fileName(contentDisposition) ?? request.params.id, mimetype: BYTES };
+      const start = {
+        ...request.params,
+        name: fileName(contentDisposition) ?? request.params.id,
+        mimetype: BYTES_TYPE,
+      };
       const last = range === undefined || range.to === range.total;
       const body = range === undefined ? chunks : exactly(chunks, range.to - range.from);
       const info = await bulk.take(request.owner, start, range?.from ?? 0, body, last);
@@ -245,8 +248,8 @@ export const bulkDataRoutes: readonly Route[] = [
     params: FileParams,
     headers: ["range", "if-range", "if-none-match"],
     responses: {
-      200: { description: "The file.", contentType: BYTES },
-      206: { description: "The range.", contentType: BYTES },
+      200: { description: "The file.", contentType: BYTES_TYPE },
+      206: { description: "The range.", contentType: BYTES_TYPE },
     },
     handle: (request, context) => {
       const bulk = bulkOf(request, context);

@@ -1,11 +1,12 @@
 /** Files that diagnostic databases carry, read from the store. */
 import { createHash } from "node:crypto";
+import { BYTES_TYPE } from "#core/media-types.ts";
 import type { EcuView } from "#fleet/api.ts";
 import { type ChunkProperties, CURRENT, databaseProperties } from "#store/databases.ts";
 import type { Storage } from "#store/storage.ts";
 import type { EmbeddedFile, EmbeddedFiles } from "./context.ts";
 
-const DEFAULT_TYPE = "application/octet-stream";
+const DEFAULT_TYPE = BYTES_TYPE;
 const ID_LENGTH = 32;
 
 /** `databaseOf`: key of an ECU's database in the current set. */

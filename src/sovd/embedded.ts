@@ -1,5 +1,6 @@
 /** Files that a component's diagnostic database carries. */
 import { Fault } from "#core/errors.ts";
+import { BYTES_TYPE } from "#core/media-types.ts";
 import { Type } from "#core/schema.ts";
 import { indexRoute } from "./links.ts";
 import { type Route, route } from "./route.ts";
@@ -45,7 +46,7 @@ export const embeddedRoutes: readonly Route[] = [
     summary: "Content of a file",
     tag,
     open: true,
-    responses: { 200: { description: "The file.", contentType: "application/octet-stream" } },
+    responses: { 200: { description: "The file.", contentType: BYTES_TYPE } },
     handle: async (request, { embeddedFiles }) => {
       const file = await embeddedFiles.read(request.ecu, request.params.id);
       if (file === undefined) throw new Fault("notFound", `File not found: ${request.params.id}`);

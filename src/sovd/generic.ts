@@ -1,5 +1,6 @@
 /** Any UDS request as bytes, for services that have no resource of their own. */
 import { Fault } from "#core/errors.ts";
+import { BYTES_TYPE } from "#core/media-types.ts";
 import { callPermitted } from "./permit.ts";
 import { type Route, route } from "./route.ts";
 
@@ -14,7 +15,7 @@ export const genericRoutes: readonly Route[] = [
     lock: "dataWrite",
     body: { kind: "raw" },
     responses: {
-      200: { description: "The ECU's answer, negative ones included.", contentType: "application/octet-stream" },
+      200: { description: "The ECU's answer, negative ones included.", contentType: BYTES_TYPE },
     },
     handle: async (request, context) => {
       const { body } = request;

@@ -1,5 +1,6 @@
 /** The diagnostic databases as bulk data: current, pending and backup set. */
 import { Fault } from "#core/errors.ts";
+import { BYTES_TYPE, MULTIPART_TYPE } from "#core/media-types.ts";
 import { Type } from "#core/schema.ts";
 import { FILE_SETS, type FileSet, type RuntimeFile } from "#update/api.ts";
 import { databaseUpdateOf } from "./database-update.ts";
@@ -8,7 +9,6 @@ import { IdItem, IncludeSchema, items, NO_CONTENT, ok } from "./schemas.ts";
 
 export const BULK_DATA = "/apps/sovd2uds/bulk-data" as const;
 const PENDING = `${BULK_DATA}/runtimefiles-nextupdate` as const;
-const BYTES = "application/octet-stream";
 const tag = "database update";
 
 const ListQuery = Type.Object({
@@ -41,7 +41,7 @@ interface Shown {
 function show({ id, sizeBytes, sha256, revision }: RuntimeFile, query: Shown): Record<string, unknown> {
   return {
     id,
-    mimetype: BYTES,
+    mimetype: BYTES_TYPE,
     name: id,
     ...(query["x-sovd2uds-include-file-size"] === true ? { size: sizeBytes } : {}),
     ...(query["x-sovd2uds-include-hash"] === undefined ? {} : { hash: sha256, hash_algorithm: "sha256" }),
@@ -94,11 +94,11 @@ function contentRoute(set: FileSet): Route {
     path: `${BULK_DATA}/runtimefiles-${set}/{id}`,
     summary: "Content of a database file",
     tag,
-    responses: { 200: { description: "The file.", contentType: BYTES } },
+    responses: { 200: { description: "The file.", contentType: BYTES_TYPE } },
     handle: ({ params }, context): Answer => {
       const stream = databaseUpdateOf(context).open(set, params.id);
       if (stream === undefined) throw new Fault("notFound", `File not found: ${params.id}`);
-      return { status: 200, stream, contentType: BYTES };
+      return { status: 200, stream, contentType: BYTES_TYPE };
     },
   });
 }
@@ -112,7 +112,7 @@ export const runtimeFileRoutes: readonly Route[] = [
     tag,
     lock: "vehicle",
     links: true,
-    body: { kind: "upload", types: ["multipart/form-data", BYTES] },
+    body: { kind: "upload", types: [MULTIPART_TYPE, BYTES_TYPE] },
     responses: { 201: ok(items(IdItem), "Verified and pending.") },
     handle: async (request, context) => {
       const ids = await databaseUpdateOf(context).upload(request.body);

@@ -1,5 +1,6 @@
 /** The routes of a collection of standing requests, at every entity that may host one. */
 import type { TObject, TSchema } from "typebox";
+import { EVENTS_TYPE } from "#core/media-types.ts";
 import { type Static, Type } from "#core/schema.ts";
 import type { SovdContext } from "./context.ts";
 import { resourceNotFound } from "./guard.ts";
@@ -124,7 +125,7 @@ function routesAt<T, B extends TSchema, P extends TSchema>(
       summary: `Events of a ${one}, as server-sent events`,
       headers: ["last-event-id"],
       responses: {
-        200: { ...ok(Event, "Each event is one of these."), contentType: "text/event-stream" },
+        200: { ...ok(Event, "Each event is one of these."), contentType: EVENTS_TYPE },
         204: { description: "To a client that has seen the last one (`Last-Event-ID`)." },
       },
       handle: (request, context) => {

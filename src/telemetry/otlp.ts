@@ -1,4 +1,5 @@
 /** Log lines to an OpenTelemetry collector: OTLP over HTTP with JSON, `POST <endpoint>/v1/logs` (OpenTelemetry protocol 1.3). */
+import { JSON_TYPE } from "#core/media-types.ts";
 import { PRODUCT, VERSION } from "#core/version.ts";
 
 /** Lines held back for one request; more are dropped, so that a dead collector costs no memory. */
@@ -48,7 +49,7 @@ export function openOtlp(options: OtlpOptions): OtlpStream {
     try {
       const response = await post(url, {
         method: "POST",
-        headers: { "content-type": "application/json" },
+        headers: { "content-type": JSON_TYPE },
         body: JSON.stringify(logsRequest(lines)),
         signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
       });

@@ -3,6 +3,7 @@
  * back. No authorization, locks, codec, queues, deadlines or time-outs: what the server does beside this is its own cost.
  */
 import type { MessagePort, Worker } from "node:worker_threads";
+import { JSON_TYPE } from "#core/media-types.ts";
 import { loadUws } from "./uws.ts";
 
 export interface HopEcu {
@@ -53,7 +54,7 @@ export async function startBareHop(task: HopTask, host: string, worker: (task: H
         waiting.set(id, {
           cork: (run) => void res.cork(run),
           end: (body) => {
-            res.writeHeader("Content-Type", "application/json");
+            res.writeHeader("Content-Type", JSON_TYPE);
             res.end(body as Uint8Array<ArrayBuffer>);
           },
         });

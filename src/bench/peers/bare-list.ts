@@ -1,4 +1,5 @@
 /** The fastest list there can be on this machine: bare uWebSockets.js that sends the same bytes, whatever is asked. */
+import { JSON_TYPE } from "#core/media-types.ts";
 import { loadUws } from "./uws.ts";
 
 /** Answers every request with `body`. Resolves to the port. */
@@ -8,7 +9,7 @@ export function startBareList(body: string, host: string): Promise<number> {
     uws
       .App()
       .any("/*", (res) => {
-        res.writeHeader("Content-Type", "application/json");
+        res.writeHeader("Content-Type", JSON_TYPE);
         res.end(body);
       })
       .listen(host, 0, (socket) => {

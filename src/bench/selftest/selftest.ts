@@ -1,4 +1,5 @@
 /** Our server beside what is bare of everything it adds: what authorization, locks, codec, hop and ECU cost, as ratios of one run. */
+import { JSON_TYPE } from "#core/media-types.ts";
 import { type BenchOptions, type Contender, compare, type Measurement } from "../bench.ts";
 import { encodeRequest } from "../http-message.ts";
 import { prepare } from "../profiles.ts";
@@ -66,7 +67,7 @@ export async function runSelfTest(lab: Lab, options: BenchOptions): Promise<Self
 
 function peer(name: string, port: number, paths: readonly string[]): Contender {
   const host = `${HOST}:${port}`;
-  const requests = paths.map((path) => encodeRequest({ method: "GET", path, host, accept: "application/json" }));
+  const requests = paths.map((path) => encodeRequest({ method: "GET", path, host, accept: JSON_TYPE }));
   return { name, address: { host: HOST, port }, requests };
 }
 

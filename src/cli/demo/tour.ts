@@ -1,4 +1,5 @@
 /** The demo's tour: SOVD calls one after the other, each shown as the curl line that does the same. */
+import { JSON_TYPE } from "#core/media-types.ts";
 
 export interface TourStep {
   readonly title: string;
@@ -167,7 +168,7 @@ async function walk(
     method: step.method,
     headers: {
       ...(known.token === undefined ? {} : { authorization: `Bearer ${known.token}` }),
-      ...(body === undefined ? {} : { "content-type": "application/json" }),
+      ...(body === undefined ? {} : { "content-type": JSON_TYPE }),
     },
     ...(body === undefined ? {} : { body }),
   });
@@ -189,7 +190,7 @@ function curl(method: string, url: string, body: string | undefined, token: stri
     "curl -g",
     ...(method === "GET" ? [] : [`-X ${method}`]),
     ...(token === undefined ? [] : ['-H "Authorization: Bearer $TOKEN"']),
-    ...(body === undefined ? [] : ["-H 'Content-Type: application/json'", `-d '${body}'`]),
+    ...(body === undefined ? [] : [`-H 'Content-Type: ${JSON_TYPE}'`, `-d '${body}'`]),
     `'${url}'`,
   ].join(" ");
 }

@@ -9,6 +9,7 @@ import { readConfig } from "#config/load.ts";
 import { merge, type Tree } from "#config/tree.ts";
 import type { Config } from "#config/types.ts";
 import { Fault } from "#core/errors.ts";
+import { BYTES_TYPE, JSON_TYPE } from "#core/media-types.ts";
 import { VERSION } from "#core/version.ts";
 import { writeMdd } from "#mdd/writer/mdd.ts";
 import type { AjourDevice } from "#sim/ajour-device.ts";
@@ -216,7 +217,7 @@ async function configOf(place: string, tree: Tree): Promise<Config> {
 async function nodeOf(server: RunningServer, folder: string): Promise<SceneNode> {
   const response = await fetch(`http://${HOST}:${server.port}/vehicle/v15/authorize`, {
     method: "POST",
-    headers: { "content-type": "application/json" },
+    headers: { "content-type": JSON_TYPE },
     body: JSON.stringify({ client_id: "update-demo", client_secret: "secret" }),
   });
   const { access_token: token } = (await response.json()) as { access_token: string };
@@ -225,7 +226,7 @@ async function nodeOf(server: RunningServer, folder: string): Promise<SceneNode>
 
 /** Puts what the device has into the store, and waits until the primary can bring it back to that. */
 async function keepFirmware({ url, token, server }: SceneNode): Promise<void> {
-  const headers = { authorization: `Bearer ${token}`, "content-type": "application/octet-stream" };
+  const headers = { authorization: `Bearer ${token}`, "content-type": BYTES_TYPE };
   for (const [name, body] of Object.entries(firmwareFiles(FIRST_VERSION))) {
     const answer = await fetch(`${url}${FIRMWARE_PATH}/${name}`, {
       method: "PUT",

@@ -1,5 +1,6 @@
 /** Self-contained OpenAPI documents of single resources (ISO 17978-3: online capability description). */
 import { Fault } from "#core/errors.ts";
+import { JSON_TYPE } from "#core/media-types.ts";
 import type { EcuCalls, Reply } from "#fleet/messages.ts";
 import type { Database } from "#mdd/query/database.ts";
 import { listConfigurations, listData, listOperations, type OperationItem } from "#mdd/query/describe.ts";
@@ -11,13 +12,12 @@ import type { CallContext } from "./call.ts";
 
 const STRING = { type: "string" };
 const ANY_OBJECT = { type: "object" };
-const JSON_MEDIA = "application/json";
 const EXECUTION_STATES = ["running", "completed", "failed", "stopped"];
 
 const ERROR = {
   description: "Error",
   content: {
-    [JSON_MEDIA]: {
+    [JSON_TYPE]: {
       schema: {
         type: "object",
         properties: { error_code: STRING, message: STRING },
@@ -28,11 +28,11 @@ const ERROR = {
 };
 
 function ok(schema: unknown, description = "Success") {
-  return { description, content: { [JSON_MEDIA]: { schema } } };
+  return { description, content: { [JSON_TYPE]: { schema } } };
 }
 
 function body(schema: unknown) {
-  return { required: true, content: { [JSON_MEDIA]: { schema } } };
+  return { required: true, content: { [JSON_TYPE]: { schema } } };
 }
 
 function document(title: string, paths: Record<string, unknown>): Reply {

@@ -1,12 +1,11 @@
 /** Parts that every path of an API document is made of. */
 import { toHex } from "#core/bytes.ts";
 import { DTC_STATUS_MEMBERS } from "#core/dtc-status.ts";
+import { JSON_TYPE } from "#core/media-types.ts";
 import type { ServiceEntry } from "../query/service-entry.ts";
 import type { JsonSchema } from "../query/value-schema.ts";
 
 type Json = Readonly<Record<string, unknown>>;
-
-const JSON_MEDIA = "application/json";
 
 export const STRING: JsonSchema = { type: "string" };
 export const OBJECT: JsonSchema = { type: "object" };
@@ -27,11 +26,11 @@ export function listOf(item: JsonSchema): JsonSchema {
 }
 
 export function answerOf(schema: JsonSchema): Json {
-  return { description: "Done.", content: { [JSON_MEDIA]: { schema } } };
+  return { description: "Done.", content: { [JSON_TYPE]: { schema } } };
 }
 
 export function bodyOf(schema: JsonSchema): Json {
-  return { required: true, content: { [JSON_MEDIA]: { schema } } };
+  return { required: true, content: { [JSON_TYPE]: { schema } } };
 }
 
 /** One method of a path; `service` is what the ECU is asked with. */
@@ -76,7 +75,7 @@ export const SHARED: Json = {
   responses: {
     Error: {
       description: "What went wrong.",
-      content: { [JSON_MEDIA]: { schema: { $ref: "#/components/schemas/Error" } } },
+      content: { [JSON_TYPE]: { schema: { $ref: "#/components/schemas/Error" } } },
     },
   },
 };

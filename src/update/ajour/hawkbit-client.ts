@@ -1,6 +1,7 @@
 /** Requests of hawkBit's Direct Device Integration API for one controller. The token goes to that server and nowhere else. */
 import type { Response } from "undici";
 import { Fault } from "#core/errors.ts";
+import { JSON_TYPE } from "#core/media-types.ts";
 import { jsonOf, requireOk, resumed, send } from "./download.ts";
 
 export interface HawkbitServer {
@@ -97,14 +98,14 @@ export class HawkbitClient {
   }
 
   #ask(url: string, signal: AbortSignal, more: Readonly<Record<string, string>> = {}): Promise<Response> {
-    const headers = { ...this.#headers(), accept: "application/json", ...more };
+    const headers = { ...this.#headers(), accept: JSON_TYPE, ...more };
     return send(url, { headers, signal, timeoutMs: this.#server.timeoutMs });
   }
 
   async #tell(method: "POST" | "PUT", path: string, about: object, signal: AbortSignal): Promise<boolean> {
     const response = await send(`${this.#base}/${path}`, {
       method,
-      headers: { ...this.#headers(), "content-type": "application/json" },
+      headers: { ...this.#headers(), "content-type": JSON_TYPE },
       body: JSON.stringify({ timestamp: Date.now(), ...about }),
       signal,
       timeoutMs: this.#server.timeoutMs,

@@ -3,6 +3,7 @@
  * the store is not: the last few chunks are kept, so that a device that asks for one block after the other costs one read per chunk.
  */
 import { Fault } from "#core/errors.ts";
+import { BYTES_TYPE } from "#core/media-types.ts";
 import { Turns } from "#core/turns.ts";
 import type { Bulk, BulkInfo } from "#update/software/bulk/bulk.ts";
 
@@ -81,7 +82,7 @@ export class Images {
   }
 
   async #fill({ sha256, name, read }: ImageContent): Promise<number> {
-    const start = { ...keyOf(sha256), name, mimetype: "application/octet-stream" };
+    const start = { ...keyOf(sha256), name, mimetype: BYTES_TYPE };
     const offset = this.#find(sha256)?.size ?? 0;
     const info = await this.#bulk.write(start, offset, read(offset), true);
     if (info.sha256 === sha256) return info.size;

@@ -5,6 +5,7 @@
 import { createHash } from "node:crypto";
 import type { Response } from "undici";
 import { Fault } from "#core/errors.ts";
+import { BYTES_TYPE } from "#core/media-types.ts";
 import { documentOf, jsonOf, parseObject, requireOk, resumed, send } from "./download.ts";
 import type { FirmwareSource, Offer } from "./sources.ts";
 
@@ -42,7 +43,7 @@ const MANIFEST_TYPES = [
   "application/vnd.docker.distribution.manifest.v2+json",
   "application/vnd.docker.distribution.manifest.list.v2+json",
 ].join(", ");
-const FIRMWARE_TYPE = "application/octet-stream";
+const FIRMWARE_TYPE = BYTES_TYPE;
 const VERSION_ANNOTATION = "org.opencontainers.image.version";
 const TITLE_ANNOTATION = "org.opencontainers.image.title";
 const UNPACK_ANNOTATION = "io.deis.oras.content.unpack";

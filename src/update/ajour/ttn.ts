@@ -3,6 +3,7 @@
  * of their own, CBOR in base64.
  */
 import { Fault } from "#core/errors.ts";
+import { JSON_TYPE } from "#core/media-types.ts";
 import { requireOk, send } from "./download.ts";
 
 export interface TtnOptions {
@@ -57,7 +58,7 @@ export async function sendDownlink(
   const frm_payload = Buffer.from(command).toString("base64");
   const response = await send(url, {
     method: "POST",
-    headers: { authorization: `Bearer ${options.api_key ?? apiKey}`, "content-type": "application/json" },
+    headers: { authorization: `Bearer ${options.api_key ?? apiKey}`, "content-type": JSON_TYPE },
     body: JSON.stringify({ downlinks: [{ f_port: PORT, frm_payload, priority: "NORMAL" }] }),
     signal: options.signal,
     timeoutMs: options.timeoutMs,

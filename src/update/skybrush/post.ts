@@ -4,6 +4,7 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { Fault } from "#core/errors.ts";
+import { JSON_TYPE } from "#core/media-types.ts";
 import { bearerToken } from "#security/claims.ts";
 import { type Body, type Incoming, readText } from "./envelope.ts";
 import { admit, answer, type HttpOptions, readBody } from "./http.ts";
@@ -21,7 +22,7 @@ export function handlePost(request: IncomingMessage, response: ServerResponse, o
     return;
   }
   readBody(request, response, options, (text) => {
-    const send = (status: number, body: Body) => answer(response, status, JSON.stringify(body), "application/json");
+    const send = (status: number, body: Body) => answer(response, status, JSON.stringify(body), JSON_TYPE);
     const incoming = readText(text, true);
     if (incoming.kind === "bad") {
       send(400, nak(incoming.reason));

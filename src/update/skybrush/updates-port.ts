@@ -4,6 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import { Fault, toFaultData } from "#core/errors.ts";
+import { BYTES_TYPE } from "#core/media-types.ts";
 import { Turns } from "#core/turns.ts";
 import { SYSTEM } from "#update/software/campaign/states.ts";
 import { keyOfId } from "#update/software/package.ts";
@@ -180,7 +181,7 @@ export class UpdatesPort implements FirmwarePort {
   async #keep(sha256: string, object: string, blob: Uint8Array): Promise<void> {
     const key = { ...STORE, id: sha256 };
     if (this.#updates.bulk.find(key)?.complete === true) return;
-    const start = { ...key, name: `${object}.bin`, mimetype: "application/octet-stream" };
+    const start = { ...key, name: `${object}.bin`, mimetype: BYTES_TYPE };
     const info = await this.#updates.bulk.write(start, 0, once(blob), true);
     if (info.sha256 !== sha256) throw new Fault("corruption", "The blob was not kept as it came");
   }

@@ -5,6 +5,7 @@
 import { createHash, type Hash, randomBytes, randomUUID } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
 import { Fault } from "#core/errors.ts";
+import { BYTES_TYPE, MULTIPART_TYPE } from "#core/media-types.ts";
 import { Turns } from "#core/turns.ts";
 import type { Storage, StorageTransaction } from "#store/storage.ts";
 import type { UploadSource } from "#update/upload-port.ts";
@@ -25,8 +26,6 @@ import { type FilePart, takeFile } from "./form-file.ts";
 
 /** One transaction's worth of an upload. */
 export const SEGMENT_BYTES = 4 << 20;
-const MULTIPART = "multipart/form-data";
-export const BYTES_TYPE = "application/octet-stream";
 const MAX_ID_LENGTH = 64;
 const RANDOM_BYTES = 3;
 
@@ -76,7 +75,7 @@ export class StorageBulkWriter implements BulkWriter {
         throw error;
       }
     };
-    if (contentType.toLowerCase().startsWith(MULTIPART)) return takeFile(contentType, chunks, take);
+    if (contentType.toLowerCase().startsWith(MULTIPART_TYPE)) return takeFile(contentType, chunks, take);
     return take({ name, mimetype: BYTES_TYPE, chunks });
   }
 

@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import type { TargetFile } from "@tufjs/models";
 import { Fault } from "#core/errors.ts";
+import { BYTES_TYPE } from "#core/media-types.ts";
 import { fits } from "#core/validate.ts";
 import type { Bulk, BulkInfo, BulkKey } from "#update/software/bulk/bulk.ts";
 import { ManifestSchema, type ManifestTarget, SignaturesSchema, type UpdatePackage } from "#update/software/package.ts";
@@ -148,7 +149,7 @@ export class Staging {
     }
     const from = isPart ? offset : 0;
     const name = new URL(url).pathname.split("/").at(-1) || "image";
-    const start = { ...key, name, mimetype: "application/octet-stream" };
+    const start = { ...key, name, mimetype: BYTES_TYPE };
     return bulk.write(start, from, bounded(body, from, target?.length), true);
   }
 

@@ -1,5 +1,6 @@
 /** Hands an image on to another node: by range where it takes that, so that a cut costs no more than a part; else as a form. */
 import { Fault } from "#core/errors.ts";
+import { BYTES_TYPE, MULTIPART_TYPE } from "#core/media-types.ts";
 import type { Clock } from "#core/time.ts";
 import { type Artifact, isUnreachable, type UpdateJob } from "#update/software/provider.ts";
 import { sleep } from "#update/software/sleep.ts";
@@ -70,7 +71,7 @@ function sendPart(run: Relay, path: string, from: number): Promise<Answer> {
   const { client, target, job, artifact } = run;
   const bytes = Math.min(PART_BYTES, artifact.sizeBytes - from);
   const headers = {
-    "content-type": "application/octet-stream",
+    "content-type": BYTES_TYPE,
     "content-disposition": `attachment; filename="${fileName(artifact)}"`,
     "content-length": String(bytes),
     ...(bytes === 0 ? {} : { "content-range": `bytes ${from}-${from + bytes - 1}/${artifact.sizeBytes}` }),
@@ -85,11 +86,11 @@ async function relayForm(run: Relay): Promise<string> {
   if (known !== undefined) return known;
   const head = Buffer.from(
     `--${BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="${fileName(artifact)}"\r\n` +
-      "Content-Type: application/octet-stream\r\n\r\n",
+      `Content-Type: ${BYTES_TYPE}\r\n\r\n`,
   );
   const tail = Buffer.from(`\r\n--${BOUNDARY}--\r\n`);
   const headers = {
-    "content-type": `multipart/form-data; boundary=${BOUNDARY}`,
+    "content-type": `${MULTIPART_TYPE}; boundary=${BOUNDARY}`,
     "content-length": String(head.byteLength + artifact.sizeBytes + tail.byteLength),
   };
   const path = `${under(target)}/${FOREIGN_CATEGORY}`;

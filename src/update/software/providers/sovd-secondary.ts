@@ -4,6 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import { Fault } from "#core/errors.ts";
+import { JSON_TYPE } from "#core/media-types.ts";
 import type { Clock } from "#core/time.ts";
 import { packageOf } from "#update/software/package.ts";
 import {
@@ -282,7 +283,7 @@ function pathOf({ component }: SecondaryTarget): string {
 }
 
 function jsonContent(body: object): Content {
-  return { headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
+  return { headers: { "content-type": JSON_TYPE }, body: JSON.stringify(body) };
 }
 
 function relayOf({ attempt, artifact }: UpdateJob): string {

@@ -3,6 +3,7 @@
  * so the image that is on the ECU must be in the store before; it is what rollback flashes.
  */
 import { Fault } from "#core/errors.ts";
+import { BYTES_TYPE } from "#core/media-types.ts";
 import type { Bulk, BulkInfo, BulkKey } from "#update/software/bulk/bulk.ts";
 import type { Artifact, TargetFacts, TargetFault, UpdateJob, UpdateProvider } from "#update/software/provider.ts";
 import { demand, type Exchange, ecuName } from "./uds-exchange.ts";
@@ -98,7 +99,7 @@ export class UdsFlashProvider implements UpdateProvider {
     const id = artifact.sha256.slice(0, 32);
     const key = { component, category: CURRENT_IMAGE, id };
     if (bulk.find(key)?.complete !== true) {
-      await bulk.write({ ...key, name: artifact.name, mimetype: "application/octet-stream" }, 0, artifact.read(), true);
+      await bulk.write({ ...key, name: artifact.name, mimetype: BYTES_TYPE }, 0, artifact.read(), true);
     }
     for (const info of old) if (info.id !== id) await bulk.remove(keyOf(info));
   }
