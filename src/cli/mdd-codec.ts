@@ -2,6 +2,7 @@
 import { type Command, Option } from "commander";
 import { fromHex, toHex } from "#core/bytes.ts";
 import { Fault } from "#core/errors.ts";
+import { isObject } from "#core/json.ts";
 import { type DecodedObject, decodeRequest, decodeResponse, encodeRequest } from "#mdd/codec/codec.ts";
 import { compileService } from "#mdd/codec/compile.ts";
 import type { CodecOptions } from "#mdd/codec/options.ts";
@@ -137,7 +138,6 @@ export async function encode(
 function objectOf(json: string | undefined): Readonly<Record<string, unknown>> | undefined {
   if (json === undefined) return undefined;
   const value = parseJson(json, "parameters");
-  if (typeof value !== "object" || value === null || Array.isArray(value))
-    throw new Fault("badRequest", "parameters: a JSON object is expected");
-  return value as Readonly<Record<string, unknown>>;
+  if (!isObject(value)) throw new Fault("badRequest", "parameters: a JSON object is expected");
+  return value;
 }

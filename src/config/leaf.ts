@@ -1,4 +1,5 @@
 /** The kinds of values a key can have. Each reads a TOML value and says in words what it wanted instead. */
+import { isObject } from "#core/json.ts";
 import type { Leaf, LeafOptions } from "./node.ts";
 
 /** A value that a leaf refuses; the message says what was expected. */
@@ -171,12 +172,10 @@ export const duration = (value: Duration, doc: string, options?: LeafOptions) =>
     {
       type: "{ secs, nanos }",
       parse: (raw) => {
-        const given = raw as Partial<Duration> | null;
-        const isTable = typeof raw === "object" && given !== null && !Array.isArray(raw);
-        if (!isTable || Object.keys(given).some((key) => key !== "secs" && key !== "nanos")) {
+        if (!isObject(raw) || Object.keys(raw).some((key) => key !== "secs" && key !== "nanos")) {
           return refuse("a table { secs, nanos }", raw);
         }
-        return { secs: U64.parse(given.secs), nanos: integer("nanoseconds", 0, 999_999_999).parse(given.nanos) };
+        return { secs: U64.parse(raw.secs), nanos: integer("nanoseconds", 0, 999_999_999).parse(raw.nanos) };
       },
     },
     value,
@@ -201,7 +200,7 @@ export const record = <T>(
     {
       type,
       parse: (raw) => {
-        if (typeof raw !== "object" || raw === null || Array.isArray(raw)) return refuse("a table", raw);
+        if (!isObject(raw)) return refuse("a table", raw);
         const entries = Object.entries(raw).map(([key, item]): [string, T] => {
           check(key, item);
           return [key, item];

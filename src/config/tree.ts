@@ -1,10 +1,11 @@
 /** Raw configuration values as they come from a file, the environment or the command line, before the schema has looked at them. */
+import { isObject } from "#core/json.ts";
 
 export type Tree = { [key: string]: unknown };
 export type Path = readonly (string | number)[];
 
 export function isTree(value: unknown): value is Tree {
-  return typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Date);
+  return isObject(value) && !(value instanceof Date);
 }
 
 /** A key as text: `can.ecu_mappings[0].ecu_name`, quoted where TOML wants it. */

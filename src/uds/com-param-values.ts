@@ -1,5 +1,6 @@
 /** How values of communication parameters are written: as text in a database, as TOML or JSON in a configuration. */
 import { fromHex } from "#core/bytes.ts";
+import { isObject } from "#core/json.ts";
 import type { ComParamKind, ComParamValues, NackRetries, RetryPolicy } from "./com-params.ts";
 
 /** Seconds per unit of a duration whose database value has no unit. */
@@ -59,11 +60,11 @@ export function readComParamConfig<K extends ComParamKind>(kind: K, raw: unknown
 function readStructured(kind: ComParamKind, raw: unknown): unknown {
   switch (kind) {
     case "duration":
-      return isRecord(raw) ? durationOf(raw.secs, raw.nanos) : undefined;
+      return isObject(raw) ? durationOf(raw.secs, raw.nanos) : undefined;
     case "bytes":
       return Array.isArray(raw) ? byteArray(raw) : undefined;
     case "nackRetries":
-      return isRecord(raw) ? nackRetriesOf(raw) : undefined;
+      return isObject(raw) ? nackRetriesOf(raw) : undefined;
     default:
       if (kind === "bool" && typeof raw === "boolean") return raw;
       return typeof raw === "number" ? parseComParam(kind, String(raw)) : undefined;
@@ -138,7 +139,7 @@ function pickWord<T extends string>(
 
 function parseNackRetriesText(text: string): NackRetries | undefined {
   const json = parseJson(text);
-  return isRecord(json) ? nackRetriesOf(json) : undefined;
+  return isObject(json) ? nackRetriesOf(json) : undefined;
 }
 
 function nackRetriesOf(raw: Readonly<Record<string, unknown>>): NackRetries | undefined {
@@ -162,8 +163,4 @@ function parseJson(text: string): unknown {
 
 function isCount(value: unknown): value is number {
   return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -1,8 +1,9 @@
 /** Simple DOPs, constants, length keys and trouble codes, into the bytes of a request. */
+import { isObject } from "#core/json.ts";
 import { spannedBytes } from "./bits.ts";
 import { naturalBytes, writeCoded } from "./coded-write.ts";
 import { Category, type Phys, PhysKind, toPhysical } from "./compu.ts";
-import { type Encoder, isMembers, memberOf } from "./encoder.ts";
+import { type Encoder, memberOf } from "./encoder.ts";
 import { internalOf } from "./input.ts";
 import { type Internal, type Scalar, type Step, TargetKind } from "./plan.ts";
 
@@ -92,7 +93,7 @@ export function deferLengthKey(e: Encoder, step: Step, at: number): number {
 }
 
 export function encodeDtc(e: Encoder, index: number, at: number, bit: number, value: unknown): number {
-  const code = isMembers(value) ? memberOf(value, "code") : value;
+  const code = isObject(value) ? memberOf(value, "code") : value;
   if (typeof code !== "number" && typeof code !== "bigint")
     return e.fail("InvalidDatabase", "a trouble code must be given as a number");
   return writeCoded(e.pool.dtcs[index]!.coded, e, at, bit, code, undefined);

@@ -1,4 +1,5 @@
 /** A request under construction, and what its parameters are given as. */
+import { isObject } from "#core/json.ts";
 import type { Output } from "./coded-write.ts";
 import { type CodecErrorKind, codecFault, pointer } from "./errors.ts";
 import type { Pool, Step } from "./plan.ts";
@@ -76,10 +77,6 @@ export function memberOf(members: Members, name: string): unknown {
   return Object.hasOwn(members, name) ? members[name] : undefined;
 }
 
-export function isMembers(value: unknown): value is Members {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
 /** A JSON value as the CDA's messages show it. */
 function described(value: unknown): string {
   if (value === null) return "Null";
@@ -89,6 +86,6 @@ function described(value: unknown): string {
 }
 
 export function membersOf(e: Encoder, value: unknown): Members {
-  if (isMembers(value)) return value;
+  if (isObject(value)) return value;
   return e.fail("InvalidRequest", `Expected value to be object type, but it was: ${described(value)}`);
 }

@@ -1,6 +1,7 @@
 /** HTTP for the sources: requests with time limits and sizes, faults in the place of statuses. undici loads with the first one. */
 import type { RequestInit, Response } from "undici";
 import { Fault } from "#core/errors.ts";
+import { isObject } from "#core/json.ts";
 
 /** Largest document (manifest, token, deployment) that is read. */
 const MAX_DOCUMENT_BYTES = 4 << 20;
@@ -57,7 +58,7 @@ export async function jsonOf(response: Response): Promise<Record<string, unknown
 export function parseObject(bytes: Uint8Array, where: string): Record<string, unknown> {
   try {
     const value: unknown = JSON.parse(Buffer.from(bytes).toString("utf8"));
-    if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+    if (isObject(value)) return value;
   } catch {
     // said below, as for any other wrong document
   }
