@@ -1,5 +1,5 @@
 /** What a SOVD server offers: found out by asking, so that any server can be measured. */
-import { Fault } from "#core/errors.ts";
+import { Fault, reasonOf } from "#core/errors.ts";
 import { JSON_TYPE } from "#core/media-types.ts";
 import type { Address } from "./connection.ts";
 
@@ -119,7 +119,7 @@ async function request(url: string, method: string, token: string | undefined, j
     return { status: response.status, json: parseJson(text) };
   } catch (error) {
     const { cause } = error as { cause?: { message?: string } };
-    return { status: 0, json: cause?.message ?? (error as Error).message };
+    return { status: 0, json: cause?.message ?? reasonOf(error) };
   }
 }
 

@@ -2,6 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { pathToFileURL } from "node:url";
 import { request } from "undici";
+import { reasonOf } from "#core/errors.ts";
 import { BYTES_TYPE, JSON_TYPE } from "#core/media-types.ts";
 import { COMPONENTS, type SceneNode, startUpdateScene, type UpdateScene } from "./demo/update-scene.ts";
 import { endOnSignals } from "./signals.ts";
@@ -166,7 +167,7 @@ async function main(once: boolean): Promise<void> {
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
   await main(process.argv.includes("--once")).catch((error: unknown) => {
-    process.stderr.write(`The demo failed: ${error instanceof Error ? error.message : String(error)}\n`);
+    process.stderr.write(`The demo failed: ${reasonOf(error)}\n`);
     process.exitCode = 1;
   });
 }

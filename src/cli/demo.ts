@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import { readConfig } from "#config/load.ts";
 import type { Config } from "#config/types.ts";
-import { Fault } from "#core/errors.ts";
+import { Fault, reasonOf } from "#core/errors.ts";
 import { JSON_TYPE } from "#core/media-types.ts";
 import { VERSION } from "#core/version.ts";
 import { writeMdd } from "#mdd/writer/mdd.ts";
@@ -37,7 +37,7 @@ export function register(program: Command): void {
         await demo.tour();
       } catch (error) {
         await demo.close();
-        throw new Fault("internal", `The tour failed at ${(error as Error).message}`);
+        throw new Fault("internal", `The tour failed at ${reasonOf(error)}`);
       }
       if (once === true) {
         await demo.close();

@@ -166,7 +166,7 @@ async function reachTargets({ discovery, doip }: Config): Promise<Said> {
       socket.connect(doip.gateway_port, target);
       await once(socket, "connect");
     } catch (error) {
-      problems.push(`${target}: ${error instanceof Error ? error.message : error}`);
+      problems.push(`${target}: ${reasonOf(error)}`);
     } finally {
       socket.close();
     }

@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { basename, extname, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { Fault } from "#core/errors.ts";
+import { Fault, reasonOf } from "#core/errors.ts";
 import { VERSION } from "#core/version.ts";
 import type { EcuData } from "#mdd/generated/description.ts";
 import { inFile, loadMdd } from "#mdd/tools/load.ts";
@@ -132,6 +132,6 @@ function signingKeysOf(pem: string): SigningKeys {
     return { privateKey, publicKey: createPublicKey(privateKey) };
   } catch (error) {
     if (error instanceof Fault) throw error;
-    throw new Fault("badRequest", `${pem}: ${(error as Error).message}`, undefined, error);
+    throw new Fault("badRequest", `${pem}: ${reasonOf(error)}`, undefined, error);
   }
 }

@@ -2,7 +2,7 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { basename, dirname, join, relative, sep } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { Fault } from "#core/errors.ts";
+import { Fault, reasonOf } from "#core/errors.ts";
 import { type PartialJobs, parsePartialJobs } from "#mdd/odx/code-files.ts";
 import { type ConvertedDatabase, type ConvertOptions, convertOdx } from "#mdd/odx/convert.ts";
 import { DEFAULT_ODX_LIMITS } from "#mdd/odx/limits.ts";
@@ -56,7 +56,7 @@ function collectPartialJobs(text: string, before: readonly PartialJobs[] = []): 
   try {
     return [...before, parsePartialJobs(text)];
   } catch (error) {
-    throw new InvalidArgumentError((error as Error).message);
+    throw new InvalidArgumentError(reasonOf(error));
   }
 }
 

@@ -2,7 +2,7 @@
 import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
-import { Fault } from "#core/errors.ts";
+import { Fault, reasonOf } from "#core/errors.ts";
 import { type ContainerLimits, DEFAULT_LIMITS } from "#mdd/container/limits.ts";
 import { inFile, type LoadedMdd, type LoadOptions, loadMdd } from "#mdd/tools/load.ts";
 import { DEFAULT_VERIFY, type VerifyOptions } from "#mdd/verify/verify.ts";
@@ -93,7 +93,7 @@ export function parseJson(text: string, what: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new Fault("invalidData", `${what}: ${(error as Error).message}`, undefined);
+    throw new Fault("invalidData", `${what}: ${reasonOf(error)}`, undefined);
   }
 }
 

@@ -1,7 +1,7 @@
 /** Manifests of images, and what signs them. */
 import { createHash, createPrivateKey, sign } from "node:crypto";
 import { createReadStream, readFileSync } from "node:fs";
-import { Fault } from "#core/errors.ts";
+import { Fault, reasonOf } from "#core/errors.ts";
 import { canonical } from "#update/software/canonical.ts";
 import type { Json } from "./update-client.ts";
 
@@ -10,7 +10,7 @@ export function signatureOf(manifest: Json, file: string): string {
   try {
     return sign(null, Buffer.from(canonical(manifest)), createPrivateKey(readFileSync(file))).toString("base64");
   } catch (error) {
-    throw new Fault("badRequest", `--key ${file}: ${(error as Error).message}`, undefined, error);
+    throw new Fault("badRequest", `--key ${file}: ${reasonOf(error)}`, undefined, error);
   }
 }
 
@@ -24,7 +24,7 @@ export async function measure(file: string): Promise<{ readonly sha256: string; 
       length += (chunk as Uint8Array).byteLength;
     }
   } catch (error) {
-    throw new Fault("badRequest", `${file}: ${(error as Error).message}`, undefined, error);
+    throw new Fault("badRequest", `${file}: ${reasonOf(error)}`, undefined, error);
   }
   return { sha256: hash.digest("hex"), length };
 }

@@ -1,5 +1,5 @@
 import { MessageChannel, type MessagePort } from "node:worker_threads";
-import { Fault, fromFaultData } from "#core/errors.ts";
+import { Fault, fromFaultData, reasonOf } from "#core/errors.ts";
 import type { Clock, TimerHandle } from "#core/time.ts";
 import type { CallOptions } from "./api.ts";
 import type { FromShard, Reply, ShardStats, ToShard } from "./messages.ts";
@@ -200,7 +200,7 @@ export class Shard {
     try {
       this.#port?.postMessage(packet);
     } catch (error) {
-      this.#settle(idOf(packet))?.reject(new Fault("internal", (error as Error).message));
+      this.#settle(idOf(packet))?.reject(new Fault("internal", reasonOf(error)));
     }
   }
 

@@ -1,6 +1,6 @@
 /** Request bodies by the family a route names; every refusal is a `Fault`, so one JSON error object goes out whatever the family. */
 import type { TObject, TSchema } from "typebox";
-import { Fault, type FaultKind } from "#core/errors.ts";
+import { Fault, type FaultKind, reasonOf } from "#core/errors.ts";
 import { BYTES_TYPE, JSON_TYPE, MULTIPART_TYPE } from "#core/media-types.ts";
 import { problemsOf } from "#core/validate.ts";
 import type { ServiceBody } from "#fleet/messages.ts";
@@ -91,7 +91,7 @@ function parse({ bytes, maxJsonDepth }: RawRequestBody, kind: FaultKind, prefix:
   try {
     return JSON.parse(decoder.decode(bytes));
   } catch (error) {
-    throw new Fault(kind, prefix + (error as Error).message);
+    throw new Fault(kind, prefix + reasonOf(error));
   }
 }
 

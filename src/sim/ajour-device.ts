@@ -4,6 +4,7 @@
  * before the swap, the new software is good only after a `sync`; without one the next restart brings the old software back.
  */
 import { createHash } from "node:crypto";
+import { reasonOf } from "#core/errors.ts";
 import type { Clock } from "#core/time.ts";
 import { systemClock } from "#core/time.ts";
 import { type Command, decodeCommand, type Encoding, encodeStatus, type Status } from "#update/ajour/codec.ts";
@@ -110,7 +111,7 @@ export class AjourDevice {
       if (this.#stopped) return 0;
       return answer === undefined ? retryMs : this.#obey(decodeCommand(answer));
     } catch (error) {
-      if (!this.#stopped) this.#tell({ type: "lost", reason: (error as Error).message });
+      if (!this.#stopped) this.#tell({ type: "lost", reason: reasonOf(error) });
       return retryMs;
     }
   }

@@ -1,7 +1,7 @@
 /** A vehicle as TOML. Keys of misbehaviour are those of the control API's JSON. */
 import { parse } from "smol-toml";
 import { fromHex } from "#core/bytes.ts";
-import { Fault } from "#core/errors.ts";
+import { Fault, reasonOf } from "#core/errors.ts";
 import { type Static, Type } from "#core/schema.ts";
 import type { EcuOptions } from "./ecu.ts";
 import { EcuMisbehaviourSchema, EntityMisbehaviourSchema } from "./misbehaviour.ts";
@@ -94,7 +94,7 @@ function parsed(toml: string): unknown {
   try {
     return parse(toml);
   } catch (error) {
-    throw new Fault("invalidConfig", `vehicle config: ${(error as Error).message}`, undefined, error);
+    throw new Fault("invalidConfig", `vehicle config: ${reasonOf(error)}`, undefined, error);
   }
 }
 

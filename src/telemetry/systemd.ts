@@ -1,4 +1,5 @@
 /** What systemd is told (sd_notify(3)): ready, alive, stopping. Does nothing when nobody listens. */
+import { reasonOf } from "#core/errors.ts";
 import type { Health, HealthStatus } from "./health.ts";
 
 export interface Notifier {
@@ -118,9 +119,7 @@ async function openSocket(path: string, onProblem: (message: string) => void): P
       close: () => socket.close(),
     };
   } catch (error) {
-    onProblem(
-      `NOTIFY_SOCKET is set, and node-unix-socket does not load: ${error instanceof Error ? error.message : error}`,
-    );
+    onProblem(`NOTIFY_SOCKET is set, and node-unix-socket does not load: ${reasonOf(error)}`);
     return undefined;
   }
 }

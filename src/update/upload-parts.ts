@@ -1,7 +1,7 @@
 /** Takes the files out of an upload while it comes in: one file, or every part of a form that has a file name. */
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { Fault } from "#core/errors.ts";
+import { Fault, reasonOf } from "#core/errors.ts";
 import { databaseKey, dispositionName } from "./file-names.ts";
 
 export interface UploadHeaders {
@@ -69,7 +69,7 @@ async function takeForm(
   try {
     await pipeline(Readable.from(source), parser, { signal: stop.signal });
   } catch (error) {
-    fail(error instanceof Fault ? error : new Fault("badRequest", `The form is broken: ${(error as Error).message}`));
+    fail(error instanceof Fault ? error : new Fault("badRequest", `The form is broken: ${reasonOf(error)}`));
     for (const content of open) content.destroy(new Fault("badRequest", "The form is broken"));
   }
   await Promise.all(taken);

@@ -1,4 +1,5 @@
 /** The demo's tour: SOVD calls one after the other, each shown as the curl line that does the same. */
+import { reasonOf } from "#core/errors.ts";
 import { JSON_TYPE } from "#core/media-types.ts";
 
 export interface TourStep {
@@ -148,7 +149,7 @@ export async function walkTour({ base, say }: TourOptions): Promise<void> {
     try {
       await walk(step, index + 1, base, known, say);
     } catch (error) {
-      throw new Error(`step ${index + 1} (${step.title}): ${(error as Error).message}`, { cause: error });
+      throw new Error(`step ${index + 1} (${step.title}): ${reasonOf(error)}`, { cause: error });
     }
   }
 }

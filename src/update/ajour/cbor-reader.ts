@@ -3,7 +3,7 @@
  * over; numbers that are whole and bytes that are bytes. Total on garbage: all it throws is `invalidData`.
  */
 import { type Token, Tokenizer, Type } from "cborg";
-import { Fault } from "#core/errors.ts";
+import { Fault, reasonOf } from "#core/errors.ts";
 
 /** Marks a stream as CBOR (RFC 8949 §3.4.6); carries no value. */
 const SELF_DESCRIBED = 55_799;
@@ -142,7 +142,7 @@ export class CborReader {
       }
       return token;
     } catch (error) {
-      throw error instanceof Fault ? error : invalid((error as Error).message);
+      throw error instanceof Fault ? error : invalid(reasonOf(error));
     }
   }
 }

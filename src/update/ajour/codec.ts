@@ -3,7 +3,7 @@
  * names, *packed* with their index. Decoders take both, also mixed; encoders write every field, null for none, in the order below.
  */
 import { type EncodeOptions, encode } from "cborg";
-import { Fault } from "#core/errors.ts";
+import { Fault, reasonOf } from "#core/errors.ts";
 import { CborReader, invalid } from "./cbor-reader.ts";
 
 /** What a device says of itself. Versions are bytes: any form, compared as they are. */
@@ -153,7 +153,7 @@ function parse(bytes: Uint8Array): Record<string, unknown> {
   try {
     return JSON.parse(utf8.decode(bytes)) as Record<string, unknown>;
   } catch (error) {
-    throw invalid((error as Error).message);
+    throw invalid(reasonOf(error));
   }
 }
 

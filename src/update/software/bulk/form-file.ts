@@ -1,7 +1,7 @@
 /** The one file of a multipart body, as it comes. */
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { Fault } from "#core/errors.ts";
+import { Fault, reasonOf } from "#core/errors.ts";
 
 export interface FilePart {
   readonly name: string;
@@ -37,7 +37,7 @@ export async function takeFile<T>(
   try {
     await pipeline(Readable.from(body), parser, { signal: stop.signal });
   } catch (error) {
-    fail(error instanceof Fault ? error : new Fault("badRequest", `The form is broken: ${(error as Error).message}`));
+    fail(error instanceof Fault ? error : new Fault("badRequest", `The form is broken: ${reasonOf(error)}`));
     content?.destroy(failure as Error);
   }
   const result = await taken?.catch(fail);

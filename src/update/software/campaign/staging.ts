@@ -1,7 +1,7 @@
 /** Brings the image of each member into the store of this node: from bulk data, or from an HTTP server, resumed where it was cut. */
 import { createHash } from "node:crypto";
 import type { TargetFile } from "@tufjs/models";
-import { Fault } from "#core/errors.ts";
+import { Fault, reasonOf } from "#core/errors.ts";
 import { BYTES_TYPE } from "#core/media-types.ts";
 import { fits } from "#core/validate.ts";
 import type { Bulk, BulkInfo, BulkKey } from "#update/software/bulk/bulk.ts";
@@ -137,7 +137,7 @@ export class Staging {
     const { request } = await import("undici");
     const response = await request(url, { headers, signal, headersTimeout: timeoutMs, bodyTimeout: timeoutMs }).catch(
       (error: unknown) => {
-        throw new Fault("notResponding", `${url}: ${(error as Error).message}`, undefined, error);
+        throw new Fault("notResponding", `${url}: ${reasonOf(error)}`, undefined, error);
       },
     );
     const { statusCode, body, headers: answer } = response;
@@ -159,7 +159,7 @@ export class Staging {
     try {
       return JSON.parse(text);
     } catch (error) {
-      throw new Fault("invalidData", `${url}: ${(error as Error).message}`, undefined, error);
+      throw new Fault("invalidData", `${url}: ${reasonOf(error)}`, undefined, error);
     }
   }
 
@@ -176,7 +176,7 @@ export class Staging {
       return Buffer.concat(parts).toString();
     } catch (error) {
       if (error instanceof Fault) throw error;
-      throw new Fault("notResponding", `${url}: ${(error as Error).message}`, undefined, error);
+      throw new Fault("notResponding", `${url}: ${reasonOf(error)}`, undefined, error);
     }
   }
 }

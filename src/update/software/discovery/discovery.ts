@@ -1,6 +1,7 @@
 /** Finds which node has which component: each server, configured or announced, is asked for its components, and each component what it is to an update. */
 import { isIP, type LookupFunction } from "node:net";
 import type { Dispatcher } from "undici";
+import { reasonOf } from "#core/errors.ts";
 import {
   type Answer,
   objectOf,
@@ -79,7 +80,7 @@ export class Discovery {
 
   async #tryAsk(server: Server, signal: AbortSignal): Promise<void> {
     await this.#ask(server, signal).catch((error: unknown) =>
-      this.#options.log("secondary does not answer", { url: server.url, problem: (error as Error).message }),
+      this.#options.log("secondary does not answer", { url: server.url, problem: reasonOf(error) }),
     );
   }
 

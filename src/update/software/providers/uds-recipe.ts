@@ -6,7 +6,7 @@
 import { readFileSync } from "node:fs";
 import { parse } from "smol-toml";
 import { fromHex } from "#core/bytes.ts";
-import { Fault } from "#core/errors.ts";
+import { Fault, reasonOf } from "#core/errors.ts";
 import { type Static, Type } from "#core/schema.ts";
 import { fits, problems } from "#core/validate.ts";
 
@@ -121,7 +121,7 @@ export function readRecipe(file: string): Recipe {
   try {
     value = parse(readFileSync(file, "utf8"));
   } catch (error) {
-    throw new Fault("invalidConfig", `flash recipe ${file}: ${(error as Error).message}`, undefined, error);
+    throw new Fault("invalidConfig", `flash recipe ${file}: ${reasonOf(error)}`, undefined, error);
   }
   return checkedRecipe(value, file);
 }

@@ -2,7 +2,7 @@
  * Runs a flash recipe against an ECU (seed 002, 3.4.1): its steps in order; steps marked `always` also after a failure, so that no other
  * ECU stays silent or without its DTCs because one could not be flashed.
  */
-import { Fault } from "#core/errors.ts";
+import { Fault, reasonOf } from "#core/errors.ts";
 import type { Artifact, UpdateJob } from "#update/software/provider.ts";
 import { aborted, sleep } from "#update/software/sleep.ts";
 import { percentOf } from "./files.ts";
@@ -100,7 +100,7 @@ export async function makeGood(run: Omit<FlashRun, "image" | "keyOfSeed" | "onCh
   for (const [index, step] of recipe.step.entries()) {
     if (index < from || step.always !== true) continue;
     await perform(apart, step, index).catch((error: unknown) => {
-      job.log("a step that makes good failed", { step: nameOf(step), problem: (error as Error).message });
+      job.log("a step that makes good failed", { step: nameOf(step), problem: reasonOf(error) });
     });
   }
   clock.clearTimeout(timer);

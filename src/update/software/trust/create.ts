@@ -1,7 +1,7 @@
 /** What this node trusts: keys and root of the configuration, and what it has believed so far. */
 import { readFileSync } from "node:fs";
 import type { Config } from "#config/types.ts";
-import { Fault } from "#core/errors.ts";
+import { Fault, reasonOf } from "#core/errors.ts";
 import type { Journal } from "#update/software/journal/journal.ts";
 import { readTrustedKeys, type SignedTime, type TrustOptions } from "./trust.ts";
 import { type TufStore, TufVerifier } from "./tuf.ts";
@@ -42,7 +42,7 @@ function trustedRoot(file: string, notes: Notes, nowMs: () => number): TufVerifi
     root = readFileSync(file, "utf8");
     JSON.parse(root);
   } catch (error) {
-    throw new Fault("invalidConfig", `update.trusted_root: ${file}: ${(error as Error).message}`, undefined, error);
+    throw new Fault("invalidConfig", `update.trusted_root: ${file}: ${reasonOf(error)}`, undefined, error);
   }
   const store: TufStore = {
     read: () => {
