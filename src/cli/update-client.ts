@@ -2,10 +2,13 @@
 import { createReadStream, readFileSync } from "node:fs";
 import { open, stat } from "node:fs/promises";
 import { basename } from "node:path";
+import type { Readable } from "node:stream";
+import { setTimeout as pause } from "node:timers/promises";
 import type { Command } from "commander";
 import { Agent, request } from "undici";
 import { Fault } from "#core/errors.ts";
 import { BYTES_TYPE, JSON_TYPE } from "#core/media-types.ts";
+import { retryAfterMs } from "#core/retry-after.ts";
 
 export interface Connection {
   /** Base path of the server. */
@@ -35,6 +38,8 @@ export interface Client {
 
 /** Longest wait for an answer, once all is sent. */
 const ANSWER_MS = 120_000;
+/** How long a server that says when to come again, such as one that has just been started, is asked again. */
+const PATIENCE_MS = 120_000;
 /** Sent in one request: what a cut line costs. */
 const PART_BYTES = 16 << 20;
 const MAX_NAME = 48;
@@ -59,8 +64,13 @@ export async function connect(connection: Connection): Promise<Client> {
   const dispatcher = dispatcherOf(connection);
   const bearer = token ?? (await developmentToken(base, dispatcher));
   const headers = bearer === undefined ? {} : { authorization: `Bearer ${bearer}` };
-  const send = async (method: string, path: string, body?: unknown, more: object = {}): Promise<Answer> =>
-    ask(base + path, { dispatcher, method, headers: { ...headers, ...more }, ...(body === undefined ? {} : { body }) });
+  const send = async (method: string, path: string, body?: Body, more: object = {}): Promise<Answer> =>
+    patiently(base + path, () => ({
+      dispatcher,
+      method,
+      headers: { ...headers, ...more },
+      ...(body === undefined ? {} : { body: typeof body === "function" ? body() : body }),
+    }));
   const json: Client["json"] = async (method, path, body) =>
     wanted(
       method,
@@ -82,7 +92,7 @@ export async function connect(connection: Connection): Promise<Client> {
       if (known.status !== 200 || size === 0) {
         // a server that cannot go on with an upload, or nothing to go on with
         const more = { ...head, "content-length": String(size) };
-        const stored = wanted("POST", path, await send("POST", path, createReadStream(file), more));
+        const stored = wanted("POST", path, await send("POST", path, () => createReadStream(file), more));
         return { id: String(stored.id), size: Number(stored.size), sha256: String(stored.hash) };
       }
       const there = known.json as { offset: number; complete: boolean; sha256?: string };
@@ -120,13 +130,28 @@ async function parts(
   }
 }
 
+/** A stream is made anew each time it is sent. */
+type Body = string | Uint8Array | (() => Readable);
+
 interface Answer {
   readonly status: number;
   readonly json: Json;
+  /** How long the server wants not to be asked again. */
+  readonly retryMs: number | undefined;
+}
+
+async function patiently(url: string, options: () => object): Promise<Answer> {
+  const untilMs = performance.now() + PATIENCE_MS;
+  for (;;) {
+    const answer = await ask(url, options());
+    const { retryMs } = answer;
+    if (retryMs === undefined || performance.now() + retryMs >= untilMs) return answer;
+    await pause(retryMs);
+  }
 }
 
 async function ask(url: string, options: object): Promise<Answer> {
-  const { statusCode, body } = await request(url, {
+  const { statusCode, headers, body } = await request(url, {
     bodyTimeout: ANSWER_MS,
     headersTimeout: ANSWER_MS,
     ...options,
@@ -136,7 +161,7 @@ async function ask(url: string, options: object): Promise<Answer> {
   const text = await body.text().catch((error: unknown) => {
     throw silent(url, error);
   });
-  return { status: statusCode, json: parse(text) };
+  return { status: statusCode, json: parse(text), retryMs: retryAfterMs(statusCode, headers) };
 }
 
 function silent(url: string, error: unknown): Fault {
@@ -186,7 +211,7 @@ function dispatcherOf({ tlsCa, tlsCertificate, tlsKey }: Connection): Agent | un
 async function developmentToken(base: string, dispatcher: Agent | undefined): Promise<string | undefined> {
   const body = JSON.stringify({ client_id: "sovd-edge-cli", client_secret: "cli" });
   const headers = { "content-type": JSON_TYPE };
-  const { status, json } = await ask(`${base}/authorize`, { dispatcher, method: "POST", headers, body });
+  const { status, json } = await patiently(`${base}/authorize`, () => ({ dispatcher, method: "POST", headers, body }));
   return status === 200 ? (json.access_token as string | undefined) : undefined;
 }
 

@@ -1,5 +1,6 @@
 /** Puts the parts of the software update together, as the configuration says. */
 import type { Config } from "#config/types.ts";
+import { Fault } from "#core/errors.ts";
 import type { Persistence } from "#store/persistence.ts";
 import type { Bulk } from "./bulk/bulk.ts";
 import { type CallsOptions, createCalls } from "./campaign/calls.ts";
@@ -54,7 +55,6 @@ export async function createSoftware(parts: SoftwareParts): Promise<Software> {
   const staging = new Staging({ bulk, repository: update.repository, timeoutMs: config.http.request_timeout_ms });
   const rules = rulesOf(update, createTrust(update, journal, nowMs));
   const calls = createCalls(callsOptions(parts, targets, { journal, staging, nowMs, rules }));
-  let isUp = false;
   const campaigns = new Campaigns({
     journal,
     calls,
@@ -70,7 +70,6 @@ export async function createSoftware(parts: SoftwareParts): Promise<Software> {
       if (stuck.length > 0) log("error", "components need service", { update: id, components: stuck });
     },
     onProblem: (problem, where) => log("warn", "a step of an update failed", { error: problem, where }),
-    isUp: () => isUp,
   });
   const updates = createUpdates(parts, targets, { journal, staging, campaigns });
   return {
@@ -83,7 +82,6 @@ export async function createSoftware(parts: SoftwareParts): Promise<Software> {
       nodes.start();
       if (update.secondaries.length > 0) await discovery.refresh(AbortSignal.timeout(DESCRIBE_TIMEOUT_MS));
       await campaigns.resume();
-      isUp = true;
     },
     reload: rules.reload,
     announce: nodes.announce,
@@ -147,7 +145,11 @@ async function findTargets(parts: SoftwareParts) {
     providerOf,
     patientProviderOf: (component: string) =>
       providerOf(component) ?? (mayReturn(component) ? providers.secondary : undefined),
-    knows: (component: string) => own.includes(component) || isEcu(component) || providerOf(component) !== undefined,
+    knows(component: string) {
+      const isKnown = own.includes(component) || isEcu(component) || providerOf(component) !== undefined;
+      if (!isKnown && !fleet.ready) throw new Fault("notReady", "The vehicle's databases are still being loaded");
+      return isKnown;
+    },
   };
 }
 

@@ -45,7 +45,7 @@ export interface UpdatesOptions {
   readonly maxPackages: number;
   readonly maxSubscribers: number;
   readonly providerOf: (component: string) => UpdateProvider | undefined;
-  /** Whether the node knows a component of this name, its own, an ECU, or another node's. */
+  /** Whether the node knows a component of this name, its own, an ECU, or another node's. @throws Fault notReady when it cannot tell yet */
   readonly knows: (component: string) => boolean;
   /** Looks for the components of other nodes. */
   readonly discover: (signal: AbortSignal) => Promise<void>;
@@ -81,6 +81,7 @@ export class Updates {
     return this.#options.ownComponents;
   }
 
+  /** @throws Fault notReady for one that is unknown while databases are still being loaded */
   knows(component: string): boolean {
     return this.#options.knows(component);
   }

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Fault } from "#core/errors.ts";
+import type { CallRun } from "#update/software/campaign/campaigns.ts";
 import { type CampaignRecord, IDLE_STATES } from "#update/software/campaign/states.ts";
 import { verifyStored } from "#update/software/journal/chain.ts";
 import { statusOf } from "#update/software/views/status.ts";
@@ -266,17 +267,29 @@ test("as many campaigns as allowed, also when they come at once", async () => {
   await register("1");
 });
 
-test("nobody asks for anything before what was under way goes on", async () => {
+test("what is asked for before the resumption goes on record, and begins with it", async () => {
   const disk = freshPersistence();
   const clock = new JumpClock();
-  const before = await startProcess(disk, new World(["a"], [], []), clock);
-  await before.campaigns.register(registered(["a"], "coordinated"), "tester");
-  let isUp = false;
-  const { campaigns } = await startProcess(disk, new World(["a"], [], []), clock, () => isUp);
+  const components = { under: "a", fresh: "b", stopped: "c" };
+  const { calls } = new World(Object.values(components), [], []);
+  const endless = (_record: unknown, _member: unknown, { signal }: CallRun) =>
+    new Promise<never>((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+  const left = await startProcess(disk, { calls: { ...calls, prepare: endless } }, clock);
   const prepare = { type: "prepare", thenExecute: false } as const;
-  await assert.rejects(campaigns.apply(ID, prepare, "tester"), { kind: "notReady" });
-  assert.equal(campaigns.get(ID)?.state, "registered");
+  for (const [id, component] of Object.entries(components)) {
+    await left.campaigns.register({ ...registered([component], "coordinated"), id, package: { id } }, "tester");
+    if (id !== "fresh") await left.campaigns.apply(id, prepare, "tester");
+  }
+  await left.campaigns.stop();
+  clock.clear();
+
+  const { campaigns } = await startProcess(disk, { calls }, clock);
+  assert.equal((await campaigns.apply("fresh", prepare, "tester")).state, "preparing");
+  assert.equal((await campaigns.apply("stopped", { type: "rollback", reason: "enough" }, "tester")).state, "failed");
+  await turn();
+  const states = () => Object.keys(components).map((id) => campaigns.get(id)?.state);
+  assert.deepEqual(states(), ["preparing", "preparing", "failed"], "no target is asked for anything");
   await campaigns.resume();
-  isUp = true;
-  await campaigns.apply(ID, prepare, "tester");
+  while (campaigns.get("fresh")?.state !== "prepared" || campaigns.get("under")?.state !== "prepared") await turn();
+  assert.deepEqual(states(), ["prepared", "prepared", "failed"]);
 });

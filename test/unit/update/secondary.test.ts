@@ -204,6 +204,36 @@ test("a node that is cut off at each single call: it is waited for, nothing is s
   assert.equal(told, 2, "the first of prepare and the first of execute");
 });
 
+/** Answers each call only when it has come a second time, as a node that says when to come again. */
+function busy(answer: Answer): Answer {
+  const refused = new Set<string>();
+  return (request, body, response) => {
+    const line = `${request.method} ${request.url}`;
+    if (refused.delete(line)) return answer(request, body, response);
+    refused.add(line);
+    return void response.writeHead(503, { "retry-after": "0" }).end();
+  };
+}
+
+test("a node that has just been started and says when to come again is asked again", async (t) => {
+  const { answer, remote } = own();
+  const { provider } = await node(t, busy(answer));
+  const notes = new Map<string, string>();
+  for (const call of ["prepare", "execute", "commit", "close", "cancel"] as const)
+    await provider[call](hudJob({}, notes));
+  assert.ok(remote.stored.equals(IMAGE));
+  assert.equal((await provider.describe("hud", AbortSignal.timeout(20_000))).supportsTrial, false);
+  assert.deepEqual(remote.verbs, ["prepare", "execute", "x-commit", "x-close", "x-rollback"]);
+});
+
+test("one that says so for longer than an answer may take is away", async (t) => {
+  const { provider, calls } = await node(t, (_request, _body, response) => {
+    response.writeHead(503, { "retry-after": "3600" }).end();
+  });
+  await assert.rejects(provider.describe("hud", AbortSignal.timeout(10_000)), { kind: "notResponding" });
+  assert.equal(calls.length, 2, "what it is, and why it did not say so");
+});
+
 const STARTS = {
   commit: [
     ["awaitingVerdict", "committed", ["x-commit"]],

@@ -142,8 +142,8 @@ async function play(each: Case, crashes: readonly Crash[]): Promise<number> {
     try {
       process = await startProcess(persistence, world, clock);
       const { campaigns } = process;
-      if (begun) await campaigns.resume();
-      else {
+      await campaigns.resume();
+      if (!begun) {
         await begin(process, COMPONENTS, each.policy);
         begun = true;
       }

@@ -194,7 +194,6 @@ export async function startProcess(
   persistence: Persistence,
   world: Pick<World, "calls">,
   clock: JumpClock,
-  isUp?: () => boolean,
 ): Promise<Process> {
   const journal = new Journal({ persistence, nowMs: clock.wallMs, maxRecords: 10_000 });
   await journal.open();
@@ -211,8 +210,8 @@ export async function startProcess(
     onChange: () => undefined,
     onAlarm: (_record, stuck) => alarms.push(stuck),
     onProblem: () => undefined,
-    ...(isUp === undefined ? {} : { isUp }),
   });
+  if (journal.campaigns().length === 0) await campaigns.resume();
   return { campaigns, journal, alarms };
 }
 

@@ -60,8 +60,6 @@ export interface CampaignsOptions {
   /** A campaign ended in `needsService`, or left it. */
   readonly onAlarm: (record: CampaignRecord, stuck: readonly string[]) => void;
   readonly onProblem: (problem: unknown, where: string) => void;
-  /** Whether what a former process left goes on already: nobody asks for anything before. Default: always. */
-  readonly isUp?: () => boolean;
 }
 
 interface InFlight {
@@ -83,6 +81,7 @@ export class Campaigns {
   /** Failed tries of the call that a member waits for. */
   readonly #tries = new Map<string, { readonly call: MemberCall; readonly count: number }>();
   readonly #turns = new Turns();
+  #resumed = false;
   #stopped = false;
 
   constructor(options: CampaignsOptions) {
@@ -90,14 +89,18 @@ export class Campaigns {
     this.#deadlines = new Deadlines(options.clock, (id) => void this.#report(id, { type: "expire" }));
   }
 
-  /** Goes on with what a former process left. The journal is open. */
-  async resume(): Promise<void> {
-    for (const { id, state } of this.#options.journal.campaigns()) {
-      if (!IDLE_STATES.has(state) || state === "needsService") {
-        const record = await this.apply(id, { type: "restart" }, SYSTEM);
+  /** Goes on with what a former process left, and begins with what was asked for since: before, requests only go on record. */
+  resume(): Promise<void> {
+    return this.#inTurn(async () => {
+      const { journal } = this.#options;
+      for (const { id, state } of journal.campaigns()) {
+        if (IDLE_STATES.has(state) && state !== "needsService") continue;
+        const record = await this.#apply(id, { type: "restart" }, SYSTEM);
         if (record.state === "needsService") this.#alarm(record);
-      } else this.#reconcile(id);
-    }
+      }
+      this.#resumed = true;
+      for (const { id } of journal.campaigns()) this.#reconcile(id);
+    });
   }
 
   get(id: string): CampaignRecord | undefined {
@@ -129,22 +132,23 @@ export class Campaigns {
     });
   }
 
-  /** One event, durable when it resolves. @throws Fault conflict, updateInProgress or notReady, nothing changed */
+  /** One event, durable when it resolves. @throws Fault conflict or updateInProgress, nothing changed */
   apply(id: string, event: CampaignEvent, actor: string): Promise<CampaignRecord> {
-    return this.#inTurn(async () => {
-      const { journal, nowMs, limits, isUp = () => true } = this.#options;
-      if (actor !== SYSTEM && !isUp()) throw new Fault("notReady", "Updates of before the restart go on first");
-      const record = journal.campaign(id);
-      if (record === undefined) throw new Fault("notFound", `There is no update ${id}`);
-      if (event.type === "prepare" || event.type === "execute") this.#refuseOverlap(record);
-      const changed = next(record, event, { nowMs: nowMs(), limits });
-      try {
-        return await journal.transition(entryOf(record, changed, event, actor), changed);
-      } finally {
-        // also where it failed: what is on the chain is so from then on, whatever could not be written behind it
-        this.#follow(record);
-      }
-    });
+    return this.#inTurn(() => this.#apply(id, event, actor));
+  }
+
+  async #apply(id: string, event: CampaignEvent, actor: string): Promise<CampaignRecord> {
+    const { journal, nowMs, limits } = this.#options;
+    const record = journal.campaign(id);
+    if (record === undefined) throw new Fault("notFound", `There is no update ${id}`);
+    if (event.type === "prepare" || event.type === "execute") this.#refuseOverlap(record);
+    const changed = next(record, event, { nowMs: nowMs(), limits });
+    try {
+      return await journal.transition(entryOf(record, changed, event, actor), changed);
+    } finally {
+      // also where it failed: what is on the chain is so from then on, whatever could not be written behind it
+      this.#follow(record);
+    }
   }
 
   /** Does what follows when a campaign is no longer as `before`. */
@@ -202,7 +206,7 @@ export class Campaigns {
   #reconcile(id: string): void {
     const record = this.get(id);
     // a store that could not write is given its pause
-    if (this.#stopped || this.#pauses.has(`${id}/`)) return;
+    if (!this.#resumed || this.#stopped || this.#pauses.has(`${id}/`)) return;
     this.#armDeadline(id, record);
     if (record === undefined) return;
     for (const member of record.members) this.#stopUnwanted(record, member);

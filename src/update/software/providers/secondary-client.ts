@@ -2,6 +2,9 @@
 import { readFileSync } from "node:fs";
 import type { Dispatcher } from "undici";
 import { Fault, type FaultKind } from "#core/errors.ts";
+import { retryAfterMs } from "#core/retry-after.ts";
+import type { Clock } from "#core/time.ts";
+import { sleep } from "#update/software/sleep.ts";
 
 export interface SecondaryTarget {
   /** Base path of the other server, e.g. `http://10.0.0.2:20002/api/v1`. */
@@ -28,6 +31,7 @@ export function readTls(tls: TlsFiles | undefined): object {
 }
 
 export interface ClientOptions {
+  readonly clock: Clock;
   readonly token: string | undefined;
   /** PEM files of mutual TLS. */
   readonly tls: TlsFiles | undefined;
@@ -47,6 +51,8 @@ export interface Answer {
   readonly status: number;
   /** Empty for an answer without body. */
   readonly json: Readonly<Record<string, unknown>>;
+  /** How long the server wants not to be asked again. */
+  readonly retryMs?: number | undefined;
 }
 
 const MAX_ANSWER_BYTES = 4 << 20;
@@ -81,13 +87,33 @@ export class SecondaryClient {
     throw new Fault(kindOf(answer), `${component}: ${typeof json.message === "string" ? json.message : other}`);
   }
 
-  /** Any answer. Redirects are none that is followed: the token is for this server. @throws Fault notResponding */
+  /**
+   * Any answer. A node that says when to come again, such as one that has just been started, is asked then, as long as one answer may
+   * take; bytes as they come cannot come twice. Redirects are not followed: the token is for this server. @throws Fault notResponding
+   */
   async send(
     target: SecondaryTarget,
     method: Method,
     path: string,
     signal: AbortSignal,
     content: Content = {},
+  ): Promise<Answer> {
+    const { clock, timeoutMs } = this.#options;
+    const untilMs = clock.now() + timeoutMs;
+    for (;;) {
+      const answer = await this.#once(target, method, path, signal, content);
+      const { retryMs } = answer;
+      if (retryMs === undefined || clock.now() + retryMs >= untilMs || typeof content.body === "object") return answer;
+      await sleep(clock, retryMs, signal);
+    }
+  }
+
+  async #once(
+    target: SecondaryTarget,
+    method: Method,
+    path: string,
+    signal: AbortSignal,
+    content: Content,
   ): Promise<Answer> {
     const { url, token = this.#options.token, dispatcher: own } = target;
     const { timeoutMs } = this.#options;
@@ -96,7 +122,7 @@ export class SecondaryClient {
     try {
       const { Agent, request } = await import("undici");
       this.#agent ??= new Agent({ connect: this.#connect, connections: 4 });
-      const { statusCode, body } = await request(`${url}${path}`, {
+      const answer = await request(`${url}${path}`, {
         method,
         headers,
         signal: isUpload ? signal : AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
@@ -105,7 +131,8 @@ export class SecondaryClient {
         dispatcher: (await own?.()) ?? this.#agent,
         ...(content.body === undefined ? {} : { body: content.body as string }),
       });
-      return { status: statusCode, json: await objectOf(body) };
+      const { statusCode: status } = answer;
+      return { status, json: await objectOf(answer.body), retryMs: retryAfterMs(status, answer.headers) };
     } catch (error) {
       throw new Fault("notResponding", `${target.component} at ${url}: ${(error as Error).message}`, undefined, error);
     }

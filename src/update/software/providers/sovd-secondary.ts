@@ -5,7 +5,6 @@
 import { createHash } from "node:crypto";
 import { Fault } from "#core/errors.ts";
 import { JSON_TYPE } from "#core/media-types.ts";
-import type { Clock } from "#core/time.ts";
 import { packageOf } from "#update/software/package.ts";
 import {
   isUnreachable,
@@ -28,7 +27,6 @@ import { faultOf } from "./uds-flash.ts";
 
 export interface SecondaryOptions extends ClientOptions {
   readonly targetOf: (component: string) => SecondaryTarget | undefined;
-  readonly clock: Clock;
   readonly pollMs: number;
   /** The other node rolls back by itself when it hears no verdict for so long. */
   readonly watchdogMs: number;

@@ -1,0 +1,79 @@
+/** The commands' client against a server that says when to come again: one that has just been started, or has too much to do. */
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { connect } from "#cli/update-client.ts";
+import { push } from "#cli/update-push.ts";
+import { serveHttp } from "../../fixtures/http-server.ts";
+
+const IMAGE = Buffer.from("image");
+const SHA256 = createHash("sha256").update(IMAGE).digest("hex");
+
+/** A server of `/updates` without ranges; each call is taken when it comes a second time. */
+async function busyServer(t: TestContext) {
+  const taken: string[] = [];
+  const refused = new Set<string>();
+  const answers: Readonly<Record<string, readonly [status: number, json: object]>> = {
+    "POST /authorize": [200, { access_token: "token" }],
+    "POST /components/hud/bulk-data/firmware-artifacts": [201, { id: "fw", size: IMAGE.length, hash: SHA256 }],
+    "POST /updates": [201, { id: "fw.bin" }],
+    "PUT /updates/fw.bin/execute": [202, {}],
+    "GET /updates/fw.bin/status": [200, { phase: "execute", status: "completed", progress: 100 }],
+  };
+  const host = await serveHttp(t, async (request, response) => {
+    const parts: Buffer[] = [];
+    for await (const part of request) parts.push(part as Buffer);
+    const line = `${request.method} ${request.url}`;
+    if (!refused.delete(line)) {
+      refused.add(line);
+      response.writeHead(refused.size % 2 === 0 ? 429 : 503, { "retry-after": "0" }).end("{}");
+      return;
+    }
+    taken.push(line);
+    if (line.includes("firmware-artifacts") && request.method === "POST") assert.deepEqual(Buffer.concat(parts), IMAGE);
+    const [status, json] = answers[line] ?? [404, {}];
+    response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(json));
+  });
+  return { url: `http://${host}`, taken };
+}
+
+test("push --watch comes again when the server wants it", async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), "sovd-push-"));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  const file = join(folder, "fw.bin");
+  await writeFile(file, IMAGE);
+  const { url, taken } = await busyServer(t);
+  const lines: string[] = [];
+  const output = { write: (text: string) => lines.push(text) };
+  await push(file, { to: url, components: "hud", policy: "coordinated", watch: true }, output);
+  assert.deepEqual(
+    taken.filter((line) => !line.includes("x-upload")),
+    [
+      "POST /authorize",
+      "POST /components/hud/bulk-data/firmware-artifacts",
+      "POST /updates",
+      "PUT /updates/fw.bin/execute",
+      "GET /updates/fw.bin/status",
+    ],
+  );
+  assert.match(lines.join(""), /execute completed/);
+});
+
+for (const [what, headers] of [
+  ["does not say when", {}],
+  ["wants longer than anybody waits", { "retry-after": "3600" }],
+] as const) {
+  test(`a server that is away and ${what}: told at once`, async (t) => {
+    let calls = 0;
+    const host = await serveHttp(t, (_request, response) => {
+      calls++;
+      response.writeHead(503, headers).end();
+    });
+    const client = await connect({ to: `http://${host}`, token: "token" });
+    await assert.rejects(client.json("GET", "/updates"), { kind: "notResponding" });
+    assert.equal(calls, 1);
+  });
+}
