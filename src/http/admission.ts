@@ -1,5 +1,6 @@
 /** Who gets in: refusals before anything of a request is looked at, so that they stay cheap when they are many. */
 import { Fault } from "#core/errors.ts";
+import { TokenBuckets } from "#core/token-buckets.ts";
 
 export interface AdmissionOptions {
   /** Requests under way. */
@@ -26,22 +27,17 @@ const FAULTS: Readonly<Record<Refusal, Fault>> = {
 /** With fewer requests under way nobody waits long for the turn's end, and the turn need not be watched. */
 const CROWD = 64;
 
-/** Tokens of one client: one comes back each `1 / rate` seconds. */
-interface Bucket {
-  tokens: number;
-  atMs: number;
-}
-
 export class Admission {
   readonly #options: AdmissionOptions;
   readonly #refused: Record<Refusal, number> = { inFlight: 0, turn: 0, client: 0 };
-  /** Latest client last. */
-  readonly #clients = new Map<string, Bucket>();
+  readonly #clients: TokenBuckets;
   #turnBeganMs = 0;
   #turnIsWatched = false;
 
   constructor(options: AdmissionOptions) {
     this.#options = options;
+    const { maxClientRatePerS: ratePerS, maxClients: maxSenders } = options;
+    this.#clients = new TokenBuckets({ ratePerS, burst: ratePerS, maxSenders });
   }
 
   /** Refusals so far. */
@@ -51,7 +47,7 @@ export class Admission {
 
   /** Client addresses that are remembered. */
   get clients(): number {
-    return this.#clients.size;
+    return this.#clients.senders;
   }
 
   /** Whether a request may go on. `client` is only asked for where clients are counted. @throws Fault overloaded, tooManyRequests */
@@ -59,7 +55,7 @@ export class Admission {
     const { maxInFlight, maxClientRatePerS } = this.#options;
     if (inFlight >= maxInFlight) this.#refuse("inFlight");
     if (inFlight >= CROWD && this.#turnIsLong(nowMs)) this.#refuse("turn");
-    if (maxClientRatePerS > 0 && !this.#take(client(), nowMs)) this.#refuse("client");
+    if (maxClientRatePerS > 0 && !this.#clients.take(client(), nowMs)) this.#refuse("client");
   }
 
   #refuse(why: Refusal): never {
@@ -79,17 +75,4 @@ export class Admission {
   readonly #endTurn = (): void => {
     this.#turnIsWatched = false;
   };
-
-  #take(client: string, nowMs: number): boolean {
-    const { maxClientRatePerS: rate, maxClients } = this.#options;
-    const bucket = this.#clients.get(client) ?? { tokens: rate, atMs: nowMs };
-    this.#clients.delete(client);
-    if (this.#clients.size >= maxClients) this.#clients.delete(this.#clients.keys().next().value!);
-    this.#clients.set(client, bucket);
-    bucket.tokens = Math.min(Math.max(1, rate), bucket.tokens + ((nowMs - bucket.atMs) * rate) / 1_000);
-    bucket.atMs = nowMs;
-    if (bucket.tokens < 1) return false;
-    bucket.tokens--;
-    return true;
-  }
 }

@@ -76,7 +76,10 @@ export function lines(t: TestContext, socket: Socket): Client {
   t.after(() => socket.destroy());
   const text = (message: unknown) => (typeof message === "string" ? message : JSON.stringify(message));
   const { client, take } = clientOf((message) => socket.write(`${text(message)}\n`));
-  createInterface({ input: socket }).on("line", (line) => take(JSON.parse(line) as Message));
+  const reader = createInterface({ input: socket });
+  reader.on("line", (line) => take(JSON.parse(line) as Message));
+  // a server that closes while it is sent to resets the connection
+  reader.on("error", () => undefined);
   return client;
 }
 
@@ -84,6 +87,11 @@ export async function webSocket(t: TestContext, port: number): Promise<Client> {
   const socket = new WebSocket(`ws://${HOST}:${port}/`);
   t.after(() => socket.terminate());
   await once(socket, "open");
+  return frames(socket);
+}
+
+/** Of a WebSocket that is open. */
+export function frames(socket: WebSocket): Client {
   const { client, take } = clientOf((message) => socket.send(JSON.stringify(message)));
   socket.on("message", (data) => take(JSON.parse(String(data)) as Message));
   return client;

@@ -156,6 +156,11 @@ export const SKYBRUSH = section(
     max_clients: atLeast(1, 16, "Open connections; more are closed at once."),
     max_operations: atLeast(1, 256, "Uploads under way and results kept."),
     max_pending: atLeast(1, 1_000, "Messages of one connection that are being taken."),
+    max_messages_per_second: atLeast(
+      1,
+      100,
+      "Messages of one address, and requests to the HTTP port; `max_pending` at once after a silence. More get `ACK-NAK`, and the connection is closed when that does not help.",
+    ),
     max_pending_bytes: atLeast(
       1,
       67_108_864,

@@ -8,6 +8,7 @@ import type { Authenticate } from "./access.ts";
 import { Budget } from "./budget.ts";
 import { Hub } from "./hub.ts";
 import type { Listener, ListenOptions } from "./listener.ts";
+import { Rate } from "./rate.ts";
 import { listenTcp } from "./tcp.ts";
 import { listenUdp } from "./udp.ts";
 import { UpdatesPort } from "./updates-port.ts";
@@ -60,6 +61,7 @@ export async function startSkybrush(parts: SkybrushParts): Promise<Skybrush> {
   });
   const common = {
     hub,
+    rate: new Rate(skybrush.max_messages_per_second, skybrush.max_pending, clock),
     clock,
     budget,
     address: skybrush.address,

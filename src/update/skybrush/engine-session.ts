@@ -2,6 +2,7 @@
 import type { Clock, TimerHandle } from "#core/time.ts";
 import { newId, readMessage, readText } from "./envelope.ts";
 import type { Hub, Session } from "./hub.ts";
+import type { Rate } from "./rate.ts";
 import {
   ackPacket,
   connectPacket,
@@ -9,12 +10,14 @@ import {
   EVENT,
   eventPacket,
   openPacket,
+  type Packet,
   readPacket,
   refusePacket,
 } from "./socket-io.ts";
 
 export interface EngineOptions {
   readonly hub: Hub;
+  readonly rate: Rate;
   readonly clock: Clock;
   readonly actor: string;
   readonly maxMessageBytes: number;
@@ -22,6 +25,7 @@ export interface EngineOptions {
   readonly send: (packet: string) => void;
   /** The session is over; called once. */
   readonly onEnd: () => void;
+  readonly onProblem: (problem: unknown, where: string) => void;
 }
 
 const PING_INTERVAL_MS = 25_000;
@@ -46,8 +50,19 @@ export class EngineSession {
   }
 
   receive(text: string): void {
-    const { send } = this.#options;
-    const packet = readPacket(text);
+    if (this.#ended) return;
+    const { rate, actor, onProblem } = this.#options;
+    const verdict = rate.judge(actor);
+    if (verdict !== "drop") {
+      this.#take(readPacket(text), verdict === "take");
+      return;
+    }
+    onProblem(rate.reason, actor);
+    this.end();
+  }
+
+  #take(packet: Packet, inTime: boolean): void {
+    const { send, rate } = this.#options;
     if (packet.type === "pong") this.#restart(() => this.#ping(), PING_INTERVAL_MS);
     else if (packet.type === "ping") send(ENGINE.pong + packet.payload);
     else if (packet.type === "connect") this.#connect(packet.namespace);
@@ -55,7 +70,10 @@ export class EngineSession {
     else if (packet.type === "event" && this.#session !== undefined) {
       if (packet.ack !== undefined) send(ackPacket(packet.ack));
       const { name, payload } = packet;
-      if (name === EVENT) this.#session.receive(typeof payload === "string" ? readText(payload) : readMessage(payload));
+      if (name !== EVENT) return;
+      const incoming = typeof payload === "string" ? readText(payload) : readMessage(payload);
+      if (inTime) this.#session.receive(incoming);
+      else this.#session.refuse(incoming, rate.reason);
     }
   }
 

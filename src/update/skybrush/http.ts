@@ -2,7 +2,8 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { Arrival } from "./budget.ts";
 import { Gather } from "./gather.ts";
-import type { ListenOptions } from "./listener.ts";
+import { actorOf, type ListenOptions } from "./listener.ts";
+import { nak } from "./outcome.ts";
 
 const MAX_SHOWN = 100;
 
@@ -16,6 +17,14 @@ export function mayConnect(origin: string | undefined, { origins, onProblem }: H
   if (origin === undefined || origins.includes(origin)) return true;
   onProblem(`The origin ${origin.slice(0, MAX_SHOWN)} is not among skybrush.origins`, "http");
   return false;
+}
+
+/** Whether its sender has not sent too much; else the request is answered, or its connection closed. */
+export function inTime({ socket }: IncomingMessage, response: ServerResponse, { rate }: HttpOptions): boolean {
+  const verdict = rate.judge(actorOf(socket.remoteAddress));
+  if (verdict === "refuse") answer(response, 429, JSON.stringify(nak(rate.reason)), "application/json");
+  else if (verdict === "drop") socket.destroy();
+  return verdict === "take";
 }
 
 /** Whether a request may go on; else it is answered. */
@@ -37,7 +46,11 @@ export function answer(response: ServerResponse, status: number, text: string, t
 }
 
 /** The rest of such a body is not read. */
-const CLOSING: Readonly<Record<number, object>> = { 413: { Connection: "close" }, 503: { Connection: "close" } };
+const CLOSING: Readonly<Record<number, object>> = {
+  413: { Connection: "close" },
+  429: { Connection: "close", "Retry-After": "1" },
+  503: { Connection: "close" },
+};
 
 /** A body as text, for `take`; one that is too long, too slow, or has no room is refused. */
 export function readBody(

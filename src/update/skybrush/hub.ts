@@ -20,6 +20,8 @@ export interface HubOptions extends OperationsOptions, Omit<ServerFacts, "object
 /** One connection's place at the hub. */
 export interface Session {
   receive(incoming: Incoming): void;
+  /** Does nothing with it but answer why. */
+  refuse(incoming: Incoming, reason: string): void;
   /** Undefined: nobody has to. @throws Fault when the token does not hold */
   readonly authenticate: ((token: string) => Promise<Caller>) | undefined;
   close(): void;
@@ -83,16 +85,20 @@ export class Hub {
     let pending = 0;
     // one line of log, however much of it there is
     let told = false;
+    const refuse: Session["refuse"] = ({ id }, reason) => {
+      if (id !== undefined) send(responseTo(id, nak(reason)));
+    };
     return {
+      refuse,
       receive: (incoming) => {
         if (incoming.kind === "bad") {
           if (!told) this.#options.onProblem(incoming.reason, address);
           told = true;
-          if (incoming.id !== undefined) send(responseTo(incoming.id, nak(NO_HANDLER)));
+          refuse(incoming, NO_HANDLER);
           return;
         }
         if (pending >= this.#options.maxPending) {
-          send(responseTo(incoming.id, nak("Too many messages are being taken")));
+          refuse(incoming, "Too many messages are being taken");
           return;
         }
         pending++;

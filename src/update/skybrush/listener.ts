@@ -4,9 +4,11 @@ import type { SecureContextOptions } from "node:tls";
 import { Fault } from "#core/errors.ts";
 import type { ArrivalOptions } from "./budget.ts";
 import type { Hub } from "./hub.ts";
+import type { Rate } from "./rate.ts";
 
 export interface ListenOptions extends ArrivalOptions {
   readonly hub: Hub;
+  readonly rate: Rate;
   readonly address: string;
   /** 0: any. */
   readonly port: number;

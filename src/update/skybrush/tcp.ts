@@ -38,7 +38,7 @@ export async function listenTcp(options: ListenOptions): Promise<Listener> {
 }
 
 function serve(socket: Socket, options: ListenOptions): void {
-  const { hub, maxMessageBytes, onProblem } = options;
+  const { hub, rate, maxMessageBytes, onProblem } = options;
   const where = actorOf(socket.remoteAddress);
   const session = hub.connect(where, (message) => {
     if (socket.writableLength > MAX_UNSENT_BYTES) socket.destroy();
@@ -48,15 +48,14 @@ function serve(socket: Socket, options: ListenOptions): void {
     onProblem(problem, where);
     socket.destroy();
   };
+  const hear = rate.hearing(session, where, giveUp);
   const arrival = new Arrival(options, giveUp);
   const lines = new Lines(maxMessageBytes);
   const take = (whole: readonly string[]) => {
     for (const line of whole.slice(0, LINES_PER_TURN)) {
-      if (WEB_REQUEST.test(line)) {
-        giveUp("A web request is no message");
-        return;
-      }
-      if (line.trim() !== "") session.receive(readText(line));
+      if (WEB_REQUEST.test(line)) giveUp("A web request is no message");
+      else if (line.trim() !== "") hear(() => readText(line));
+      if (socket.destroyed) return;
     }
     if (whole.length <= LINES_PER_TURN) socket.resume();
     else setImmediate(take, whole.slice(LINES_PER_TURN));

@@ -19,7 +19,7 @@ const MAX_DATAGRAM_BYTES = 65_507;
 
 /** Listens. @throws Fault misconfigured */
 export async function listenUdp(options: ListenOptions): Promise<Listener> {
-  const { clock, address, port, maxClients, onProblem } = options;
+  const { clock, rate, address, port, maxClients, onProblem } = options;
   const socket = createSocket(isIPv6(address) ? "udp6" : "udp4");
   await new Promise<void>((resolve, reject) => {
     const refuse = (error: Error) => reject(portFault(port, address, error));
@@ -40,11 +40,18 @@ export async function listenUdp(options: ListenOptions): Promise<Listener> {
   };
   socket.on("error", (problem) => onProblem(problem, "udp"));
   socket.on("message", (bytes, from) => {
-    const incoming = readText(bytes.toString("utf8"));
     // nobody is at port 0, and sending there throws
-    if (incoming.kind === "bad" || from.port === 0) return;
+    if (from.port === 0) return;
+    const verdict = rate.judge(actorOf(from.address));
+    if (verdict === "drop") return;
+    const incoming = readText(bytes.toString("utf8"));
+    if (incoming.kind === "bad") return;
     const key = `${from.address} ${from.port}`;
     const known = peers.get(key);
+    if (verdict === "refuse") {
+      known?.session.refuse(incoming, rate.reason);
+      return;
+    }
     if (known === undefined && peers.size >= maxClients) forget(peers.keys().next().value ?? "");
     if (known !== undefined) clock.clearTimeout(known.timer);
     peers.delete(key);

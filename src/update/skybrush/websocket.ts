@@ -6,7 +6,7 @@ import { optionalPackage } from "#core/optional-package.ts";
 import { Arrival } from "./budget.ts";
 import { EngineSession } from "./engine-session.ts";
 import { readText } from "./envelope.ts";
-import { type HttpOptions, mayConnect } from "./http.ts";
+import { type HttpOptions, inTime, mayConnect } from "./http.ts";
 import { actorOf, type Listener, listenOn, MAX_UNSENT_BYTES } from "./listener.ts";
 import { Polling } from "./polling.ts";
 import { handlePost, POST_PATH } from "./post.ts";
@@ -18,11 +18,18 @@ const ENGINE_VERSION = "4";
 const UNSUPPORTED = 1003;
 const TRY_LATER = 1013;
 const FORBIDDEN = 403;
+const TOO_MANY = 429;
 const UPGRADE_REQUIRED = 426;
 /** Head and mask of a frame with a short payload. */
 const CONTROL_FRAME_BYTES = 6;
 /** A client that polls has one for what it waits for, and one for what it sends. */
 const CONNECTIONS_PER_CLIENT = 2;
+
+/** Who asks for a WebSocket. */
+interface Asking {
+  readonly origin?: string;
+  readonly req: IncomingMessage;
+}
 
 /** Listens. @throws Fault misconfigured */
 export async function listenWebSocket(options: HttpOptions): Promise<Listener> {
@@ -30,6 +37,7 @@ export async function listenWebSocket(options: HttpOptions): Promise<Listener> {
   const { address, maxMessageBytes, maxClients, tls, onProblem } = options;
   const polling = new Polling(options);
   const handle = (request: IncomingMessage, response: ServerResponse) => {
+    if (!inTime(request, response, options)) return;
     const url = urlOf(request);
     if (isSocketIo(url)) polling.handle(request, response, url, clientOf(request));
     else if (POST_PATH.test(url.pathname)) handlePost(request, response, options);
@@ -43,8 +51,10 @@ export async function listenWebSocket(options: HttpOptions): Promise<Listener> {
     perMessageDeflate: false,
     // one message a turn: a client that sends much at once keeps nobody else waiting
     allowSynchronousEvents: false,
-    verifyClient: ({ origin }: { origin?: string }, done: (mayConnect: boolean, status?: number) => void) =>
-      done(mayConnect(origin, options), FORBIDDEN),
+    verifyClient: ({ origin, req }: Asking, done: (mayConnect: boolean, status?: number) => void) => {
+      if (options.rate.judge(clientOf(req)) === "take") done(mayConnect(origin, options), FORBIDDEN);
+      else done(false, TOO_MANY);
+    },
   });
   const port = await listenOn(http, options.port, address);
   server.on("error", (problem) => onProblem(problem, "websocket"));
@@ -69,10 +79,17 @@ export async function listenWebSocket(options: HttpOptions): Promise<Listener> {
 function serve(socket: WebSocket, request: IncomingMessage, options: HttpOptions, polling: Polling): void {
   const url = urlOf(request);
   const actor = clientOf(request);
-  const receive = receiver(socket, request, options);
+  const giveUp = (problem: string) => {
+    // of what is read already there may be more
+    if (socket.readyState !== socket.OPEN) return;
+    options.onProblem(problem, actor);
+    socket.terminate();
+  };
+  const receive = receiver(socket, request, options, giveUp);
   if (!isSocketIo(url)) {
     const session = options.hub.connect(actor, (message) => sendText(socket, JSON.stringify(message)));
-    receive((text) => session.receive(readText(text)));
+    const hear = options.rate.hearing(session, actor, giveUp);
+    receive((text) => hear(() => readText(text)));
     socket.on("close", () => session.close());
     return;
   }
@@ -84,20 +101,25 @@ function serve(socket: WebSocket, request: IncomingMessage, options: HttpOptions
 }
 
 /** Calls `take` with each message, and sees to it that those which are on their way have room, and come to an end. */
-function receiver(socket: WebSocket, { socket: raw }: IncomingMessage, options: HttpOptions) {
+function receiver(
+  socket: WebSocket,
+  request: IncomingMessage,
+  options: HttpOptions,
+  giveUp: (problem: string) => void,
+) {
   let held = 0;
   const hold = (bytes: number) => {
     held = Math.max(0, bytes);
     arrival.hold(held);
   };
-  const arrival = new Arrival(options, (problem) => {
-    options.onProblem(problem, actorOf(raw.remoteAddress));
-    socket.terminate();
-  });
+  const arrival = new Arrival(options, giveUp);
   // before the bytes are taken apart: a message that ends with them is told of afterwards
-  raw.prependListener("data", (chunk: Uint8Array) => hold(held + chunk.byteLength));
+  request.socket.prependListener("data", (chunk: Uint8Array) => hold(held + chunk.byteLength));
   for (const control of ["ping", "pong"]) {
-    socket.on(control, (data: Uint8Array) => hold(held - CONTROL_FRAME_BYTES - data.byteLength));
+    socket.on(control, (data: Uint8Array) => {
+      hold(held - CONTROL_FRAME_BYTES - data.byteLength);
+      if (options.rate.judge(clientOf(request)) === "drop") giveUp(options.rate.reason);
+    });
   }
   socket.on("close", () => hold(0));
   return (take: (text: string) => void) => {
