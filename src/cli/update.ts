@@ -1,4 +1,4 @@
-/** `sovd-edge update push|status|list|rollback|rxswin`: a client of any SOVD server with `/updates`; `pack` makes what others upload. */
+/** `sovd-edge update push|status|list|rollback|delete|rxswin`: a client of any SOVD server with `/updates`; `pack` makes what others upload. */
 import { type Command, Option } from "commander";
 import { type Client, type Connection, connect, connected, type Json } from "./update-client.ts";
 import { type PackOptions, pack } from "./update-pack.ts";
@@ -73,6 +73,13 @@ export function register(program: Command): void {
       await client.json("PUT", `/updates/${encodeURIComponent(id)}/x-rollback`);
       output.write(`update ${id} is being taken back\n`);
       if (options.watch === true) await follow(client, id, output, "old");
+    });
+  command("delete", "Forget an update that is not under way")
+    .argument("<id>")
+    .action(async (id: string, options: Connection) => {
+      const client = await connect(options);
+      await client.json("DELETE", `/updates/${encodeURIComponent(id)}`);
+      output.write(`update ${id} is deleted\n`);
     });
 }
 

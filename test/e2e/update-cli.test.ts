@@ -86,6 +86,20 @@ test("rollback of what was prepared succeeds, and an upload goes on where it was
   assert.equal((await cli("update", "status", "big", ...to, "--watch")).code, 1);
 });
 
+test("delete forgets an update, and none that is under way", async (t) => {
+  const node = await twoSlots(t, { soak_ms: 60_000, health_timeout_ms: 120_000 });
+  const to = ["--to", node.url];
+  const pushed = await cli("update", "push", node.file, ...to, "--components", "compute", "--id", "fw");
+  assert.equal(pushed.code, 0, pushed.err);
+  const early = await cli("update", "delete", "fw", ...to);
+  assert.equal(early.code, 1);
+  assert.match(early.err, /409 update-process-in-progress/);
+  assert.equal((await cli("update", "rollback", "fw", ...to, "--watch")).code, 0);
+  assert.deepEqual(await cli("update", "delete", "fw", ...to), { code: 0, out: "update fw is deleted\n", err: "" });
+  assert.equal((await cli("update", "list", ...to)).out, "");
+  assert.match((await cli("update", "delete", "fw", ...to)).err, /404/);
+});
+
 test("rxswin: one line for the vehicle, one for each component, with blanks to split at", async (t) => {
   const node = await twoSlots(t, { vin: "WDB9634031L123456" });
   const sha256 = createHash("sha256").update(CONTENT).digest("hex");
