@@ -3,6 +3,7 @@
  * is told apart by whether it can be answered at all.
  */
 import { randomBytes } from "node:crypto";
+import { isObject } from "#core/json.ts";
 
 export interface Body {
   readonly type: string;
@@ -77,8 +78,4 @@ export function responseTo(id: string, body: Body): object {
 /** A message of our own. */
 export function notification(body: Body): object {
   return { "$fw.version": VERSION, id: newId(), body };
-}
-
-export function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -1,9 +1,10 @@
 /** Answers Flockwave messages about firmware. Knows no transport: text or objects come in, bodies go out. */
 import { Fault } from "#core/errors.ts";
+import { isObject } from "#core/json.ts";
 import type { Authenticate, Caller } from "./access.ts";
 import { type Answer, basicAnswers, type ServerFacts } from "./basics.ts";
 import type { Budget, Share } from "./budget.ts";
-import { type Body, type Incoming, isObject, notification, responseTo } from "./envelope.ts";
+import { type Body, type Incoming, notification, responseTo } from "./envelope.ts";
 import { type Client, messageOf, Operations, type OperationsOptions } from "./operations.ts";
 import { nak, names, Outcome, optionalText } from "./outcome.ts";
 

@@ -6,7 +6,7 @@
  * manifest of its own, because each upload is an update of one.
  */
 import { Fault } from "#core/errors.ts";
-import { isObject } from "./envelope.ts";
+import { isObject } from "#core/json.ts";
 
 export interface SignedManifest {
   readonly manifest: Readonly<Record<string, unknown>>;

@@ -4,12 +4,13 @@
  */
 import { createHash } from "node:crypto";
 import { Fault, toFaultData } from "#core/errors.ts";
+import { isObject } from "#core/json.ts";
 import { BYTES_TYPE } from "#core/media-types.ts";
 import { Turns } from "#core/turns.ts";
 import { SYSTEM } from "#update/software/campaign/states.ts";
 import { keyOfId } from "#update/software/package.ts";
 import type { Updates } from "#update/software/updates.ts";
-import { isObject, newId } from "./envelope.ts";
+import { newId } from "./envelope.ts";
 import type { FirmwarePort, FirmwareTarget, Requester, UploadRequest, UploadState } from "./port.ts";
 import { decodeSignedImage } from "./signed-image.ts";
 
