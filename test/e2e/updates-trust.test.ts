@@ -6,7 +6,7 @@ import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { newKeys, type RepositoryState, repositoryOf, rootOf } from "../unit/update/tuf-support.ts";
+import { newKey, newKeys, type RepositoryState, repositoryOf, rootOf } from "../unit/update/tuf-support.ts";
 import { type Node, run, startNode, tokenOf, upload } from "./updates-support.ts";
 
 const COMPONENT = "compute";
@@ -112,13 +112,25 @@ test("a node that trusts no root refuses what it cannot judge", async (t) => {
   assert.equal(iso.json.error.error_code, "invalid-signature");
 });
 
-test("from a repository: keys change, the new root is fetched and handed on to a secondary that knows the old one", async (t) => {
+test("from a repository: keys change, the new root and what a supplier signed are fetched, and handed on to a secondary that knows the old root", async (t) => {
   const second = newKeys();
   const custom = { components: [COMPONENT, "remote"], version: "3.0" };
-  const { timestamp, snapshot, targets } = metadata(
+  const { timestamp, snapshot, targets, delegated } = metadata(
     1,
-    { "vehicle/fw.bin": { content: CONTENT, custom } },
-    { keys: second },
+    { "vehicle/fw.bin": { content: CONTENT, custom: { ...custom, components: [COMPONENT] } } },
+    {
+      keys: second,
+      roles: {
+        acme: {
+          keys: [newKey()],
+          paths: ["acme/*/*"],
+          expires: LATER,
+          files: { "acme/remote/fw.bin": { content: CONTENT, custom } },
+        },
+        // of no use to this update
+        broken: { keys: [newKey()], by: [] },
+      },
+    },
   );
   const sha256 = createHash("sha256").update(CONTENT).digest("hex");
   const files: Record<string, string> = {
@@ -126,7 +138,10 @@ test("from a repository: keys change, the new root is fetched and handed on to a
     "/metadata/timestamp.json": timestamp,
     "/metadata/1.snapshot.json": snapshot,
     "/metadata/1.targets.json": targets,
+    "/metadata/1.acme.json": delegated.acme!,
+    "/metadata/1.broken.json": delegated.broken!,
     [`/targets/vehicle/${sha256}.fw.bin`]: CONTENT,
+    [`/targets/acme/remote/${sha256}.fw.bin`]: CONTENT,
   };
   const server = createServer((request, response) => {
     const body = files[request.url ?? ""];
@@ -158,7 +173,8 @@ test("from a repository: keys change, the new root is fetched and handed on to a
   });
   await primary.until("fw-3", "completed");
   assert.equal(await running({ slots }), CONTENT);
-  assert.equal((await secondary.send("GET", "/updates/fw-3")).json["x-tuf"].root.length, 1);
+  const handedOn = (await secondary.send("GET", "/updates/fw-3")).json["x-tuf"];
+  assert.deepEqual([handedOn.root.length, handedOn.delegated], [1, { acme: delegated.acme }]);
 });
 
 test("a primary that was taken over cannot put anything on a secondary", async (t) => {

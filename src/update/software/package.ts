@@ -71,6 +71,7 @@ export const TufSchema = Type.Object({
   timestamp: Type.String(),
   snapshot: Type.String(),
   targets: Type.String(),
+  delegated: Type.Optional(Type.Record(Type.String(), Type.String())),
 });
 
 export const PackageSchema = Type.Object({

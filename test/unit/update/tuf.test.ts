@@ -2,55 +2,22 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { Fault, type FaultKind } from "#core/errors.ts";
-import { type TufFiles, type TufState, TufVerifier } from "#update/software/trust/tuf.ts";
+import type { FaultKind } from "#core/errors.ts";
+import type { TufFiles } from "#update/software/trust/tuf.ts";
 import { manifestOf } from "#update/software/trust/tuf-manifest.ts";
 import { fetchTufFiles } from "#update/software/trust/tuf-repository.ts";
-import { EARLIER, NOW, newKey, newKeys, repositoryOf, rootOf } from "./tuf-support.ts";
+import { EARLIER, kindOf, NOW, type Node, newKeys, nodeOf, repositoryOf, rootOf, sameKey } from "./tuf-support.ts";
 
 const keys = newKeys();
 const ROOT = rootOf(keys);
 const OTHER = newKeys();
 const SEEN = { timestamp: 5, snapshot: 5, targets: 5 };
 
-interface Node {
-  readonly verifier: TufVerifier;
-  state: TufState | undefined;
-}
-
-/** `clock`: what its wall clock shows. */
-function nodeOf(clock = { nowMs: NOW }, root = ROOT): Node {
-  const node: Node = {
-    state: undefined,
-    verifier: new TufVerifier({
-      root,
-      nowMs: () => clock.nowMs,
-      store: {
-        read: () => node.state,
-        async write(state) {
-          node.state = JSON.parse(JSON.stringify(state));
-        },
-      },
-    }),
-  };
-  return node;
-}
-
 /** A node that has seen version 5 of all. */
 async function experienced(): Promise<Node> {
-  const node = nodeOf();
-  await node.verifier.verify(repositoryOf({ keys, versions: SEEN }));
+  const node = nodeOf(ROOT);
+  await node.verify(repositoryOf({ keys, versions: SEEN }));
   return node;
-}
-
-async function kindOf(work: Promise<unknown>): Promise<readonly [FaultKind | "ok", string]> {
-  return work.then(
-    () => ["ok", ""] as const,
-    (error: unknown) => {
-      assert.ok(error instanceof Fault, `not a fault: ${(error as Error).stack}`);
-      return [error.kind, error.message] as const;
-    },
-  );
 }
 
 interface Attack {
@@ -190,21 +157,13 @@ const ATTACKS: readonly Attack[] = [
   },
 ];
 
-function sameKey({ key, privateKey }: ReturnType<typeof newKey>): ReturnType<typeof newKey> {
-  const again = newKey("another-id");
-  return {
-    privateKey,
-    key: Object.assign(Object.create(Object.getPrototypeOf(key)), again.key, { keyVal: key.keyVal }),
-  };
-}
-
 for (const { what, files, kind, says = /^/ } of ATTACKS) {
   test(what, async () => {
     const node = await experienced();
-    const [found, message] = await kindOf(node.verifier.verify(files));
+    const [found, message] = await kindOf(node.verify(files));
     assert.equal(found, kind, message);
     assert.match(message, says);
-    const [after] = await kindOf(node.verifier.verify(newer({ versions: { timestamp: 7, snapshot: 7, targets: 7 } })));
+    const [after] = await kindOf(node.verify(newer({ versions: { timestamp: 7, snapshot: 7, targets: 7 } })));
     assert.equal(after, /root expired/.test(message) ? "invalidData" : "ok", "it can be updated again");
   });
 }
@@ -215,34 +174,34 @@ test("keys change: the new root is signed by the old and the new; what the old k
   const roots = [rootOf(second, 2, [...keys.root, ...second.root]), rootOf(second, 3)];
   // the old timestamp key was stolen and drove the version up: with the new keys it begins again
   const files = { ...repositoryOf({ keys: second, versions: { timestamp: 1, snapshot: 1, targets: 1 } }), root: roots };
-  assert.equal((await node.verifier.verify(files)).version, 1);
+  assert.equal((await node.verify(files)).targets.version, 1);
   assert.equal(await node.verifier.rootVersion(), 3);
   assert.deepEqual(node.verifier.roots, roots);
-  const [kind] = await kindOf(node.verifier.verify(newer()));
+  const [kind] = await kindOf(node.verify(newer()));
   assert.equal(kind, "invalidSignature", "the old keys are worth nothing now");
-  const behind = nodeOf();
-  await behind.verifier.verify({ ...files, root: node.verifier.roots });
+  const behind = nodeOf(ROOT);
+  await behind.verify({ ...files, root: node.verifier.roots });
   assert.equal(await behind.verifier.rootVersion(), 3, "a node that was away learns all roots from the one that leads");
 });
 
 test("a clock that is set back brings nothing to life; one far ahead spoils nothing", async () => {
   const clock = { nowMs: NOW };
-  const node = nodeOf(clock);
+  const node = nodeOf(ROOT, clock);
   const files = repositoryOf({ keys });
-  await node.verifier.verify(files);
+  await node.verify(files);
   clock.nowMs = Date.parse("2031-01-01T00:00:00Z");
-  assert.match((await kindOf(node.verifier.verify(files)))[1], /Freeze/);
+  assert.match((await kindOf(node.verify(files)))[1], /Freeze/);
   clock.nowMs = Date.parse("2030-05-15T00:00:00Z");
   const stale = repositoryOf({ keys, versions: { timestamp: 2 }, expires: { timestamp: "2030-05-20T00:00:00Z" } });
-  assert.match((await kindOf(node.verifier.verify(stale)))[1], /Freeze/, "it had expired when it was last looked at");
-  assert.equal((await kindOf(node.verifier.verify(repositoryOf({ keys, versions: { timestamp: 2 } }))))[0], "ok");
+  assert.match((await kindOf(node.verify(stale)))[1], /Freeze/, "it had expired when it was last looked at");
+  assert.equal((await kindOf(node.verify(repositoryOf({ keys, versions: { timestamp: 2 } }))))[0], "ok");
 });
 
 test("a newer root of the operator's takes the place of the kept one", async () => {
   const node = await experienced();
-  const replaced = nodeOf({ nowMs: NOW }, rootOf(OTHER, 2));
+  const replaced = nodeOf(rootOf(OTHER, 2));
   replaced.state = node.state;
-  assert.equal((await kindOf(replaced.verifier.verify(repositoryOf({ keys: OTHER }))))[0], "ok");
+  assert.equal((await kindOf(replaced.verify(repositoryOf({ keys: OTHER }))))[0], "ok");
 });
 
 test("garbage is refused by name, never by a crash", async () => {
@@ -264,7 +223,7 @@ test("garbage is refused by name, never by a crash", async () => {
   );
   await fc.assert(
     fc.asyncProperty(files, async (each) => {
-      const [kind] = await kindOf(nodeOf().verifier.verify(each));
+      const [kind] = await kindOf(nodeOf(ROOT).verify(each));
       assert.ok(["ok", "invalidData", "invalidSignature", "conflict"].includes(kind));
     }),
     { numRuns: 150 },
@@ -273,8 +232,8 @@ test("garbage is refused by name, never by a crash", async () => {
 
 const custom = (more: object) => ({ components: ["/components/BCM"], ...more });
 const manifest = async (files: NonNullable<Parameters<typeof repositoryOf>[0]["files"]>, id = "fw-1") => {
-  const targets = await nodeOf().verifier.verify(repositoryOf({ keys, files }));
-  return manifestOf(targets, id, ({ path }) => `targets/${path}`);
+  const believed = await nodeOf(ROOT).verify(repositoryOf({ keys, files }));
+  return manifestOf(believed, id, ({ path }) => `targets/${path}`);
 };
 
 test("targets become the manifest of one update", async () => {
@@ -317,7 +276,7 @@ test("a repository is asked for roots one by one, then for the versions that are
     asked.push(path);
     return there[path];
   });
-  assert.deepEqual(files, { root: ["second", "third"], timestamp, snapshot, targets });
+  assert.deepEqual(files, { root: ["second", "third"], timestamp, snapshot, targets, delegated: {} });
   assert.deepEqual(asked, [
     ...["2.root.json", "3.root.json", "4.root.json", "timestamp.json"],
     ...["6.snapshot.json", "6.targets.json", "targets.json"],

@@ -68,9 +68,10 @@ export class Admissions {
     const known = this.#rounds.get(record.package);
     if (known?.attempt === record.attempt) return known;
     const update = packageOf(record);
-    const judged = this.#judge(update, signal);
+    const components = record.members.map(({ component }) => component);
+    const judged = this.#judge(update, components, signal);
     const checks = new Map(
-      record.members.map(({ component }) => [component, this.#check(record, update, component, judged, signal)]),
+      components.map((component) => [component, this.#check(record, update, component, judged, signal)]),
     );
     // each member hears of its own; nobody may be there to hear of the others
     for (const check of checks.values()) check.catch(() => undefined);
@@ -79,10 +80,10 @@ export class Admissions {
     return round;
   }
 
-  async #judge(update: UpdatePackage, signal: AbortSignal): Promise<SignedManifest> {
+  async #judge(update: UpdatePackage, components: readonly string[], signal: AbortSignal): Promise<SignedManifest> {
     const { staging, trust } = this.#options;
     const claim = await staging.claim(update, trust.tuf, signal);
-    return judge({ id: update.id, ...claim }, trust, (file) => staging.locate(update, file));
+    return judge({ id: update.id, components, ...claim }, trust, (file) => staging.locate(update, file));
   }
 
   async #check(

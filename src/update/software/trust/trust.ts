@@ -51,11 +51,11 @@ export interface SignedTime {
 }
 
 /**
- * What a package says of its images, as far as it may be believed; before anything of it is fetched or stored. `locate`: where a file of
- * TUF targets is. @throws Fault as `checkManifest` and `TufVerifier.verify`
+ * What a package says of its images, as far as it may be believed; before anything of it is fetched or stored. `components`: those that it
+ * is for. `locate`: where a file of TUF targets is. @throws Fault as `checkManifest` and `TufVerifier.verify`
  */
 export async function judge(
-  claim: Claim & { readonly tuf?: TufFiles },
+  claim: Claim & { readonly tuf?: TufFiles; readonly components: readonly string[] },
   trust: TrustOptions,
   locate: (file: TargetFile) => string | undefined,
 ): Promise<SignedManifest> {
@@ -66,9 +66,11 @@ export async function judge(
     return { manifest, signatures };
   }
   const trusting = known(trust.tuf);
-  const targets = await trusting.verify(tuf);
-  const { manifestOf } = await import("./tuf-manifest.ts");
-  return { manifest: manifestOf(targets, id, locate), signatures: [], tuf: { ...tuf, root: trusting.roots } };
+  const { manifestOf, wantsOf } = await import("./tuf-manifest.ts");
+  const believed = await trusting.verify(tuf, wantsOf(claim));
+  const { roles } = believed.delegated;
+  const files = { ...tuf, root: trusting.roots, delegated: roles };
+  return { manifest: manifestOf(believed, id, locate), signatures: [], tuf: files };
 }
 
 /** What was judged some time ago has not expired since. @throws Fault invalidData */

@@ -1,12 +1,22 @@
 /**
  * Trust by metadata of The Update Framework (TUF specification 1.0, 5.3 to 5.6; Uptane's Image repository is one): a chain of roots, each
  * signed by the one before and by itself, says who may sign what; timestamp, snapshot and targets name each other's versions. What was
- * seen is kept, so that nothing older is believed again. Delegations are not followed.
+ * seen is kept, so that nothing older is believed again.
  */
-import { createHash } from "node:crypto";
-import type { Metadata, Root, Snapshot, Targets, Timestamp } from "@tufjs/models";
+import type { Metadata, Root, Snapshot, TargetFile, Targets, Timestamp } from "@tufjs/models";
 import { Fault } from "#core/errors.ts";
 import { Turns } from "#core/turns.ts";
+import {
+  type Models,
+  parse,
+  requireDistinctKeys,
+  requireFresh,
+  requireNamed,
+  requireNotOlder,
+  requireSigned,
+  requireVersion,
+  type Walk,
+} from "./tuf-checks.ts";
 
 /** The text of each file, exactly as it was signed and hashed. `root`: versions after the one that is trusted, oldest first. */
 export interface TufFiles {
@@ -14,6 +24,22 @@ export interface TufFiles {
   readonly timestamp: string;
   readonly snapshot: string;
   readonly targets: string;
+  readonly delegated?: Delegated;
+}
+
+/** Metadata of delegated roles by name, the text of each as it was signed. */
+export type Delegated = Readonly<Record<string, string>>;
+
+export interface DelegatedFiles {
+  readonly files: readonly TargetFile[];
+  /** Of the roles that were asked: these alone are needed to judge the same again. */
+  readonly roles: Delegated;
+}
+
+/** What may be installed. */
+export interface Believed {
+  readonly targets: Targets;
+  readonly delegated: DelegatedFiles;
 }
 
 /** What has been believed so far: the texts of the files, and the latest time. Plain JSON. */
@@ -42,7 +68,6 @@ export interface TufOptions {
   readonly nowMs: () => number;
 }
 
-type Models = typeof import("@tufjs/models");
 type Role = "timestamp" | "snapshot" | "targets";
 
 /** Roots of one update; more are a loop or an attack. */
@@ -69,11 +94,12 @@ export class TufVerifier {
   }
 
   /**
-   * The targets that may be installed. What was believed on the way is kept even when a later file is refused. @throws Fault
-   * invalidSignature for keys and thresholds, conflict for older versions, invalidData for the rest
+   * The targets that may be installed. What was believed on the way is kept even when a later file is refused. `wants`: which files of
+   * delegated roles are looked for. @throws Fault invalidSignature for keys and thresholds, conflict for older versions, invalidData for
+   * the rest
    */
-  verify(files: TufFiles): Promise<Targets> {
-    return this.#turns.run(() => this.#verify(files));
+  verify(files: TufFiles, wants: (file: TargetFile) => boolean): Promise<Believed> {
+    return this.#turns.run(() => this.#verify(files, wants));
   }
 
   /** Metadata that was believed before is still in time. @throws Fault invalidData */
@@ -86,9 +112,11 @@ export class TufVerifier {
     for (const role of ["timestamp", "snapshot", "targets"] as const) {
       requireFresh(walk, role, parse(models, role, files[role]).signed.expires);
     }
+    for (const [name, text] of Object.entries(files.delegated ?? {}))
+      requireFresh(walk, `delegated role ${name}`, parse(models, "targets", text).signed.expires);
   }
 
-  async #verify(files: TufFiles): Promise<Targets> {
+  async #verify(files: TufFiles, wants: (file: TargetFile) => boolean): Promise<Believed> {
     const { store, nowMs } = this.#options;
     const models = await import("@tufjs/models");
     const before = this.#state(models);
@@ -118,7 +146,9 @@ export class TufVerifier {
     const targets = judgeTargets(now, files.targets, snapshot, state.targets);
     // a clock far ahead finds all expired and gets no further than this: it cannot spoil what is kept
     await keep({ targets: targets.signed.version, timeMs });
-    return targets.signed;
+    const { delegatedFiles } = await import("./tuf-delegations.ts");
+    const delegated = delegatedFiles({ ...now, snapshot, targets }, files.delegated ?? {}, wants);
+    return { targets: targets.signed, delegated };
   }
 
   /** The operator's root counts when it is newer than what was kept. */
@@ -128,28 +158,6 @@ export class TufVerifier {
     if (kept === undefined) return { root, timeMs: 0 };
     const isNewer = parse(models, "root", root).signed.version > parse(models, "root", kept.root).signed.version;
     return isNewer ? { root, timeMs: kept.timeMs } : kept;
-  }
-}
-
-interface Walk {
-  readonly models: Models;
-  readonly timeMs: number;
-  readonly root: Metadata<Root>;
-}
-
-interface Kinds {
-  readonly root: Metadata<Root>;
-  readonly timestamp: Metadata<Timestamp>;
-  readonly snapshot: Metadata<Snapshot>;
-  readonly targets: Metadata<Targets>;
-}
-
-/** @throws Fault invalidData for anything that is no metadata of this role */
-function parse<R extends keyof Kinds>({ Metadata }: Models, role: R, text: string): Kinds[R] {
-  try {
-    return Metadata.fromJSON(role as never, JSON.parse(text)) as unknown as Kinds[R];
-  } catch (error) {
-    throw new Fault("invalidData", `The ${role} metadata is none: ${(error as Error).message}`, undefined, error);
   }
 }
 
@@ -169,17 +177,11 @@ function walkRoots(
     if (version !== known + 1) throw new Fault("invalidData", `Root ${known + 1} is missing before root ${version}`);
     requireSigned(reached, "root", root);
     requireSigned(root, "root", root);
-    requireDistinctKeys(root.signed);
+    requireDistinctKeys("root", root.signed.keys);
     texts.push(text);
     reached = root;
   }
   return { texts, root: reached };
-}
-
-/** One key under two ids would count twice against a threshold. */
-function requireDistinctKeys({ keys }: Root): void {
-  const values = Object.values(keys).map(({ keyVal }) => keyVal.public);
-  if (new Set(values).size !== values.length) throw new Fault("invalidSignature", "The root has one key under two ids");
 }
 
 function rotated({ signed: before }: Metadata<Root>, { signed: after }: Metadata<Root>): boolean {
@@ -231,47 +233,4 @@ function judgeTargets(
   if (kept !== undefined) requireNotOlder("targets", targets.signed.version, kept);
   requireFresh(walk, "targets", targets.signed.expires);
   return targets;
-}
-
-function requireSigned(root: Metadata<Root>, role: "root" | Role, metadata: Kinds[keyof Kinds]): void {
-  try {
-    root.verifyDelegate(role, metadata);
-  } catch (error) {
-    throw new Fault("invalidSignature", (error as Error).message, undefined, error);
-  }
-}
-
-interface Named {
-  readonly length?: number | undefined;
-  readonly hashes?: Readonly<Record<string, string>> | undefined;
-}
-
-/** Mix and match: the file must be the very one that the signer of the other meant. */
-function requireNamed(role: Role, text: string, { length, hashes = {} }: Named, by: Role): void {
-  const bytes = Buffer.from(text);
-  if (length !== undefined && bytes.byteLength > length)
-    throw new Fault("invalidData", `Mix and match: the ${role} is longer than the ${length} bytes of the ${by}`);
-  for (const [algorithm, hash] of Object.entries(hashes)) {
-    if (HASHES.has(algorithm) && createHash(algorithm).update(bytes).digest("hex") === hash.toLowerCase()) continue;
-    throw new Fault("invalidData", `Mix and match: the ${role} has not the ${algorithm} that the ${by} names`);
-  }
-}
-
-/** Hashes that can be checked; any other is refused, as every one that is listed has to be right. */
-export const HASHES: ReadonlySet<string> = new Set(["sha256", "sha512"]);
-
-function requireVersion(role: Role, version: number, named: number): void {
-  if (version === named) return;
-  throw new Fault("invalidData", `Mix and match: ${role} has version ${version}, version ${named} is named`);
-}
-
-function requireNotOlder(what: string, version: number, known: number): void {
-  if (version >= known) return;
-  throw new Fault("conflict", `Rollback: version ${version} of ${what} is older than ${known}, which was seen`);
-}
-
-function requireFresh({ timeMs }: Walk, role: "root" | Role, expires: string): void {
-  const expiresMs = Date.parse(expires);
-  if (expiresMs > timeMs) return;
-  throw new Fault("invalidData", `Freeze: the ${role} expired at ${expires}`);
 }
