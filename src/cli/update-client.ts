@@ -6,7 +6,7 @@ import type { Readable } from "node:stream";
 import { setTimeout as pause } from "node:timers/promises";
 import type { Command } from "commander";
 import { Agent, request } from "undici";
-import { Fault } from "#core/errors.ts";
+import { Fault, reasonOf } from "#core/errors.ts";
 import { BYTES_TYPE, JSON_TYPE } from "#core/media-types.ts";
 import { retryAfterMs } from "#core/retry-after.ts";
 
@@ -165,7 +165,7 @@ async function ask(url: string, options: object): Promise<Answer> {
 }
 
 function silent(url: string, error: unknown): Fault {
-  return new Fault("notResponding", `${url}: ${((error as Error).message || String(error)).trim()}`);
+  return new Fault("notResponding", `${url}: ${(reasonOf(error) || String(error)).trim()}`);
 }
 
 /** Whatever stands before a server may answer with a page. */
@@ -196,7 +196,7 @@ function dispatcherOf({ tlsCa, tlsCertificate, tlsKey }: Connection): Agent | un
     try {
       return file === undefined ? undefined : readFileSync(file);
     } catch (error) {
-      throw new Fault("badRequest", `${option} ${file}: ${(error as Error).message}`);
+      throw new Fault("badRequest", `${option} ${file}: ${reasonOf(error)}`);
     }
   };
   const files = {

@@ -1,7 +1,7 @@
 /** Puts the Flockwave service together, as the configuration says. */
 import { readFileSync } from "node:fs";
 import type { Config } from "#config/types.ts";
-import { Fault } from "#core/errors.ts";
+import { Fault, reasonOf } from "#core/errors.ts";
 import type { Clock } from "#core/time.ts";
 import type { Updates } from "#update/software/updates.ts";
 import type { Authenticate } from "./access.ts";
@@ -98,6 +98,6 @@ function tlsOf({ http }: Config): ListenOptions["tls"] {
     const own = { cert: readFileSync(certificate ?? ""), key: readFileSync(key ?? "") };
     return ca === undefined ? { ...own, requestCert: false } : { ...own, ca: readFileSync(ca), requestCert: true };
   } catch (error) {
-    throw new Fault("invalidConfig", `skybrush.tls: ${(error as Error).message}`, undefined, error);
+    throw new Fault("invalidConfig", `skybrush.tls: ${reasonOf(error)}`, undefined, error);
   }
 }

@@ -1,7 +1,7 @@
 /** HTTP to other nodes. What they answer is bounded in bytes and in time, and believed in nothing: a node may be broken, or lie. */
 import { readFileSync } from "node:fs";
 import type { Dispatcher } from "undici";
-import { Fault, type FaultKind } from "#core/errors.ts";
+import { Fault, type FaultKind, reasonOf } from "#core/errors.ts";
 import { retryAfterMs } from "#core/retry-after.ts";
 import type { Clock } from "#core/time.ts";
 import { sleep } from "#update/software/sleep.ts";
@@ -134,7 +134,7 @@ export class SecondaryClient {
       const { statusCode: status } = answer;
       return { status, json: await objectOf(answer.body), retryMs: retryAfterMs(status, answer.headers) };
     } catch (error) {
-      throw new Fault("notResponding", `${target.component} at ${url}: ${(error as Error).message}`, undefined, error);
+      throw new Fault("notResponding", `${target.component} at ${url}: ${reasonOf(error)}`, undefined, error);
     }
   }
 
