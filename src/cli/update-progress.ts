@@ -159,7 +159,7 @@ async function watched(client: Client, id: string, paint: (status: StatusView) =
 }
 
 /** Why it failed, if it did. */
-export function reasonOf({ error }: StatusView): string | undefined {
+export function problemOf({ error }: StatusView): string | undefined {
   return typeof error === "string" ? error : error?.message;
 }
 
@@ -173,6 +173,6 @@ function reached(goal: Goal, { status, phase, "x-state": state = "" }: StatusVie
 }
 
 function failure(view: StatusView): string {
-  const reason = reasonOf(view);
+  const reason = problemOf(view);
   return reason === undefined ? `is ${view["x-state"] ?? view.status}` : `failed: ${reason}`;
 }

@@ -2,7 +2,7 @@
 import { type Command, Option } from "commander";
 import { type Client, type Connection, connect, connected, type Json } from "./update-client.ts";
 import { type PackOptions, pack } from "./update-pack.ts";
-import { follow, isLive, progressLines, reasonOf, statusOf } from "./update-progress.ts";
+import { follow, isLive, problemOf, progressLines, statusOf } from "./update-progress.ts";
 import { type PushOptions, push } from "./update-push.ts";
 
 const RXSWIN_COLUMNS = ["componentId", "rxswin", "softwareVersion", "updatedAt", "authority", "approvalRef"];
@@ -48,8 +48,8 @@ export function register(program: Command): void {
       if (options.watch === true) await follow(client, id, output, "over");
       else {
         const status = await statusOf(client, id);
-        const reason = reasonOf(status);
-        const lines = [...progressLines(status), ...(reason === undefined ? [] : [`error: ${reason}`])];
+        const problem = problemOf(status);
+        const lines = [...progressLines(status), ...(problem === undefined ? [] : [`error: ${problem}`])];
         output.write(`${lines.join("\n")}\n`);
       }
     });

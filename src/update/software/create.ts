@@ -5,8 +5,9 @@ import type { Persistence } from "#store/persistence.ts";
 import type { Bulk } from "./bulk/bulk.ts";
 import { type CallsOptions, createCalls } from "./campaign/calls.ts";
 import { Campaigns } from "./campaign/campaigns.ts";
+import { awaitFound } from "./campaign/found.ts";
 import type { GateSettings } from "./campaign/gate.ts";
-import { holds } from "./campaign/preconditions.ts";
+import { isMet } from "./campaign/preconditions.ts";
 import { readResetReason } from "./campaign/reset-reason.ts";
 import { Staging } from "./campaign/staging.ts";
 import type { CampaignLimits } from "./campaign/states.ts";
@@ -54,7 +55,10 @@ export async function createSoftware(parts: SoftwareParts): Promise<Software> {
   const { discovery, nodes, providers } = targets;
   const staging = new Staging({ bulk, repository: update.repository, timeoutMs: config.http.request_timeout_ms });
   const rules = rulesOf(update, createTrust(update, journal, nowMs));
-  const calls = createCalls(callsOptions(parts, targets, { journal, staging, nowMs, rules }));
+  let upSinceMs = clock.now();
+  const searched: CallsOptions["searched"] = (names, signal) =>
+    awaitFound(parts, names, upSinceMs + rules.now().gate.bootTimeoutMs, signal);
+  const calls = createCalls(callsOptions(parts, targets, { journal, staging, nowMs, rules, searched }));
   const campaigns = new Campaigns({
     journal,
     calls,
@@ -77,6 +81,7 @@ export async function createSoftware(parts: SoftwareParts): Promise<Software> {
     bulk,
     campaigns,
     async resume() {
+      upSinceMs = clock.now();
       // a target that cannot be read fails its own updates, not this start
       await each(providers.all, log, (provider) => provider.boot?.());
       nodes.start();
@@ -176,14 +181,14 @@ function rulesOf(update: UpdateConfig, trustOf: ReturnType<typeof createTrust>) 
   };
 }
 
-interface CallsParts extends Pick<CallsOptions, "journal" | "staging" | "nowMs"> {
+interface CallsParts extends Pick<CallsOptions, "journal" | "staging" | "nowMs" | "searched"> {
   readonly rules: { now(): Rules };
 }
 
 function callsOptions(
   { config, fleet, bulk, clock, log }: SoftwareParts,
   { patientProviderOf }: Targets,
-  { journal, staging, nowMs, rules }: CallsParts,
+  { journal, staging, nowMs, rules, searched }: CallsParts,
 ): CallsOptions {
   const { update } = config;
   const resetReasons = new Map(
@@ -195,6 +200,7 @@ function callsOptions(
     staging,
     clock,
     nowMs,
+    searched,
     get gate() {
       return rules.now().gate;
     },
@@ -208,7 +214,7 @@ function callsOptions(
       return rules.now().allowExpired;
     },
     providerOf: patientProviderOf,
-    holds: (condition, signal) => holds(fleet, condition, signal),
+    holds: (condition, signal) => isMet(fleet, condition, signal),
     verdictMs: update.execute_timeout_ms + update.commit_timeout_ms,
     resetReason(component, signal) {
       const where = resetReasons.get(component);

@@ -3,7 +3,7 @@ import { Fault } from "#core/errors.ts";
 import { fits, problems } from "#core/validate.ts";
 import type { Bulk } from "#update/software/bulk/bulk.ts";
 import type { Campaigns } from "#update/software/campaign/campaigns.ts";
-import { holds, refusalOf } from "#update/software/campaign/next.ts";
+import { occupies, refusalOf } from "#update/software/campaign/next.ts";
 import type { Staging } from "#update/software/campaign/staging.ts";
 import { type CampaignRecord, FINAL_STATES, freshMember, IDLE_STATES } from "#update/software/campaign/states.ts";
 import type { AuditRecord } from "#update/software/journal/audit.ts";
@@ -266,7 +266,7 @@ export class Updates {
     const provider = providerOf(component);
     if (provider === undefined) throw new Fault("notFound", `${component} takes no updates`);
     const facts = await provider.describe(component, AbortSignal.timeout(describeTimeoutMs));
-    const busy = journal.campaigns().find((record) => holds(record, component) || isStagedOn(record, component));
+    const busy = journal.campaigns().find((record) => occupies(record, component) || isStagedOn(record, component));
     const candidate = busy?.members.find((member) => member.component === component)?.toVersion;
     const own = ownComponents.includes(component);
     const installed = journal.installed(component);

@@ -9,7 +9,7 @@ import { entryOf } from "#update/software/journal/audit.ts";
 import { type Journal, REGISTERED } from "#update/software/journal/journal.ts";
 import { isUnreachable, type ProviderProgress } from "#update/software/provider.ts";
 import { Deadlines } from "./deadlines.ts";
-import { type Action, accepts, durationOf, holds, next, plan, startable } from "./next.ts";
+import { type Action, accepts, durationOf, next, occupies, plan, startable } from "./next.ts";
 import { progressAfter } from "./progress.ts";
 import {
   CALL_OF,
@@ -196,7 +196,7 @@ export class Campaigns {
   #refuseOverlap({ id, members }: CampaignRecord): void {
     for (const other of this.#options.journal.campaigns()) {
       if (other.id === id) continue;
-      const shared = members.find(({ component }) => holds(other, component));
+      const shared = members.find(({ component }) => occupies(other, component));
       if (shared === undefined) continue;
       const why = IDLE_STATES.has(other.state) ? "has to bring back" : "is under way on";
       throw new Fault("updateInProgress", `Update ${other.id} ${why} ${shared.component}`);

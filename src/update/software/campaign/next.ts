@@ -42,7 +42,7 @@ export function refusalOf({ id, state }: CampaignRecord, event: EventType): Faul
 }
 
 /** Whether a component is this campaign's: it is under way there, or will go back there until that has succeeded. */
-export function holds({ state, members }: CampaignRecord, component: string): boolean {
+export function occupies({ state, members }: CampaignRecord, component: string): boolean {
   const member = members.find((each) => each.component === component);
   return member !== undefined && (!IDLE_STATES.has(state) || member.state === "stuck");
 }

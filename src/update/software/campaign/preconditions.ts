@@ -3,7 +3,7 @@ import type { Fleet } from "#fleet/api.ts";
 import type { Precondition } from "#update/software/package.ts";
 
 /** Whether a condition holds now. */
-export async function holds(fleet: Fleet, condition: Precondition, signal: AbortSignal): Promise<boolean> {
+export async function isMet(fleet: Fleet, condition: Precondition, signal: AbortSignal): Promise<boolean> {
   const ecu = fleet.ecu(condition.component);
   if (ecu === undefined) return false;
   return matches(await dataOf(fleet, ecu.name, condition.data, condition.pointer, signal), condition);
