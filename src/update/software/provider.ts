@@ -139,6 +139,8 @@ export interface UpdateProvider {
   close?(job: UpdateJob): Promise<void>;
   /** Faults of the target for the health gate; absent: the target keeps none and `verify` alone decides. */
   faults?(component: string, signal: AbortSignal): Promise<readonly TargetFault[]>;
+  /** ECUs and functional groups that its calls speak to beside the component; of a backend that is built in. */
+  speaksTo?(component: string): readonly string[];
   /** Called once at start, before any campaign is resumed: falls back from a trial that this very start was not meant to be. */
   boot?(): Promise<void>;
   /** Ends connections and timers. */

@@ -38,6 +38,8 @@ async function nodeOf(world: Partial<World> = {}, options: Partial<CallsOptions>
     ...world,
   };
   const done: string[] = [];
+  /** Names that were searched for, call by call. */
+  const searches: string[] = [];
   const persistence = createMemoryPersistence();
   const journal = new Journal({ persistence, nowMs: () => now.nowMs, maxRecords: 100 });
   await journal.open();
@@ -48,6 +50,8 @@ async function nodeOf(world: Partial<World> = {}, options: Partial<CallsOptions>
     execute: async ({ component }: { component: string }) => void done.push(`execute ${component}`),
     verify: async () => undefined,
     faults: async () => now.faults,
+    rollback: async ({ component }: { component: string }) => void done.push(`rollback ${component}`),
+    speaksTo: (component: string) => [`${component}-gateway`, "group"],
   } as unknown as UpdateProvider;
   let signedMs = 0;
   const calls = createCalls({
@@ -78,11 +82,14 @@ async function nodeOf(world: Partial<World> = {}, options: Partial<CallsOptions>
     verdictMs: 1_000,
     providerOf: (component) => (component === "ghost" ? undefined : provider),
     holds: async () => now.holds,
+    searched: async (names) => {
+      searches.push(`${names.join(" ")} before ${done.length}`);
+    },
     resetReason: () => (now.resetReason === undefined ? undefined : Promise.resolve(now.resetReason)),
     log: () => undefined,
     ...options,
   });
-  return { now, done, calls, journal, persistence };
+  return { now, done, searches, calls, journal, persistence };
 }
 
 const memberOf = (component: string): Member => ({ component, state: "preparing", supportsTrial: true, restarts: 0 });
@@ -334,4 +341,16 @@ test("what a target was like is noted when it executes first, and health samples
     ["gateSample", "bcm", "faults B, N, reset reason power on"],
   ]);
   assert.ok(journal.verify().whole);
+});
+
+test("right after a start, what a call speaks to is searched for before anything is asked", async () => {
+  const { calls, searches, done } = await nodeOf();
+  const record = recordOf({ "x-preconditions": [{ component: "ESP", data: "Speed", max: 0 }] });
+  const [bcm] = record.members as [Member];
+  await Promise.all(record.members.map((member) => calls.prepare(record, member, RUN)));
+  const all = "bcm bcm-gateway group hud hud-gateway group ESP before 0";
+  assert.deepEqual(searches.splice(0), [all, all], "all are described before any is staged");
+  for (const call of ["execute", "gate", "rollback"] as const) await calls[call](record, bcm, RUN);
+  assert.deepEqual(searches, ["bcm bcm-gateway group ESP before 2", "bcm before 3", "bcm bcm-gateway group before 3"]);
+  assert.deepEqual(done.slice(-2), ["execute bcm", "rollback bcm"]);
 });

@@ -77,6 +77,7 @@ async function startNode(rootExpires: string) {
     },
     providerOf: () => provider,
     holds: async () => true,
+    searched: async () => undefined,
     verdictMs: 0,
     resetReason: () => undefined,
     log: () => undefined,

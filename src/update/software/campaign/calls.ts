@@ -19,6 +19,8 @@ export interface CallsOptions extends AdmissionOptions {
   readonly gate: GateSettings;
   /** What expired after it was prepared may be begun with. */
   readonly allowExpired: boolean;
+  /** Resolves when the vehicle was searched for these ECUs and functional groups since the start, whether they were found or not. */
+  readonly searched: (names: readonly string[], signal: AbortSignal) => Promise<void>;
   /** Why a component was last reset; undefined for one that does not tell. */
   readonly resetReason: (component: string, signal: AbortSignal) => Promise<string> | undefined;
   readonly log: (message: string, fields: Readonly<Record<string, unknown>>) => void;
@@ -35,6 +37,7 @@ export function createCalls(options: CallsOptions): MemberCalls {
     prepare: (record, member, run) => prepare(options, admissions, record, member, run),
     async execute(record, member, run) {
       const { component } = member;
+      await options.searched([...spokenTo(options, [component]), ...conditionsOf(record)], run.signal);
       await requireConditions(options, packageOf(record), component, run.signal);
       if (!options.allowDowngrade) checkFloor(member, journal.installed(component));
       requireSameImage(options, record, member);
@@ -42,9 +45,10 @@ export function createCalls(options: CallsOptions): MemberCalls {
       await requireInTime(options, record, component);
       await provider(component).execute(job(record, member, run));
     },
-    gate(record, member, run) {
+    async gate(record, member, run) {
       const { component } = member;
-      return runGate({
+      await options.searched([component], run.signal);
+      await runGate({
         provider: provider(component),
         job: job(record, member, run),
         baseline: baselineOf(journal, record, component) ?? NO_BASELINE,
@@ -58,7 +62,10 @@ export function createCalls(options: CallsOptions): MemberCalls {
     async close(record, member, run) {
       await provider(member.component).close?.(job(record, member, run));
     },
-    rollback: (record, member, run) => provider(member.component).rollback(job(record, member, run)),
+    async rollback(record, member, run) {
+      await options.searched(spokenTo(options, [member.component]), run.signal);
+      await provider(member.component).rollback(job(record, member, run));
+    },
     async cancel(record, member, run) {
       await provider(member.component).cancel?.(job(record, member, run));
     },
@@ -72,8 +79,10 @@ async function prepare(
   member: Member,
   run: CallRun,
 ): Promise<PreparedFacts> {
-  const { staging, journal, bulk } = options;
+  const { staging, journal, bulk, searched } = options;
   const { component } = member;
+  const all = record.members.map((each) => each.component);
+  await searched([...spokenTo(options, all), ...conditionsOf(record)], run.signal);
   const { signed, target, facts, installed, fromVersion, toVersion } = await admissions.of(
     record,
     component,
@@ -100,6 +109,16 @@ async function prepare(
   await journal.writeNote("notes", noteKey(record, component, SIGNED_NOTE), JSON.stringify(signed));
   await providerFor(options, component).prepare(jobOf(options, record, { ...member, ...prepared }, run));
   return prepared;
+}
+
+/** Whatever calls of these components may speak to. */
+function spokenTo({ providerOf }: CallsOptions, components: readonly string[]): readonly string[] {
+  return components.flatMap((component) => [component, ...(providerOf(component)?.speaksTo?.(component) ?? [])]);
+}
+
+/** The ECUs that the package's conditions are read from. */
+function conditionsOf(record: CampaignRecord): readonly string[] {
+  return packageOf(record).preconditions.map(({ component }) => component);
 }
 
 /** An image that says nothing of a type approval keeps the one there is. */

@@ -7,7 +7,7 @@ import { BYTES_TYPE } from "#core/media-types.ts";
 import type { Bulk, BulkInfo, BulkKey } from "#update/software/bulk/bulk.ts";
 import type { Artifact, TargetFacts, TargetFault, UpdateJob, UpdateProvider } from "#update/software/provider.ts";
 import { demand, type Exchange, ecuName } from "./uds-exchange.ts";
-import { checkFits, NO_FILLINGS, type Recipe, requestBytes } from "./uds-recipe.ts";
+import { checkFits, NO_FILLINGS, othersOf, type Recipe, requestBytes } from "./uds-recipe.ts";
 import { flash, type KeyOfSeed, makeGood } from "./uds-sequence.ts";
 
 export type { KeyOfSeed };
@@ -102,6 +102,11 @@ export class UdsFlashProvider implements UpdateProvider {
       await bulk.write({ ...key, name: artifact.name, mimetype: BYTES_TYPE }, 0, artifact.read(), true);
     }
     for (const info of old) if (info.id !== id) await bulk.remove(keyOf(info));
+  }
+
+  speaksTo(component: string): readonly string[] {
+    const { ecus, groups } = othersOf(this.#target(component).recipe);
+    return [...ecus, ...groups];
   }
 
   /** None where the database knows no service that reads them: then the version alone decides. */

@@ -115,6 +115,13 @@ export type DownloadStep = Extract<RecipeStep, { download: unknown }>;
 export type RequestStep = Extract<RecipeStep, { request: unknown }>;
 export type ModeStep = Extract<RecipeStep, { group: unknown }>;
 
+/** ECUs and functional groups that a recipe speaks to beside the ECU of the update. */
+export function othersOf({ step }: Recipe): { readonly ecus: readonly string[]; readonly groups: readonly string[] } {
+  const ecus = step.flatMap((each) => ("ecu" in each && each.ecu !== undefined ? [each.ecu] : []));
+  const groups = step.flatMap((each) => ("group" in each ? [each.group] : []));
+  return { ecus: [...new Set(ecus)], groups: [...new Set(groups)] };
+}
+
 /** @throws Fault invalidConfig that names the file and what is wrong with it */
 export function readRecipe(file: string): Recipe {
   let value: unknown;

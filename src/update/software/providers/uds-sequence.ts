@@ -20,6 +20,7 @@ import {
 import {
   type Fillings,
   type ModeStep,
+  othersOf,
   type Recipe,
   type RecipeStep,
   type RequestStep,
@@ -275,12 +276,8 @@ async function detect({ exchange, job }: FlashRun, timeoutMs = DEFAULT_TIMEOUT_M
 async function keepAlive({ exchange, job, recipe }: FlashRun): Promise<() => Promise<void>> {
   const { fleet } = exchange;
   const { signal } = job;
-  const groups = new Set(recipe.step.flatMap((step) => ("group" in step ? [step.group] : [])));
-  const ecus = new Set(
-    [job.component, ...recipe.step.flatMap((step) => ("ecu" in step && step.ecu !== undefined ? [step.ecu] : []))].map(
-      (component) => ecuName(exchange, component),
-    ),
-  );
+  const { groups, ecus: others } = othersOf(recipe);
+  const ecus = new Set([job.component, ...others].map((component) => ecuName(exchange, component)));
   const release = async (): Promise<void> => {
     for (const ecu of ecus) await fleet.call(ecu, "lockReleased", {}).catch(() => undefined);
     for (const group of groups) await fleet.callGroup(group, "groupLockReleased", {}).catch(() => undefined);
