@@ -1,5 +1,6 @@
 /** What a SOVD server offers: found out by asking, so that any server can be measured. */
 import { Fault, reasonOf } from "#core/errors.ts";
+import { parsed } from "#core/json.ts";
 import { JSON_TYPE } from "#core/media-types.ts";
 import type { Address } from "./connection.ts";
 
@@ -116,17 +117,9 @@ async function request(url: string, method: string, token: string | undefined, j
       ...(json === undefined ? {} : { body: JSON.stringify(json) }),
     });
     const text = await response.text();
-    return { status: response.status, json: parseJson(text) };
+    return { status: response.status, json: parsed(text) };
   } catch (error) {
     const { cause } = error as { cause?: { message?: string } };
     return { status: 0, json: cause?.message ?? reasonOf(error) };
-  }
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
   }
 }

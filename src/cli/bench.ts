@@ -15,6 +15,7 @@ import { measureStages, stagesText } from "#bench/selftest/stages.ts";
 import { spreadOf } from "#bench/summary.ts";
 import { textOf } from "#bench/table.ts";
 import { discover, type Target } from "#bench/target.ts";
+import { parsedObject } from "#core/json.ts";
 import { VERSION } from "#core/version.ts";
 
 interface Flags {
@@ -277,13 +278,9 @@ function numbers(text: string): number[] {
 }
 
 function object(text: string): Record<string, unknown> {
-  try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value === "object" && value !== null) return value as Record<string, unknown>;
-  } catch {
-    // said below
-  }
-  throw new InvalidArgumentError("not a JSON object");
+  const value = parsedObject(text);
+  if (value === undefined) throw new InvalidArgumentError("not a JSON object");
+  return value;
 }
 
 function list(text: string): string[] {

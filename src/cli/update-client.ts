@@ -7,6 +7,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { Command } from "commander";
 import { Agent, request } from "undici";
 import { Fault, reasonOf } from "#core/errors.ts";
+import { parsedObject } from "#core/json.ts";
 import { BYTES_TYPE, JSON_TYPE } from "#core/media-types.ts";
 import { retryAfterMs } from "#core/retry-after.ts";
 
@@ -161,21 +162,12 @@ async function ask(url: string, options: object): Promise<Answer> {
   const text = await body.text().catch((error: unknown) => {
     throw silent(url, error);
   });
-  return { status: statusCode, json: parse(text), retryMs: retryAfterMs(statusCode, headers) };
+  // whatever stands before a server may answer with a page
+  return { status: statusCode, json: parsedObject(text) ?? {}, retryMs: retryAfterMs(statusCode, headers) };
 }
 
 function silent(url: string, error: unknown): Fault {
   return new Fault("notResponding", `${url}: ${(reasonOf(error) || String(error)).trim()}`);
-}
-
-/** Whatever stands before a server may answer with a page. */
-function parse(text: string): Json {
-  try {
-    const json: unknown = JSON.parse(text);
-    return typeof json === "object" && json !== null ? (json as Json) : {};
-  } catch {
-    return {};
-  }
 }
 
 /** What stands before a server says so while the server starts. */

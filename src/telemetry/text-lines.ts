@@ -1,4 +1,5 @@
 /** Log records as text for people: `<time> <LEVEL> <scope>: <message> {fields}`. */
+import { parsedObject } from "#core/json.ts";
 import { strftime } from "./strftime.ts";
 
 const RESET = "\u001b[0m";
@@ -21,7 +22,7 @@ export interface TextForm {
 
 /** One line of pino's JSON as text; a line that is no record passes unchanged. Control characters of a message are escaped. */
 export function textLine(json: string, { timeFormat, colour }: TextForm): string {
-  const record = parse(json);
+  const record = parsedObject(json);
   if (record === undefined) return json;
   const { level, time, scope, msg, ...fields } = record;
   const known = LEVELS[Number(level)] ?? { word: String(level), colour: "" };
@@ -30,15 +31,6 @@ export function textLine(json: string, { timeFormat, colour }: TextForm): string
   const message = msg === undefined ? "" : ` ${printable(msg)}`;
   const more = Object.keys(fields).length === 0 ? "" : ` ${JSON.stringify(fields)}`;
   return `${strftime(timeFormat, Number(time))} ${word}${where}${message}${more}\n`;
-}
-
-function parse(json: string): Record<string, unknown> | undefined {
-  try {
-    const record: unknown = JSON.parse(json);
-    return typeof record === "object" && record !== null ? (record as Record<string, unknown>) : undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 /** Text of others must neither begin a new record nor drive a terminal. */

@@ -1,6 +1,6 @@
 /** How values of communication parameters are written: as text in a database, as TOML or JSON in a configuration. */
 import { fromHex } from "#core/bytes.ts";
-import { isObject } from "#core/json.ts";
+import { isObject, parsed, parsedObject } from "#core/json.ts";
 import type { ComParamKind, ComParamValues, NackRetries, RetryPolicy } from "./com-params.ts";
 
 /** Seconds per unit of a duration whose database value has no unit. */
@@ -107,7 +107,7 @@ function parseBool(text: string): boolean | undefined {
 }
 
 function parseBytes(text: string): readonly number[] | undefined {
-  if (text.startsWith("[")) return byteArray(parseJson(text));
+  if (text.startsWith("[")) return byteArray(parsed(text));
   const hex = fromHex(text.replace(/^0x/i, ""));
   return hex === undefined || hex.length === 0 ? undefined : [...hex];
 }
@@ -138,8 +138,8 @@ function pickWord<T extends string>(
 }
 
 function parseNackRetriesText(text: string): NackRetries | undefined {
-  const json = parseJson(text);
-  return isObject(json) ? nackRetriesOf(json) : undefined;
+  const json = parsedObject(text);
+  return json === undefined ? undefined : nackRetriesOf(json);
 }
 
 function nackRetriesOf(raw: Readonly<Record<string, unknown>>): NackRetries | undefined {
@@ -151,14 +151,6 @@ function nackRetriesOf(raw: Readonly<Record<string, unknown>>): NackRetries | un
     retries[code] = times;
   }
   return retries;
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 function isCount(value: unknown): value is number {

@@ -1,7 +1,7 @@
 /** HTTP for the sources: requests with time limits and sizes, faults in the place of statuses. undici loads with the first one. */
 import type { RequestInit, Response } from "undici";
 import { Fault } from "#core/errors.ts";
-import { isObject } from "#core/json.ts";
+import { parsedObject } from "#core/json.ts";
 
 /** Largest document (manifest, token, deployment) that is read. */
 const MAX_DOCUMENT_BYTES = 4 << 20;
@@ -56,13 +56,9 @@ export async function jsonOf(response: Response): Promise<Record<string, unknown
 
 /** @throws Fault invalidData */
 export function parseObject(bytes: Uint8Array, where: string): Record<string, unknown> {
-  try {
-    const value: unknown = JSON.parse(Buffer.from(bytes).toString("utf8"));
-    if (isObject(value)) return value;
-  } catch {
-    // said below, as for any other wrong document
-  }
-  throw new Fault("invalidData", `${where} is no JSON object`);
+  const value = parsedObject(Buffer.from(bytes).toString("utf8"));
+  if (value === undefined) throw new Fault("invalidData", `${where} is no JSON object`);
+  return value;
 }
 
 /** Connections that one download may lose on its way. */

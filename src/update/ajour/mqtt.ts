@@ -7,6 +7,7 @@ import { readFileSync } from "node:fs";
 import { Socket } from "node:net";
 import type { IClientOptions, MqttClient } from "mqtt";
 import { Fault, reasonOf } from "#core/errors.ts";
+import { parsedObject } from "#core/json.ts";
 import { optionalPackage } from "#core/optional-package.ts";
 import { type Clock, systemClock, type TimerHandle } from "#core/time.ts";
 import type { Identity } from "./registry.ts";
@@ -206,13 +207,9 @@ function readEvent(
 }
 
 function parse(payload: Uint8Array): Record<string, unknown> {
-  try {
-    const event: unknown = JSON.parse(Buffer.from(payload).toString("utf8"));
-    if (typeof event === "object" && event !== null) return event as Record<string, unknown>;
-  } catch {
-    // said below
-  }
-  throw new Fault("invalidData", "The message is no CloudEvent in JSON");
+  const event = parsedObject(Buffer.from(payload).toString("utf8"));
+  if (event === undefined) throw new Fault("invalidData", "The message is no CloudEvent in JSON");
+  return event;
 }
 
 function textOf(data: unknown): string {

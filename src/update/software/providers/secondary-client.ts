@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import type { Dispatcher } from "undici";
 import { Fault, type FaultKind, reasonOf } from "#core/errors.ts";
+import { parsedObject } from "#core/json.ts";
 import { retryAfterMs } from "#core/retry-after.ts";
 import type { Clock } from "#core/time.ts";
 import { sleep } from "#update/software/sleep.ts";
@@ -152,16 +153,7 @@ export async function objectOf(body: AsyncIterable<Uint8Array>): Promise<Answer[
     if (size > MAX_ANSWER_BYTES) throw new Error(`answers more than ${MAX_ANSWER_BYTES} bytes`);
     parts.push(part);
   }
-  const value = jsonOf(Buffer.concat(parts).toString());
-  return typeof value === "object" && value !== null ? (value as Answer["json"]) : {};
-}
-
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
+  return parsedObject(Buffer.concat(parts).toString()) ?? {};
 }
 
 /** A refusal is a refusal; anything about the other server itself, or our token there, is a reason to ask again. */
