@@ -31,6 +31,10 @@ const KILLED_AT_BLOCK = 150;
 const OLD = Buffer.alloc(2_000, "old");
 const NEW = Buffer.alloc(1 << 20, "what is new");
 
+/** Longer than an attempt that does not wait takes to fail. */
+const LATE_POLLS = 20;
+const isFlashing = (request: string) => ["10", "27", "31", "34"].includes(request.slice(0, 2));
+
 const sha1 = (bytes: Uint8Array) => createHash("sha1").update(bytes).digest("hex");
 
 const recipeOf = (resumable: boolean): Tree => ({
@@ -75,7 +79,7 @@ async function startScene(t: TestContext, resumable: boolean) {
       server: { address: HOST, port: node.port },
       doip: { enabled: true, tester_address: TESTER, tester_subnet: "255.0.0.0", gateway_port: vehicle.port },
       database: { path: REAL },
-      discovery: { targets: GATEWAYS, wait_ms: 2_500 },
+      discovery: { targets: GATEWAYS, wait_ms: 2_500, interval_ms: 250, max_tries: 1_000 },
       shards: { workers: 1 },
       logging: { level: "off" },
       flash_files_path: folder,
@@ -92,52 +96,83 @@ async function ready(node: NodeProcess): Promise<SceneClient> {
   return sceneClient({ url: `http://${HOST}:${node.port}/api/v1`, token: node.token });
 }
 
-for (const resumable of [true, false]) {
-  const what = resumable ? "it goes on where it was" : "it begins anew";
-  test(`killed in the middle of a transfer: ${what}`, { skip: withoutRealFiles }, async (t) => {
-    const { vehicle, node } = await startScene(t, resumable);
-    const seen: string[] = [];
-    let blocks = 0;
-    const killed = new Promise<void>((resolve) => {
-      vehicle.events.subscribe((event) => {
-        if (event.kind !== "request" || event.ecu !== ECU) return;
-        const request = toHex(event.uds);
-        if (!request.startsWith("36")) seen.push(request);
-        else if (++blocks === KILLED_AT_BLOCK) resolve(node.kill());
-      });
+/** A flash whose server was killed in the middle of the transfer; `seen`: what the ECU hears from then on, without blocks. */
+async function killedScene(t: TestContext, resumable: boolean) {
+  const { vehicle, node } = await startScene(t, resumable);
+  const seen: string[] = [];
+  let blocks = 0;
+  const killed = new Promise<void>((resolve) => {
+    vehicle.events.subscribe((event) => {
+      if (event.kind !== "request" || event.ecu !== ECU) return;
+      const request = toHex(event.uds);
+      if (!request.startsWith("36")) seen.push(request);
+      else if (++blocks === KILLED_AT_BLOCK) resolve(node.kill());
     });
-    const client = await ready(node);
-    await client.upload(ECU, "current-image", OLD);
-    const artifact_uri = await client.upload(ECU, "firmware-artifacts", NEW);
-    await client.run({
-      id: "fw",
-      origins: ["proximity"],
-      rollback_policy: "coordinated",
-      target_version: "2.0.0",
-      artifact_uri,
-      affected_components: [ECU.toLowerCase()],
-    });
-    await bounded("the kill", (resolve) => void killed.then(resolve));
-    const other = vehicle.ecu(OTHER).state;
-    assert.deepEqual([other.dtcSettingType, other.communicationControlType], ["OFF", "ENABLE_RX_AND_DISABLE_TX"]);
-    const { state } = vehicle.ecu(ECU);
-    const first = state.transfers.at(-1)!;
-    assert.ok(first.dataTransferCount < NEW.length / DATA_BYTES, "killed before its end");
-    // what an ECU does when its session ends; the simulator's would refuse any further download
-    first.isActive = false;
-    seen.length = 0;
-
-    await (await ready(node)).until("fw", "completed");
-    const downloads = seen.filter((request) => request.startsWith("34"));
-    const from = Number.parseInt(downloads[0]!.slice(6, 14), 16) - START;
+  });
+  const client = await ready(node);
+  await client.upload(ECU, "current-image", OLD);
+  const artifact_uri = await client.upload(ECU, "firmware-artifacts", NEW);
+  await client.run({
+    id: "fw",
+    origins: ["proximity"],
+    rollback_policy: "coordinated",
+    target_version: "2.0.0",
+    artifact_uri,
+    affected_components: [ECU.toLowerCase()],
+  });
+  await bounded("the kill", (resolve) => void killed.then(resolve));
+  const other = vehicle.ecu(OTHER).state;
+  assert.deepEqual([other.dtcSettingType, other.communicationControlType], ["OFF", "ENABLE_RX_AND_DISABLE_TX"]);
+  const { state } = vehicle.ecu(ECU);
+  const first = state.transfers.at(-1)!;
+  assert.ok(first.dataTransferCount < NEW.length / DATA_BYTES, "killed before its end");
+  // what an ECU does when its session ends; the simulator's would refuse any further download
+  first.isActive = false;
+  seen.length = 0;
+  const assertNew = (from: number) => {
     const last = state.transfers.at(-1)!;
-    assert.equal(downloads.length, 1);
-    assert.equal(seen.filter((request) => request === "3101FF00").length, resumable ? 0 : 1);
-    assert.equal(from > 0, resumable);
-    assert.ok(from <= first.dataTransferCount * DATA_BYTES, "no byte is left out");
     assert.equal(Buffer.from(last.checksum!).toString("hex"), sha1(NEW.subarray(from)));
     assert.equal(Buffer.from(state.data.get(VERSION_DID)!.value).toString(), "2.0.0");
     assert.deepEqual([other.dtcSettingType, other.communicationControlType], ["ON", "ENABLE_RX_AND_TX"]);
     assert.equal(state.sessionState, "DEFAULT");
+  };
+  return { vehicle, node, seen, first, assertNew };
+}
+
+for (const resumable of [true, false]) {
+  const what = resumable ? "it goes on where it was" : "it begins anew";
+  test(`killed in the middle of a transfer: ${what}`, { skip: withoutRealFiles }, async (t) => {
+    const { node, seen, first, assertNew } = await killedScene(t, resumable);
+    await (await ready(node)).until("fw", "completed");
+    const downloads = seen.filter((request) => request.startsWith("34"));
+    const from = Number.parseInt(downloads[0]!.slice(6, 14), 16) - START;
+    assert.equal(downloads.length, 1);
+    assert.equal(seen.filter((request) => request === "3101FF00").length, resumable ? 0 : 1);
+    assert.equal(from > 0, resumable);
+    assert.ok(from <= first.dataTransferCount * DATA_BYTES, "no byte is left out");
+    assertNew(from);
   });
 }
+
+test("an ECU that the recipe names is found late after the restart: it is waited for", {
+  skip: withoutRealFiles,
+}, async (t) => {
+  const { vehicle, node, seen, assertNew } = await killedScene(t, false);
+  const gateway = vehicle.endpoint(OTHER);
+  gateway.misbehaviour = { udpSilent: true };
+  const found = vehicle.events.next("request", ({ ecu }) => ecu === ECU);
+  await node.start();
+  const client = sceneClient({ url: `http://${HOST}:${node.port}/api/v1`, token: node.token });
+  const { status } = await client.send("PUT", "/updates/fw/execute");
+  assert.equal(status, 409, "what a restart interrupted is known from the first moment");
+  await bounded("the detection of the target", (resolve) => void found.then(resolve));
+  for (let polls = 0; polls < LATE_POLLS; polls++) {
+    const { json } = await client.send("GET", "/updates/fw/status");
+    assert.equal(json["x-state"], "executing");
+    await pause(POLL_MS);
+  }
+  assert.deepEqual(seen.filter(isFlashing), [], "nothing is begun without the other one");
+  gateway.misbehaviour = {};
+  await client.until("fw", "completed");
+  assertNew(0);
+});

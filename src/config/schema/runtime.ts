@@ -212,7 +212,10 @@ export const UPDATE = section("Software update (`/updates`) and retrieval of dat
     "",
     "Hardware id that packages must name; empty: not checked.",
   ),
-  health_timeout_ms: u64(60_000, "Time in which an update must prove healthy before it is rolled back."),
+  health_timeout_ms: u64(
+    60_000,
+    "Time in which an update must prove healthy before it is rolled back, and an ECU be found after a start.",
+  ),
   status_interval_ms: atLeast(10, 1_000, "Period of progress questions to secondaries."),
   component: text("", "Name of this node among the components; empty: it is none."),
   serial: text("", "Serial number of this node."),
@@ -257,4 +260,9 @@ export const UPDATE = section("Software update (`/updates`) and retrieval of dat
   mdns: MDNS,
   ajour: AJOUR,
   max_audit_records: atLeast(100, 10_000, "Records of the audit chain that are kept; older ones leave an anchor."),
+  audit_key: optional(
+    path("", "PEM file of an Ed25519 private key that signs heads of the audit chain; absent: they are not signed.", {
+      example: "/etc/sovd-edge/audit.pem",
+    }),
+  ),
 });
