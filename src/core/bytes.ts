@@ -27,3 +27,19 @@ export function fromHex(text: string): Uint8Array | undefined {
 export function formatAddress(address: number): string {
   return `0x${address.toString(16).padStart(4, "0")}`;
 }
+
+/** All that comes, as one. Ends with the error of `tooLong` as soon as more than `maxBytes` have come. */
+export async function gathered(
+  parts: AsyncIterable<Uint8Array>,
+  maxBytes: number,
+  tooLong: () => Error,
+): Promise<Buffer> {
+  const kept: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const part of parts) {
+    bytes += part.byteLength;
+    if (bytes > maxBytes) throw tooLong();
+    kept.push(part);
+  }
+  return Buffer.concat(kept, bytes);
+}

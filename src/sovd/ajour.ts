@@ -1,4 +1,5 @@
 /** `POST /v1/dfu`: devices that fetch their firmware by drogue-ajour. They prove who they are to the protocol, not with our tokens. */
+import { gathered } from "#core/bytes.ts";
 import { Fault } from "#core/errors.ts";
 import { BYTES_TYPE, JSON_TYPE, URL_ENCODED_TYPE } from "#core/media-types.ts";
 import { Type } from "#core/schema.ts";
@@ -59,13 +60,7 @@ export function ajourRoutes({ desk, registry }: TransportParts): readonly Route[
 }
 
 /** A small body, whole. @throws Fault payloadTooLarge */
-export async function collect({ chunks }: Upload, maxBytes: number): Promise<Uint8Array> {
-  const parts: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of chunks) {
-    size += chunk.byteLength;
-    if (size > maxBytes) throw new Fault("payloadTooLarge", `The body has at most ${maxBytes} bytes`);
-    parts.push(chunk);
-  }
-  return Buffer.concat(parts);
+export function collect({ chunks }: Upload, maxBytes: number): Promise<Uint8Array> {
+  const tooLong = () => new Fault("payloadTooLarge", `The body has at most ${maxBytes} bytes`);
+  return gathered(chunks, maxBytes, tooLong);
 }

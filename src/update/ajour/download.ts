@@ -1,5 +1,6 @@
 /** HTTP for the sources: requests with time limits and sizes, faults in the place of statuses. undici loads with the first one. */
 import type { RequestInit, Response } from "undici";
+import { gathered } from "#core/bytes.ts";
 import { Fault } from "#core/errors.ts";
 import { parsedObject } from "#core/json.ts";
 
@@ -38,15 +39,9 @@ export function requireOk(response: Response): void {
 }
 
 /** The bytes of a small document. @throws Fault payloadTooLarge */
-export async function documentOf(response: Response): Promise<Uint8Array> {
-  const parts: Uint8Array[] = [];
-  let size = 0;
-  for await (const part of bodyOf(response)) {
-    size += part.byteLength;
-    if (size > MAX_DOCUMENT_BYTES) throw new Fault("payloadTooLarge", `${response.url} answers more than a document`);
-    parts.push(part);
-  }
-  return Buffer.concat(parts);
+export function documentOf(response: Response): Promise<Uint8Array> {
+  const tooLong = () => new Fault("payloadTooLarge", `${response.url} answers more than a document`);
+  return gathered(bodyOf(response), MAX_DOCUMENT_BYTES, tooLong);
 }
 
 /** The JSON object of a small document. @throws Fault invalidData */

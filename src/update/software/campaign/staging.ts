@@ -1,6 +1,7 @@
 /** Brings the image of each member into the store of this node: from bulk data, or from an HTTP server, resumed where it was cut. */
 import { createHash } from "node:crypto";
 import type { TargetFile } from "@tufjs/models";
+import { gathered } from "#core/bytes.ts";
 import { Fault, reasonOf } from "#core/errors.ts";
 import { BYTES_TYPE } from "#core/media-types.ts";
 import { fits } from "#core/validate.ts";
@@ -169,11 +170,10 @@ export class Staging {
     try {
       const { request } = await import("undici");
       const { statusCode, body } = await request(url, { signal, headersTimeout: timeoutMs, bodyTimeout: timeoutMs });
-      const parts: Uint8Array[] = [];
-      for await (const chunk of bounded(body, 0, MAX_MANIFEST_BYTES)) parts.push(chunk);
+      const text = (await gathered(body, MAX_MANIFEST_BYTES, () => tooMuch(MAX_MANIFEST_BYTES))).toString();
       if (statusCode === HTTP_NOT_FOUND) return undefined;
       if (statusCode !== HTTP_OK) throw new Fault("invalidData", `${url} answers ${statusCode}`);
-      return Buffer.concat(parts).toString();
+      return text;
     } catch (error) {
       if (error instanceof Fault) throw error;
       throw new Fault("notResponding", `${url}: ${reasonOf(error)}`, undefined, error);
@@ -190,10 +190,13 @@ async function* bounded(
   let size = from;
   for await (const chunk of body) {
     size += chunk.byteLength;
-    if (limit !== undefined && size > limit)
-      throw new Fault("invalidData", `The sender sends more than ${limit} bytes`);
+    if (limit !== undefined && size > limit) throw tooMuch(limit);
     yield chunk;
   }
+}
+
+function tooMuch(limit: number): Fault {
+  return new Fault("invalidData", `The sender sends more than ${limit} bytes`);
 }
 
 function under(base: string, path: string): string {

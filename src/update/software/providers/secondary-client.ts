@@ -1,6 +1,7 @@
 /** HTTP to other nodes. What they answer is bounded in bytes and in time, and believed in nothing: a node may be broken, or lie. */
 import { readFileSync } from "node:fs";
 import type { Dispatcher } from "undici";
+import { gathered } from "#core/bytes.ts";
 import { Fault, type FaultKind, reasonOf } from "#core/errors.ts";
 import { parsedObject } from "#core/json.ts";
 import { retryAfterMs } from "#core/retry-after.ts";
@@ -146,14 +147,9 @@ export class SecondaryClient {
 
 /** @throws Error for what is too long; anything that is no object of JSON is an empty one */
 export async function objectOf(body: AsyncIterable<Uint8Array>): Promise<Answer["json"]> {
-  const parts: Uint8Array[] = [];
-  let size = 0;
-  for await (const part of body) {
-    size += part.byteLength;
-    if (size > MAX_ANSWER_BYTES) throw new Error(`answers more than ${MAX_ANSWER_BYTES} bytes`);
-    parts.push(part);
-  }
-  return parsedObject(Buffer.concat(parts).toString()) ?? {};
+  const tooLong = () => new Error(`answers more than ${MAX_ANSWER_BYTES} bytes`);
+  const bytes = await gathered(body, MAX_ANSWER_BYTES, tooLong);
+  return parsedObject(bytes.toString()) ?? {};
 }
 
 /** A refusal is a refusal; anything about the other server itself, or our token there, is a reason to ask again. */
