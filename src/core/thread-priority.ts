@@ -1,9 +1,9 @@
 /** The priority of a thread among those of the machine. */
 import { readlinkSync } from "node:fs";
-import { setPriority } from "node:os";
+import { constants, getPriority, setPriority } from "node:os";
 
-/** A third of the weight of an ordinary thread: on a busy machine work still gets done. */
-const NICENESS = 5;
+/** Steps below where the thread is: a third of its weight, so that work still gets done on a busy machine. */
+const NICER_BY = 5;
 
 let yielded = false;
 
@@ -16,7 +16,7 @@ export function yieldToOthers(): void {
   yielded = true;
   try {
     const thread = Number(readlinkSync("/proc/thread-self").split("/").at(-1));
-    setPriority(thread, NICENESS);
+    setPriority(thread, Math.min(getPriority(thread) + NICER_BY, constants.priority.PRIORITY_LOW));
   } catch {
     // without procfs, or where a sandbox forbids it, the thread goes on as it is
   }
