@@ -13,6 +13,14 @@ export interface DeviceLogin {
 }
 
 const COAP_PORT = 5_683;
+/** What the library's types leave out. */
+interface ReceivedOption {
+  readonly name: string;
+  readonly value: Buffer;
+}
+
+/** Number of the option Echo, as the library names what it has no name for. */
+const ECHO = "252";
 
 /** The way that a URL names: `http(s)`, `coap`, `mqtt(s)` (to a broker). */
 export async function linkTo(url: string, login: DeviceLogin): Promise<AjourLink> {
@@ -70,19 +78,30 @@ export async function coapLink(host: string, port: number, login: DeviceLogin): 
   const { device, password, timeoutMs } = login;
   const agent = new Agent({ type: host.includes(":") ? "udp6" : "udp4" });
   const query = `ct=${Math.ceil(timeoutMs / 1_000)}`;
+  /** What the server gave us to prove our address by (RFC 9175). */
+  let echo: Buffer | undefined;
+  const send = (
+    report: Uint8Array,
+    resolve: (answer: Uint8Array | undefined) => void,
+    reject: (error: Error) => void,
+    again = true,
+  ) => {
+    const asked = request({ host, port, method: "POST", pathname: "/v1/dfu", query, agent });
+    asked.setOption("4209" as never, Buffer.from(basic(device, password)));
+    if (echo !== undefined) asked.setOption(ECHO as never, echo);
+    asked.on("response", ({ code, payload, options }) => {
+      const given = (options as readonly ReceivedOption[]).find(({ name }) => name === ECHO)?.value;
+      echo = given ?? echo;
+      if (code === "2.05") resolve(new Uint8Array(payload));
+      else if (code === "2.04") resolve(undefined);
+      else if (code === "4.01" && given !== undefined && again) send(report, resolve, reject, false);
+      else reject(new Error(`${code} ${payload}`));
+    });
+    asked.on("error", reject);
+    asked.end(Buffer.from(report));
+  };
   return {
-    ask: (report) =>
-      bounded(timeoutMs, (resolve, reject) => {
-        const asked = request({ host, port, method: "POST", pathname: "/v1/dfu", query, agent });
-        asked.setOption("4209" as never, Buffer.from(basic(device, password)));
-        asked.on("response", (response) => {
-          if (response.code === "2.05") resolve(new Uint8Array(response.payload));
-          else if (response.code === "2.04") resolve(undefined);
-          else reject(new Error(`${response.code} ${response.payload}`));
-        });
-        asked.on("error", reject);
-        asked.end(Buffer.from(report));
-      }),
+    ask: (report) => bounded(timeoutMs, (resolve, reject) => send(report, resolve, reject)),
     // between requests it has no socket, and then never calls back
     async close() {
       agent.close();

@@ -6,6 +6,7 @@ import { type AddressInfo, createServer } from "node:net";
 import { type TestContext, test } from "node:test";
 import { type AjourLink, createFlash } from "#sim/ajour-device.ts";
 import { coapLink, httpLink, mqttLink } from "#sim/ajour-links.ts";
+import { CODE, decodeMessage, encodeMessage, OPTION, TYPE } from "#update/ajour/coap-codec.ts";
 import { decodeCommand, encodeStatus } from "#update/ajour/codec.ts";
 import { type AjourNode, HOST, image, isOver, MIB, PASSWORD, startDevice, startNode } from "./ajour-support.ts";
 
@@ -67,6 +68,51 @@ test("CoAP: blocks larger than a message, and datagrams of any kind", async (t) 
   assert.equal((await node.update(firmware, "1.1"))["x-state"], "completed");
   assert.deepEqual(device.flash.active.image, Buffer.from(firmware));
 });
+
+/** A device that knows nothing of options, and what came for what it sent. */
+async function simpleCoap(t: TestContext, port: number): Promise<{ link: AjourLink; factors: number[] }> {
+  const socket = createSocket("udp4");
+  t.after(() => socket.close());
+  socket.bind(0, HOST);
+  await once(socket, "listening");
+  const factors: number[] = [];
+  const stop = new AbortController();
+  let messageId = 0;
+  const ask = async (payload: Uint8Array) => {
+    const texts = (number: number, ...values: string[]) =>
+      values.map((value) => ({ number, value: Buffer.from(value) }));
+    const sent = encodeMessage({
+      ...{ type: TYPE.confirmable, code: CODE.post, messageId: messageId++, token: Uint8Array.of(1), payload },
+      options: [...texts(OPTION.uriPath, "v1", "dfu"), ...texts(OPTION.uriQuery, "ct=30", "device=bms-1")],
+    });
+    const signal = AbortSignal.any([stop.signal, AbortSignal.timeout(TIMEOUT_MS)]);
+    const answered = once(socket, "message", { signal }) as Promise<[Uint8Array]>;
+    socket.send(sent, port, HOST);
+    const [bytes] = await answered;
+    factors.push(bytes.length / sent.length);
+    const answer = decodeMessage(bytes);
+    assert.equal(answer.code, CODE.content, Buffer.from(answer.payload).toString());
+    return answer.payload;
+  };
+  return { link: { ask, close: async () => stop.abort() }, factors };
+}
+
+for (const [max_amplification, about] of [
+  [3, "gets shorter blocks, and is updated"],
+  [0, "gets whole blocks where senders are believed"],
+] as const) {
+  test(`CoAP: a device that proves its address by nothing ${about}`, async (t) => {
+    const coap = { address: HOST, port: 0, max_amplification };
+    const node = await startNode(t, { update: { ajour: { authentication: "none", coap } } });
+    const { link, factors } = await simpleCoap(t, node.server.devicePorts.coap);
+    const { device } = startDevice(t, createFlash("1.0"), { link, blockBytes: 512 });
+    const firmware = image(20_000);
+    assert.equal((await node.update(firmware, "1.1"))["x-state"], "completed");
+    assert.deepEqual(device.flash.active.image, Buffer.from(firmware));
+    const most = Math.max(...factors);
+    assert.ok(max_amplification === 0 ? most > 5 : most > 1.5 && most <= 3, `${most} times as much`);
+  });
+}
 
 test("MQTT: events and commands of a Drogue Cloud", async (t) => {
   const url = await startBroker(t);

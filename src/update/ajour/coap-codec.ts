@@ -12,13 +12,14 @@ export const CODE = {
   content: 0x45,
   continue: 0x5f,
   badRequest: 0x80,
+  unauthorized: 0x81,
   badOption: 0x82,
   notAcceptable: 0x86,
   entityIncomplete: 0x88,
   entityTooLarge: 0x8d,
 } as const;
 
-/** RFC 7252 §12.2, RFC 7959 §6, and the two that Drogue Cloud added. */
+/** RFC 7252 §12.2, RFC 7959 §6, RFC 9175 §5, and the two that Drogue Cloud added. */
 export const OPTION = {
   uriHost: 3,
   etag: 4,
@@ -29,6 +30,7 @@ export const OPTION = {
   accept: 17,
   block2: 23,
   block1: 27,
+  echo: 252,
   /** `Basic …`, of a request. */
   drogueAuthorization: 4_209,
   /** Name of the command that an answer carries. */

@@ -1,7 +1,7 @@
 /**
  * The server's side of CoAP's exchanges: a datagram in, the datagram to send back out. Requests that come twice are answered once (RFC 7252
  * §4.5), bodies may come and go in blocks (RFC 7959). Answers are at once and so ride on the acknowledgement: nothing is ever sent
- * again but on request. What is kept is bounded in number, size and age.
+ * again but on request. What is kept is bounded in number, size and age, and so is what goes out to an address that has not been proved.
  */
 import { createHash, randomInt } from "node:crypto";
 import type { Clock } from "#core/time.ts";
@@ -18,6 +18,7 @@ import {
   OPTION,
   TYPE,
 } from "./coap-codec.ts";
+import { CoapEcho } from "./coap-echo.ts";
 
 export type CoapRequest = Pick<CoapMessage, "code" | "options" | "payload">;
 
@@ -27,9 +28,17 @@ export interface CoapAnswer {
   readonly payload?: Uint8Array;
 }
 
+/** Where a datagram came from, or so it says. */
+export interface CoapPeer {
+  readonly address: string;
+  readonly port: number;
+}
+
 export interface CoapExchangesOptions {
-  /** Answers a request whose body is whole. Does not throw. */
-  readonly serve: (request: CoapRequest) => CoapAnswer;
+  /** Answers a request whose body is whole, where it can in so many bytes of payload, and with 4.01 where not. Does not throw. */
+  readonly serve: (request: CoapRequest, maxPayloadBytes: number) => CoapAnswer;
+  /** Bytes that go out for each that comes in, to an address that has not been proved; 0: as many as there are. */
+  readonly maxAmplification: number;
   /** Numbers of the critical options that `serve` understands. */
   readonly understood: ReadonlySet<number>;
   /** Of a request's body. */
@@ -52,20 +61,24 @@ type Kept<T> = Map<string, T & { readonly atMs: number }>;
 
 /** EXCHANGE_LIFETIME (RFC 7252 §4.8.2): so long may a message come again. */
 const LIFETIME_MS = 247_000;
+/** Header, token and options of an answer, at most; what is longer nevertheless is seen before it goes out. */
+const HEAD_BYTES = 48;
 const OWN_OPTIONS: ReadonlySet<number> = new Set([OPTION.block1, OPTION.block2]);
 
 export class CoapExchanges {
   readonly #options: CoapExchangesOptions;
   readonly #replies: Kept<{ readonly reply: Uint8Array }> = new Map();
   readonly #transfers: Kept<Bodies> = new Map();
+  readonly #echo: CoapEcho;
   #messageId = randomInt(0x1_0000);
 
   constructor(options: CoapExchangesOptions) {
     this.#options = options;
+    this.#echo = new CoapEcho(options.clock);
   }
 
-  /** What to send back to `peer`, a text that names address and port; undefined: nothing. Never throws. */
-  take(datagram: Uint8Array, peer: string): Uint8Array | undefined {
+  /** What to send back to `peer`; undefined: nothing. Never throws. */
+  take(datagram: Uint8Array, { address, port }: CoapPeer): Uint8Array | undefined {
     const [first = 0, , high = 0, low = 0] = datagram;
     const type = (first >> 4) & 0x03;
     if (datagram.length < 4 || first >> 6 !== 1 || type > TYPE.nonConfirmable) return undefined;
@@ -73,20 +86,50 @@ export class CoapExchanges {
     const message = requestOf(datagram);
     // a ping, an answer to nothing of ours, or no message at all
     if (message === undefined) return confirmable ? reset((high << 8) | low) : undefined;
+    const peer = `${address} ${port}`;
     const key = `${peer} ${message.messageId}`;
     this.#forget();
+    const maxBytes = this.#room(message, address, datagram.length);
     const known = this.#replies.get(key);
-    if (known !== undefined) return confirmable ? known.reply : undefined;
-    const { code, options = [], payload = NOTHING } = this.#answer(message, peer);
+    // one that comes again is as long as it was: what is shorter is another's
+    if (known !== undefined) return confirmable && known.reply.length <= maxBytes ? known.reply : undefined;
     const messageId = confirmable ? message.messageId : this.#nextId();
     const replyType = confirmable ? TYPE.acknowledgement : TYPE.nonConfirmable;
-    const reply = encodeMessage({ type: replyType, code, messageId, token: message.token, options, payload });
+    const answer = this.#answer(message, peer, maxBytes - HEAD_BYTES);
+    const encode = ({ code, options = [], payload = NOTHING }: CoapAnswer) =>
+      encodeMessage({ type: replyType, code, messageId, token: message.token, options, payload });
+    const reply =
+      maxBytes === Number.POSITIVE_INFINITY ? encode(answer) : this.#bounded(answer, address, maxBytes, encode);
     this.#replies.set(key, { reply, atMs: this.#options.clock.now() });
     return reply;
   }
 
-  #answer(request: CoapRequest, peer: string): CoapAnswer {
-    const { serve, understood } = this.#options;
+  /** Longest answer to a request of so many bytes. */
+  #room(request: CoapRequest, address: string, bytes: number): number {
+    const { maxAmplification } = this.#options;
+    const echo = request.options.find(({ number }) => number === OPTION.echo);
+    if (echo !== undefined) this.#echo.hear(address, echo.value);
+    if (maxAmplification === 0 || this.#echo.isProved(address)) return Number.POSITIVE_INFINITY;
+    return maxAmplification * bytes;
+  }
+
+  /** To an address that has not been proved: with an Echo, to prove it by the next request (RFC 9175 §2.3), or by this one again. */
+  #bounded(
+    answer: CoapAnswer,
+    address: string,
+    maxBytes: number,
+    encode: (answer: CoapAnswer) => Uint8Array,
+  ): Uint8Array {
+    const echo = { number: OPTION.echo, value: this.#echo.valueFor(address) };
+    const asks = answer.code < CODE.badRequest || answer.code === CODE.unauthorized;
+    const whole = encode(asks ? { ...answer, options: [...(answer.options ?? []), echo] } : answer);
+    if (whole.length <= maxBytes) return whole;
+    return encode(asks ? { code: CODE.unauthorized, options: [echo] } : { code: answer.code });
+  }
+
+  #answer(request: CoapRequest, peer: string, maxPayloadBytes: number): CoapAnswer {
+    const serve = (whole: CoapRequest) => this.#options.serve(whole, maxPayloadBytes);
+    const { understood } = this.#options;
     const strange = request.options.find(({ number }) => {
       return number % 2 === 1 && !understood.has(number) && !OWN_OPTIONS.has(number);
     });

@@ -13,6 +13,7 @@ export interface CoapOptions {
   /** 0: any. */
   readonly port: number;
   readonly max_block_bytes: number;
+  readonly max_amplification: number;
 }
 
 const PATH = `v1/${CHANNEL}`;
@@ -32,15 +33,17 @@ const UNDERSTOOD: ReadonlySet<number> = new Set([
 /** Listens. @throws Fault misconfigured when the port cannot be had */
 export async function startCoap(options: CoapOptions, parts: TransportParts): Promise<Transport> {
   const exchanges = new CoapExchanges({
-    serve: (request) => serve(request, options, parts),
+    serve: (request, maxBytes) => serve(request, maxBytes, options, parts),
+    maxAmplification: options.max_amplification,
     understood: UNDERSTOOD,
     maxBodyBytes: MAX_REPORT_BYTES,
     clock: systemClock,
   });
   const socket = createSocket(options.address.includes(":") ? "udp6" : "udp4");
-  socket.on("message", (datagram, { address, port }) => {
+  socket.on("message", (datagram, peer) => {
+    const { address, port } = peer;
     // a sender can write any port, and 0 is none to answer to
-    const reply = port === 0 ? undefined : exchanges.take(datagram, `${address} ${port}`);
+    const reply = port === 0 ? undefined : exchanges.take(datagram, peer);
     if (reply !== undefined)
       socket.send(reply, port, address, (problem) => problem && parts.onProblem(problem, "coap"));
   });
@@ -54,11 +57,11 @@ export async function startCoap(options: CoapOptions, parts: TransportParts): Pr
   return { port: socket.address().port, close: () => new Promise((resolve) => socket.close(resolve)) };
 }
 
-function serve(request: CoapRequest, options: CoapOptions, parts: TransportParts): CoapAnswer {
+function serve(request: CoapRequest, maxBytes: number, options: CoapOptions, parts: TransportParts): CoapAnswer {
   try {
     if (textsOf(request, OPTION.uriPath).join("/") !== PATH) throw new Fault("notFound", "There is no such resource");
     if (request.code !== CODE.post) throw new Fault("methodNotAllowed", "Only POST is answered");
-    return answer(request, options, parts);
+    return answer(request, maxBytes, options, parts);
   } catch (error) {
     if (!(error instanceof Fault)) parts.onProblem(error, "coap");
     const { status } = FAULTS[error instanceof Fault ? error.kind : "internal"];
@@ -67,7 +70,12 @@ function serve(request: CoapRequest, options: CoapOptions, parts: TransportParts
   }
 }
 
-function answer(request: CoapRequest, { max_block_bytes }: CoapOptions, parts: TransportParts): CoapAnswer {
+function answer(
+  request: CoapRequest,
+  maxBytes: number,
+  { max_block_bytes }: CoapOptions,
+  parts: TransportParts,
+): CoapAnswer {
   const { desk, registry } = parts;
   const query = new Map(textsOf(request, OPTION.uriQuery).map(pairOf));
   const identity = registry.identify({
@@ -88,7 +96,7 @@ function answer(request: CoapRequest, { max_block_bytes }: CoapOptions, parts: T
       { number: OPTION.drogueCommand, value: Buffer.from(CHANNEL) },
       { number: OPTION.contentFormat, value: encodeUint(format) },
     ],
-    payload: desk.answer(identity, request.payload, max_block_bytes),
+    payload: desk.answer(identity, request.payload, max_block_bytes, maxBytes),
   };
 }
 

@@ -2,6 +2,7 @@
  * Answers devices. A report comes in by any transport, the answer goes out by the same; in between stand what the device shall have and
  * the pure rule. Who waits for a device (a campaign) listens to its reports.
  */
+import { Fault } from "#core/errors.ts";
 import type { Clock } from "#core/time.ts";
 import { type Command, encodeCommand, readStatus, type Status } from "./codec.ts";
 import type { Images } from "./images.ts";
@@ -41,10 +42,17 @@ export class Desk {
   }
 
   /**
-   * The command for a device that sent `message`, packed CBOR. `maxBlockBytes`: what its transport carries in one piece.
-   * @throws Fault invalidData for a message that is none, notFound or corruption for an image that is gone
+   * The command for a device that sent `message`, packed CBOR. `maxBlockBytes`: what its transport carries in one piece; `maxBytes`: of
+   * the whole command, for which a block is made shorter.
+   * @throws Fault invalidData for a message that is none, notFound or corruption for an image that is gone, unauthorized where `maxBytes`
+   * are too few
    */
-  answer(identity: Identity, message: Uint8Array, maxBlockBytes = Number.POSITIVE_INFINITY): Uint8Array {
+  answer(
+    identity: Identity,
+    message: Uint8Array,
+    maxBlockBytes = Number.POSITIVE_INFINITY,
+    maxBytes = Number.POSITIVE_INFINITY,
+  ): Uint8Array {
     const { desired, images, limits } = this.#options;
     const status = readStatus(message);
     const found = desired(identity);
@@ -55,9 +63,9 @@ export class Desk {
       maxBlockBytes: Math.min(limits.maxBlockBytes, maxBlockBytes),
     };
     const step = nextStep(status, wanted, capped);
-    const command = commandOf(step, status, wanted, images);
+    const command = encodeFitting(commandOf(step, status, wanted, images), maxBytes);
     this.#heard(identity, status, step.type, wanted?.image);
-    return encodeCommand(command, "packed");
+    return command;
   }
 
   /** Takes the report of a device that does not wait for a command. @throws Fault invalidData */
@@ -134,4 +142,21 @@ function commandOf(step: Step, { correlationId }: Status, desired: Desired | und
   if (step.type === "swap") return { type: "swap", version, correlationId, checksum: Buffer.from(sha256, "hex") };
   const { offset, length } = step;
   return { type: "write", version, correlationId, offset, data: images.read(sha256, offset, length) };
+}
+
+/** A shorter block is a power of two: whatever flash is written by, offsets stay multiples of it. */
+const MIN_BLOCK_BYTES = 16;
+/** What a length may take more than that of nothing. */
+const LENGTH_BYTES = 2;
+
+/** @throws Fault unauthorized where it does not go into so many bytes: then the device has not been told, and is not heard */
+function encodeFitting(command: Command, maxBytes: number): Uint8Array {
+  const whole = encodeCommand(command, "packed");
+  if (whole.length <= maxBytes) return whole;
+  const empty = command.type === "write" ? encodeCommand({ ...command, data: new Uint8Array(0) }, "packed") : whole;
+  const room = maxBytes - empty.length - LENGTH_BYTES;
+  if (command.type !== "write" || room < MIN_BLOCK_BYTES) {
+    throw new Fault("unauthorized", "The answer is too long for an address that has not been proved");
+  }
+  return encodeCommand({ ...command, data: command.data.subarray(0, 2 ** Math.floor(Math.log2(room))) }, "packed");
 }

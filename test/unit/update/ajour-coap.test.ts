@@ -21,6 +21,7 @@ const hex = (text: string): Uint8Array => new Uint8Array(Buffer.from(text.replac
 const shown = (bytes: Uint8Array | undefined): string =>
   bytes === undefined ? "" : Buffer.from(bytes).toString("hex");
 const NONE = new Uint8Array(0);
+const from = (address: string) => ({ address, port: 5_683 });
 
 test("messages of the standard's examples", () => {
   // RFC 7252, Figure 16: GET /temperature, and its piggybacked answer
@@ -86,7 +87,7 @@ test("garbage never throws, and what is kept is bounded", () => {
   fc.assert(
     fc.property(fc.oneof(fc.uint8Array({ maxLength: 80 }), mutated), fc.nat(2), (input, peer) => {
       clock.ms += 1;
-      const reply = exchanges.take(input, `peer ${peer}`);
+      const reply = exchanges.take(input, from(`peer ${peer}`));
       if (reply !== undefined) decodeMessage(reply);
     }),
     { numRuns: 3_000 },
@@ -94,7 +95,7 @@ test("garbage never throws, and what is kept is bounded", () => {
 });
 
 /** Answers with the body it was sent, or with as many bytes as `answerBytes`. */
-function server({ answerBytes = -1, maxReplies = 16 } = {}) {
+function server({ answerBytes = -1, maxReplies = 16, maxAmplification = 0 } = {}) {
   const served: CoapRequest[] = [];
   const clock = { ms: 1_000_000, now: () => clock.ms } as unknown as Clock & { ms: number };
   const serve = (request: CoapRequest): CoapAnswer => {
@@ -107,6 +108,7 @@ function server({ answerBytes = -1, maxReplies = 16 } = {}) {
     understood: new Set([OPTION.uriPath]),
     maxBodyBytes: 64,
     clock,
+    maxAmplification,
     maxReplies,
     maxTransfers: 2,
   });
@@ -139,7 +141,7 @@ const datagram = ({ id = 1, type = TYPE.confirmable, payload = "", block1, block
 
 /** The answer as `code / block1 / block2 / payload length`. */
 function ask({ exchanges }: ReturnType<typeof server>, about: Ask): string {
-  const reply = exchanges.take(datagram(about), about.peer ?? "p");
+  const reply = exchanges.take(datagram(about), from(about.peer ?? "p"));
   if (reply === undefined) return "nothing";
   const { code, options, payload } = decodeMessage(reply);
   const block = (number: number) => {
@@ -151,11 +153,11 @@ function ask({ exchanges }: ReturnType<typeof server>, about: Ask): string {
 
 test("a confirmable request is answered on its acknowledgement, and only once served", () => {
   const node = server();
-  const first = node.exchanges.take(datagram({ payload: "hello" }), "p")!;
+  const first = node.exchanges.take(datagram({ payload: "hello" }), from("p"))!;
   const { type, messageId, token, payload } = decodeMessage(first);
   assert.deepEqual([type, messageId, shown(token)], [TYPE.acknowledgement, 1, "aa"]);
   assert.equal(Buffer.from(payload).toString(), "hello");
-  assert.equal(shown(node.exchanges.take(datagram({ payload: "hello" }), "p")), shown(first), "it came twice");
+  assert.equal(shown(node.exchanges.take(datagram({ payload: "hello" }), from("p"))), shown(first), "it came twice");
   assert.equal(node.served.length, 1);
   assert.equal(ask(node, { payload: "hello", peer: "another" }), "2.5 - - 5");
   assert.equal(node.served.length, 2);
@@ -166,7 +168,7 @@ test("a confirmable request is answered on its acknowledgement, and only once se
 
 test("one that wants no acknowledgement gets none, and no second answer", () => {
   const node = server();
-  const reply = decodeMessage(node.exchanges.take(datagram({ type: TYPE.nonConfirmable }), "p")!);
+  const reply = decodeMessage(node.exchanges.take(datagram({ type: TYPE.nonConfirmable }), from("p"))!);
   assert.equal(reply.type, TYPE.nonConfirmable);
   assert.equal(ask(node, { type: TYPE.nonConfirmable }), "nothing");
   assert.equal(node.served.length, 1);
@@ -185,7 +187,7 @@ test("pings, stray answers and broken messages", () => {
     ["80 02 1234", ""], // another version
     ["40 02", ""],
   ] as const) {
-    assert.equal(shown(exchanges.take(hex(text), "p")), expected.replaceAll(" ", ""), text);
+    assert.equal(shown(exchanges.take(hex(text), from("p"))), expected.replaceAll(" ", ""), text);
   }
   assert.equal(served.length, 0);
 });
