@@ -2,8 +2,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { gathered } from "#core/bytes.ts";
 import { Fault } from "#core/errors.ts";
 import { databaseKey, dispositionName } from "#update/file-names.ts";
+import { takeFile } from "#update/software/bulk/form-file.ts";
 import { takeParts } from "#update/upload-parts.ts";
 
 const HEADERS = { contentType: "multipart/form-data; boundary=b", contentDisposition: "" };
@@ -70,6 +72,22 @@ test("what the source or the taker throws is what comes out", async () => {
     throw new Fault("requestTimeout", "late");
   }
   await assert.rejects(taken(broken()), { kind: "requestTimeout" });
+});
+
+test("the one file of bulk data: a second is left out, none is refused, what its taker throws comes out", async () => {
+  const one = (bytes: Uint8Array) =>
+    takeFile(HEADERS.contentType, cut(bytes, 9), async ({ name, chunks }) => {
+      const parts = await gathered(chunks, 100_000, () => new Error("too long"));
+      return `${name}: ${parts}`;
+    });
+  assert.equal(await one(form({ "a b.bin": "first", "c.bin": "second" })), "a b.bin: first");
+  await assert.rejects(one(form({})), { kind: "badRequest", message: "The form has no file" });
+  const whole = form({ "a.bin": "content" });
+  await assert.rejects(one(whole.subarray(0, whole.length - 12)), {
+    kind: "badRequest",
+    message: /^The form is broken/,
+  });
+  await assert.rejects(one(form({ "a.bin": "x".repeat(100_001) })), /too long/);
 });
 
 const NAMES: readonly [header: string, name: string | undefined][] = [

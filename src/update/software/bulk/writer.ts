@@ -8,6 +8,7 @@ import { Fault } from "#core/errors.ts";
 import { BYTES_TYPE, MULTIPART_TYPE } from "#core/media-types.ts";
 import { Turns } from "#core/turns.ts";
 import type { Storage, StorageTransaction } from "#store/storage.ts";
+import type { FilePart } from "#update/form-files.ts";
 import type { UploadSource } from "#update/upload-port.ts";
 import {
   type BulkForm,
@@ -22,7 +23,7 @@ import {
   recordOf,
   segmentKey,
 } from "./files.ts";
-import { type FilePart, takeFile } from "./form-file.ts";
+import { takeFile } from "./form-file.ts";
 
 /** One transaction's worth of an upload. */
 export const SEGMENT_BYTES = 4 << 20;
