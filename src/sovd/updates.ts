@@ -53,6 +53,15 @@ const Status = Type.Object({
 });
 const Audit = Type.Object({ seq: Type.Integer(), event: Type.String(), hash: Type.String() });
 
+const SignedHead = Type.Object({
+  seq: Type.Integer(),
+  hash: Type.String(),
+  anchor: Type.Integer({ description: "Last record that was pruned by then." }),
+  at: Type.String(),
+  key: Type.String({ description: "SHA-256 of the public key (SPKI, DER)." }),
+  signature: Type.String({ description: "Ed25519, base64." }),
+});
+
 /** The context's updates; 501 in a program without. */
 export function updatesOf({ softwareUpdates }: SovdContext): Updates {
   if (softwareUpdates === undefined) throw new Fault("notImplemented", "This program takes no updates");
@@ -219,17 +228,19 @@ export const updateRoutes: readonly Route[] = [
     tag,
     early: true,
     query: AuditQuery,
-    responses: { 200: ok(items(Audit)) },
+    responses: { 200: ok(items(Audit, { signed_head: Type.Optional(SignedHead) })) },
     handle: async ({ params, query }, context) => {
       const updates = updatesOf(context);
-      const records: unknown[] = [];
+      const records: { readonly seq: number }[] = [];
       for await (const record of inTurns(updates.auditChain(query.after))) {
         const { state: _, ...shown } = record;
         if (keyOfId(record.campaign) === keyOfId(params.id)) records.push(shown);
       }
       // the record of a deleted update stays on the chain
       if (records.length === 0) updates.record(params.id);
-      return { status: 200, json: { items: records } };
+      // the first that vouches for all of these
+      const [head] = updates.auditHeads(records.at(-1)?.seq);
+      return { status: 200, json: { items: records, ...(head === undefined ? {} : { signed_head: head }) } };
     },
   }),
   route({
@@ -239,9 +250,14 @@ export const updateRoutes: readonly Route[] = [
     tag,
     early: true,
     query: AuditQuery,
-    responses: { 200: ok(items(Audit)) },
+    responses: { 200: ok(items(Audit, { signed_heads: Type.Optional(Type.Array(SignedHead)) })) },
     handle: ({ query }, context) => {
-      return { status: 200, json: { items: updatesOf(context).auditWhole(query.after, MAX_AUDIT_RECORDS) } };
+      const updates = updatesOf(context);
+      const records = updates.auditWhole(query.after, MAX_AUDIT_RECORDS);
+      // behind the last record as well: a chain that was cut shows
+      const last = records.length < MAX_AUDIT_RECORDS ? Number.POSITIVE_INFINITY : records.at(-1)!.seq;
+      const heads = updates.auditHeads(query.after).filter(({ seq }) => seq <= last);
+      return { status: 200, json: { items: records, ...(heads.length === 0 ? {} : { signed_heads: heads }) } };
     },
   }),
   route({

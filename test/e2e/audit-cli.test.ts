@@ -1,6 +1,7 @@
 /** `sovd-edge audit verify` as a process of its own: on a server, on the store it has open, on a backup, and on copies that were tampered with. */
 import assert from "node:assert/strict";
-import { cp, mkdtemp, rm } from "node:fs/promises";
+import { createHash, generateKeyPairSync, verify as signedBy } from "node:crypto";
+import { cp, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
@@ -9,6 +10,7 @@ import { openStoreEnvironment } from "#store/environments.ts";
 import { createLmdbPersistence } from "#store/lmdb-persistence.ts";
 import { backupFolder } from "#store/maintenance.ts";
 import type { Persistence } from "#store/persistence.ts";
+import { canonical } from "#update/software/canonical.ts";
 import { BUCKETS, keyOf, readRecord } from "#update/software/journal/chain.ts";
 import { serveHttp } from "../fixtures/http-server.ts";
 import { cli } from "./cli-support.ts";
@@ -80,6 +82,57 @@ test("a chain is whole wherever it lies; a change, a hole, a cut tail end with 1
   }
 });
 
+test("signed heads: the chain of a server and of its store hold them; a cut tail, another key end with 1", {
+  timeout: 120_000,
+}, async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), "audit-"));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  const pem = async (name: string) => {
+    const { privateKey, publicKey } = generateKeyPairSync("ed25519");
+    await writeFile(join(folder, name), privateKey.export({ type: "pkcs8", format: "pem" }));
+    const file = join(folder, `${name}.pub`);
+    await writeFile(file, publicKey.export({ type: "spki", format: "pem" }));
+    return { file, publicKey };
+  };
+  const [own, other] = [await pem("own"), await pem("other")];
+  const slot = { provider: "slot", folder: join(folder, "slots") };
+  const audit_key = join(folder, "own");
+  const node = await startNode(t, { component: "compute", targets: { compute: slot }, audit_key });
+  const uri = await upload(node, "compute", "software");
+  await run(node, { id: "fw", affected_components: ["compute"], artifact_uri: uri });
+  await node.until("fw", "completed");
+
+  const { items, signed_head: head } = (await node.send("GET", "/updates/fw/x-audit")).json;
+  assert.deepEqual([head.seq, head.hash], [items.at(-1).seq, items.at(-1).hash], "the end of the update is signed");
+  const { key, signature, ...rest } = head;
+  const text = canonical({ type: "sovd-edge audit head", ...rest });
+  assert.ok(signedBy(null, Buffer.from(text), own.publicKey, Buffer.from(signature, "base64")));
+  const spki = own.publicKey.export({ type: "spki", format: "der" });
+  assert.equal(key, createHash("sha256").update(spki).digest("hex"));
+
+  const verify = (...argv: string[]) => cli("audit", "verify", ...argv);
+  const live = await verify("--to", node.url, "--key", own.file);
+  assert.match(live.out, new RegExp(`^whole: .*\nsigned up to record ${head.seq}, `));
+  const store = join(node.folder, "store");
+  assert.deepEqual(await verify("--store", store, "--key", other.file, own.file), live);
+  const stranger = await verify("--to", node.url, "--key", other.file);
+  assert.equal(stranger.code, 1);
+  assert.match(stranger.err, /its head is signed by no key that was given/);
+
+  const copy = join(folder, "copy");
+  await backupFolder(store, join(copy, "store"), LIMITS);
+  const env = await openStoreEnvironment(copy, "state", { maxBytes: LIMITS.state });
+  const disk = createLmdbPersistence(env);
+  await disk.delete(BUCKETS.audit, keyOf(head.seq));
+  await disk.delete(BUCKETS.campaigns, "fw");
+  await disk.flush();
+  await env.close();
+  const cut = await verify("--store", copy, "--key", own.file);
+  assert.equal(cut.code, 1);
+  assert.match(cut.err, new RegExp(`the chain ends before record ${head.seq}, whose head was signed`));
+  assert.equal((await verify("--store", copy)).code, 0, "without the key it cannot show");
+});
+
 /** A server before `origin` whose lists are no longer than `items`. */
 async function pagesOf(t: TestContext, origin: string, items: number): Promise<string> {
   const host = await serveHttp(t, async (request, response) => {
@@ -99,6 +152,7 @@ const WRONG: readonly [argv: readonly string[], says: RegExp][] = [
   [["--to", "http://127.0.0.1:1/api/v1", "--store", "/nowhere"], /one of --to and --store/],
   [[], /one of --to and --store/],
   [["--store", "/nowhere", "--expect", "12"], /is not seq:hash/],
+  [["--store", "/nowhere", "--key", "/nowhere.pem"], /--key: \/nowhere\.pem: ENOENT/],
 ];
 test("what cannot be read says so and ends with 1", async () => {
   for (const [argv, says] of WRONG) {

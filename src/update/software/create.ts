@@ -1,4 +1,5 @@
 /** Puts the parts of the software update together, as the configuration says. */
+import { createPrivateKey } from "node:crypto";
 import type { Config } from "#config/types.ts";
 import { Fault } from "#core/errors.ts";
 import type { Persistence } from "#store/persistence.ts";
@@ -13,10 +14,12 @@ import { Staging } from "./campaign/staging.ts";
 import type { CampaignLimits } from "./campaign/states.ts";
 import { createDiscovery } from "./discovery/create.ts";
 import type { OpenMdns } from "./discovery/mdns.ts";
+import type { SignHead } from "./journal/heads.ts";
 import { Journal } from "./journal/journal.ts";
 import type { UpdateProvider } from "./provider.ts";
 import { createProviders, type Log, ownComponents, type ProviderParts, tlsOf } from "./providers/create.ts";
 import { createTrust } from "./trust/create.ts";
+import { readKey } from "./trust/keys.ts";
 import { Updates } from "./updates.ts";
 
 type UpdateConfig = Config["update"];
@@ -54,7 +57,7 @@ export async function createSoftware(parts: SoftwareParts): Promise<Software> {
   const targets = await findTargets(parts);
   const { discovery, nodes, providers } = targets;
   const staging = new Staging({ bulk, repository: update.repository, timeoutMs: config.http.request_timeout_ms });
-  const rules = rulesOf(update, createTrust(update, journal, nowMs));
+  const rules = rulesOf(update, await createTrust(update, journal, nowMs));
   let upSinceMs = clock.now();
   const searched: CallsOptions["searched"] = (names, signal) =>
     awaitFound(parts, names, upSinceMs + rules.now().gate.bootTimeoutMs, signal);
@@ -96,6 +99,7 @@ export async function createSoftware(parts: SoftwareParts): Promise<Software> {
       await campaigns.stop();
       await each(providers.all, log, (provider) => provider.dispose?.());
       await discovery.dispose();
+      await journal.close();
     },
   };
 }
@@ -122,10 +126,19 @@ async function openJournal({ config, persistence, log }: SoftwareParts, nowMs: (
     maxRecords: config.update.max_audit_records,
     onHead: ({ seq, hash, campaign, component, event, to, result }) =>
       log("info", "audit head", { seq, hash, update: campaign, component, event, to, result }),
-    onProblem: (error) => log("warn", "old audit records were not pruned", { error }),
+    sign: await headSigner(config.update.audit_key),
+    onSigned: (head) => log("info", "audit head signed", { ...head }),
+    onProblem: (error) => log("warn", "the audit chain was not pruned or signed", { error }),
   });
   await journal.open();
   return journal;
+}
+
+/** @throws Fault invalidConfig */
+async function headSigner(file: string | undefined): Promise<SignHead | undefined> {
+  if (file === undefined) return undefined;
+  const { signerOf } = await import("./journal/heads.ts");
+  return signerOf(readKey(file, createPrivateKey, "update.audit_key"));
 }
 
 /** Which components there are, and who installs on each. */
@@ -162,7 +175,7 @@ type Targets = Awaited<ReturnType<typeof findTargets>>;
 type Rules = Pick<CallsOptions, "gate" | "trust" | "allowDowngrade" | "allowExpired">;
 
 /** What a new configuration changes while the program runs. */
-function rulesOf(update: UpdateConfig, trustOf: ReturnType<typeof createTrust>) {
+function rulesOf(update: UpdateConfig, trustOf: Awaited<ReturnType<typeof createTrust>>) {
   const read = (wanted: UpdateConfig): Rules => ({
     gate: gateOf(wanted),
     trust: trustOf(wanted),

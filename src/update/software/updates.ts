@@ -7,6 +7,7 @@ import { occupies, refusalOf } from "#update/software/campaign/next.ts";
 import type { Staging } from "#update/software/campaign/staging.ts";
 import { type CampaignRecord, FINAL_STATES, freshMember, IDLE_STATES } from "#update/software/campaign/states.ts";
 import type { AuditRecord } from "#update/software/journal/audit.ts";
+import type { SignedHead } from "#update/software/journal/heads.ts";
 import type { Installed } from "#update/software/journal/installed.ts";
 import type { Journal } from "#update/software/journal/journal.ts";
 import { type ErrorShape, overallProgress, type StatusBody, statusOf, wordsOf } from "#update/software/views/status.ts";
@@ -304,6 +305,11 @@ export class Updates {
       if (records.push(record) >= limit) break;
     }
     return records;
+  }
+
+  /** Signed heads of the chain from a record on. */
+  auditHeads(from = 0): readonly SignedHead[] {
+    return this.#options.journal.heads(from);
   }
 
   /** Puts on record that a call was refused. */

@@ -15,8 +15,12 @@ const LATER: readonly [what: string, files: RegExp][] = [
   ["the HTTP client", /^node_modules\/undici\//],
   ["Prometheus' text format", /^node_modules\/prom-client\//],
   ["TypeBox's type engine", /^node_modules\/typebox\/build\/(type|value|compile)\//],
-  ["TUF", /^node_modules\/@tufjs\//],
-  ["multicast DNS", /^node_modules\/(bonjour-service|multicast-dns)\//],
+  ["TUF", /^(node_modules\/@tufjs\/|src\/update\/software\/trust\/tuf)/],
+  ["signed heads of the audit", /^src\/update\/software\/journal\/heads/],
+  [
+    "multicast DNS",
+    /^(node_modules\/(bonjour-service|multicast-dns)|src\/update\/software\/discovery\/(mdns|nodes|announcement))/,
+  ],
   ["forms", /^node_modules\/@fastify\/busboy\//],
 ];
 /** Without comments. What is loaded costs time and memory whether it is used or not. */

@@ -10,7 +10,6 @@ import { ManifestSchema, type ManifestTarget, SignaturesSchema, type UpdatePacka
 import type { SignedManifest } from "#update/software/provider.ts";
 import { checkImage } from "#update/software/trust/trust.ts";
 import type { TufVerifier } from "#update/software/trust/tuf.ts";
-import { fetchTufFiles } from "#update/software/trust/tuf-repository.ts";
 
 /** Category of what was fetched for a package; the package's deletion takes it away. */
 export const STAGED = "x-staged";
@@ -46,6 +45,7 @@ export class Staging {
     const silent = manifest === undefined && artifactUri === undefined;
     if (!silent || repository === undefined || !origins.includes("remote")) return { manifest, signatures };
     if (tuf !== undefined) {
+      const { fetchTufFiles } = await import("#update/software/trust/tuf-repository.ts");
       const fetchText = (path: string) => this.#text(under(repository, `metadata/${path}`), signal);
       return { manifest, signatures, tuf: await fetchTufFiles(await tuf.rootVersion(), fetchText) };
     }

@@ -4,8 +4,8 @@ import type { Config } from "#config/types.ts";
 import type { Clock } from "#core/time.ts";
 import type { TlsFiles } from "#update/software/providers/secondary-client.ts";
 import { Discovery } from "./discovery.ts";
-import { type MdnsPort, type OpenMdns, openMdns } from "./mdns.ts";
-import { AnnouncedNodes } from "./nodes.ts";
+import type { MdnsPort, OpenMdns } from "./mdns.ts";
+import type { AnnouncedNodes } from "./nodes.ts";
 
 export interface DiscoveryParts {
   readonly config: Config;
@@ -33,19 +33,19 @@ const HEARD_PER_NODE = 8;
 
 /** @throws Fault misconfigured when multicast DNS is wanted and its package is absent */
 export async function createDiscovery(parts: DiscoveryParts): Promise<NodeDiscovery> {
-  const { config, tls, components, log, open = openMdns } = parts;
+  const { config, tls, components, log } = parts;
   const { update, http } = config;
   const { announce, browse, interface: own, max_nodes } = update.mdns;
   const mdns =
     announce || browse
-      ? await open({
+      ? await (parts.open ?? (await import("./mdns.ts")).openMdns)({
           interface: own,
           maxServices: HEARD_PER_NODE * max_nodes,
           onProblem: (problem) => log("warn", "multicast DNS", { problem }),
         })
       : undefined;
   const nodes: AnnouncedNodes | undefined =
-    browse && mdns !== undefined ? nodesOf(parts, mdns, () => discovery) : undefined;
+    browse && mdns !== undefined ? await nodesOf(parts, mdns, () => discovery) : undefined;
   const discovery: Discovery = new Discovery({
     urls: update.secondaries,
     token: update.token,
@@ -73,7 +73,8 @@ export async function createDiscovery(parts: DiscoveryParts): Promise<NodeDiscov
   };
 }
 
-function nodesOf({ config, clock, tls, log }: DiscoveryParts, mdns: MdnsPort, discovery: () => Discovery) {
+async function nodesOf({ config, clock, tls, log }: DiscoveryParts, mdns: MdnsPort, discovery: () => Discovery) {
+  const { AnnouncedNodes } = await import("./nodes.ts");
   const { update } = config;
   const targets = Object.values(update.targets).flatMap(({ url }) => url ?? []);
   return new AnnouncedNodes({

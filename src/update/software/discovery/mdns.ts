@@ -2,6 +2,7 @@
 import { createSocket } from "node:dgram";
 import type { EventEmitter } from "node:events";
 import { isIPv4 } from "node:net";
+import { networkInterfaces } from "node:os";
 import type { Browser, Service } from "bonjour-service";
 import { optionalPackage } from "#core/optional-package.ts";
 import { hostOf, type OwnNode, type RawService, SERVICE_TYPE, txtOf } from "./announcement.ts";
@@ -73,12 +74,20 @@ function openBonjour(
   Bonjour: Awaited<ReturnType<typeof load>>,
   { interface: own, port, onProblem }: MdnsOptions,
 ): InstanceType<typeof Bonjour> {
+  // the package looks for it every 5 s, and says nothing
+  if (own !== undefined && !isHere(own)) onProblem(`this machine has no interface ${own} yet`);
   const place = { ...placeOf(own), ...(port === undefined ? {} : { port }) };
   const bonjour = new Bonjour(place, (error: Error) => onProblem(error.message));
   const { mdns } = (bonjour as unknown as { readonly server: { readonly mdns: EventEmitter } }).server;
   // without a listener a port that is taken would end the process
   mdns.on("error", (error: Error) => onProblem(error.message));
   return bonjour;
+}
+
+function isHere(own: string): boolean {
+  return Object.entries(networkInterfaces()).some(
+    ([name, addresses = []]) => name === own || addresses.some(({ address }) => address === own),
+  );
 }
 
 /** RFC 6762 clause 3. */

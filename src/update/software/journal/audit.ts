@@ -1,6 +1,6 @@
 /**
- * The audit chain: each record carries the hash of the one before, so that a record changed, left out or put in shows. A chain without
- * a key cannot show that its tail was cut: each head also goes to the log, and `verifyChain` can be told which head to expect.
+ * The audit chain: each record carries the hash of the one before, so that a record changed, left out or put in shows. That its tail was
+ * cut, or all of it written anew, shows by a head that was noted elsewhere, such as in the log, or signed (heads.ts).
  */
 import { createHash } from "node:crypto";
 import type { CampaignEvent, CampaignRecord } from "#update/software/campaign/states.ts";
@@ -52,6 +52,12 @@ export function hashOf(record: Omit<AuditRecord, "hash">): string {
   return createHash("sha256").update(canonical(record)).digest("hex");
 }
 
+export interface BrokenChain {
+  readonly whole: false;
+  readonly seq: number;
+  readonly problem: string;
+}
+
 export type ChainVerdict =
   | {
       readonly whole: true;
@@ -60,34 +66,42 @@ export type ChainVerdict =
       /** Whether the expected head was compared: not when it lies before the oldest record that is kept. */
       readonly compared: boolean;
     }
-  | { readonly whole: false; readonly seq: number; readonly problem: string };
+  | BrokenChain;
 
-/** Walks a chain from its anchor. `expected`: a head noted elsewhere, which must be in the chain, its anchor, or before it. */
+/**
+ * Walks a chain from its anchor. `expected`: a head noted elsewhere, which must be in the chain, its anchor, or before it; `signed`: heads
+ * whose signatures hold, likewise.
+ */
 export function verifyChain(
   records: Iterable<AuditRecord>,
   anchor: Anchor = NO_ANCHOR,
   expected?: Anchor,
+  signed: readonly Anchor[] = [],
 ): ChainVerdict {
   let head = anchor;
   let count = 0;
-  const other = (seq: number): ChainVerdict => {
-    return { whole: false, seq, problem: "is not the record that was noted elsewhere" };
+  const broken = (seq: number, problem: string): BrokenChain => ({ whole: false, seq, problem });
+  const noted = [...(expected === undefined ? [] : [expected]), ...signed]
+    .filter(({ seq }) => seq >= anchor.seq)
+    .sort((a, b) => a.seq - b.seq)
+    .values();
+  let next = noted.next().value;
+  const differs = (): boolean => {
+    for (; next?.seq === head.seq; next = noted.next().value) if (next.hash !== head.hash) return true;
+    return false;
   };
-  if (expected?.seq === anchor.seq && expected.hash !== anchor.hash) return other(anchor.seq);
-  let seen = expected === undefined || expected.seq <= anchor.seq;
+  const whoSays = () => (next === expected ? "that was noted elsewhere" : "whose head was signed");
+  if (differs()) return broken(head.seq, `is not the record ${whoSays()}`);
   for (const { hash, ...record } of records) {
     const seq = head.seq + 1;
-    if (record.seq !== seq) return { whole: false, seq, problem: `record ${seq} is missing, ${record.seq} follows` };
-    if (record.prev !== head.hash) return { whole: false, seq, problem: "does not follow the record before" };
-    if (hashOf(record) !== hash) return { whole: false, seq, problem: "does not match its hash" };
-    if (expected?.seq === seq) {
-      if (expected.hash !== hash) return other(seq);
-      seen = true;
-    }
+    if (record.seq !== seq) return broken(seq, `record ${seq} is missing, ${record.seq} follows`);
+    if (record.prev !== head.hash) return broken(seq, "does not follow the record before");
+    if (hashOf(record) !== hash) return broken(seq, "does not match its hash");
     head = { seq, hash };
     count++;
+    if (differs()) return broken(seq, `is not the record ${whoSays()}`);
   }
-  if (!seen) return { whole: false, seq: head.seq + 1, problem: `the chain ends before record ${expected!.seq}` };
+  if (next !== undefined) return broken(head.seq + 1, `the chain ends before record ${next.seq}, ${whoSays()}`);
   return { whole: true, records: count, head, compared: expected === undefined || expected.seq >= anchor.seq };
 }
 

@@ -2,10 +2,12 @@
 import { keysOf, type Persistence } from "#store/persistence.ts";
 import type { CampaignRecord } from "#update/software/campaign/states.ts";
 import { type Anchor, type AuditRecord, type ChainVerdict, NO_ANCHOR, verifyChain } from "./audit.ts";
+import type { SignedHead } from "./heads.ts";
 
 export const BUCKETS = {
   campaigns: "update-campaigns",
   audit: "update-audit",
+  heads: "update-audit-heads",
   notes: "update-notes",
   installed: "update-floors",
   trust: "update-trust",
@@ -40,10 +42,24 @@ export function* readRecords(persistence: Readable, after: number): Generator<Au
   }
 }
 
-/** Walks the chain of a store, and looks for updates that stand behind its end: their records were cut away. */
-export function verifyStored(persistence: Readable, expected?: Anchor): ChainVerdict {
+/** Signed heads from a sequence number on, oldest first. */
+export function readHeads(persistence: Readable, from = 0): readonly SignedHead[] {
+  return headKeys(persistence)
+    .filter((key) => Number(key) >= from && persistence.contains(BUCKETS.heads, key))
+    .map((key) => JSON.parse(persistence.get(BUCKETS.heads, key)) as SignedHead);
+}
+
+export function headKeys(persistence: Readable): readonly string[] {
+  return keysOf(persistence, BUCKETS.heads);
+}
+
+/**
+ * Walks the chain of a store, and looks for updates that stand behind its end: their records were cut away. `expected` and `signed` as
+ * `verifyChain` has them.
+ */
+export function verifyStored(persistence: Readable, expected?: Anchor, signed: readonly Anchor[] = []): ChainVerdict {
   const anchor = readAnchor(persistence);
-  const verdict = verifyChain(readRecords(persistence, anchor.seq), anchor, expected);
+  const verdict = verifyChain(readRecords(persistence, anchor.seq), anchor, expected, signed);
   if (!verdict.whole) return verdict;
   for (const key of keysOf(persistence, BUCKETS.campaigns)) {
     const { auditSeq } = JSON.parse(persistence.get(BUCKETS.campaigns, key)) as CampaignRecord;

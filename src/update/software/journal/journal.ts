@@ -2,16 +2,36 @@
  * The durable side of campaigns. A transition is one audit record that holds the state it leads to, then the campaign's own key. When
  * power fails between the two, the record is the truth and the next start writes the key. Everything else is read from these keys.
  */
+import { Fault } from "#core/errors.ts";
 import { Turns } from "#core/turns.ts";
 import { keysOf, type Persistence } from "#store/persistence.ts";
-import type { CampaignRecord, Member } from "#update/software/campaign/states.ts";
+import {
+  type CampaignRecord,
+  type CampaignState,
+  FINAL_STATES,
+  type Member,
+} from "#update/software/campaign/states.ts";
 import { type Anchor, type AuditEntry, type AuditRecord, type ChainVerdict, hashOf, NO_ANCHOR } from "./audit.ts";
-import { ANCHOR_KEY, auditKeys, BUCKETS, keyOf, readAnchor, readRecord, readRecords, verifyStored } from "./chain.ts";
+import {
+  ANCHOR_KEY,
+  auditKeys,
+  BUCKETS,
+  headKeys,
+  keyOf,
+  readAnchor,
+  readHeads,
+  readRecord,
+  readRecords,
+  verifyStored,
+} from "./chain.ts";
+import type { SignedHead, SignHead } from "./heads.ts";
 import { type Installed, installedBy, newlyClosed } from "./installed.ts";
 
 type NoteBucket = "notes" | "trust";
 /** The event whose record carries the package. */
 export const REGISTERED = "registered";
+/** An update that gets there does nothing more by itself, or waits for service. */
+const ENDS: ReadonlySet<CampaignState> = new Set([...FINAL_STATES, "needsService", "deleted"]);
 /** Pruning goes in steps, so that it is not done at each record. */
 const PRUNE_STEP = 64;
 
@@ -23,7 +43,11 @@ export interface JournalOptions {
   readonly maxRecords: number;
   /** Each new head, for the log: a head noted elsewhere is what a cut chain is found by. */
   readonly onHead?: (head: AuditRecord) => void;
-  /** Pruning that failed; it comes again. */
+  /** Signs heads, at the end of each update, when records are pruned, and at the close; absent: nobody does. */
+  readonly sign?: SignHead | undefined;
+  /** Each head that was signed, for the log. */
+  readonly onSigned?: (head: SignedHead) => void;
+  /** Pruning or signing that failed; it comes again. */
   readonly onProblem?: (problem: unknown) => void;
 }
 
@@ -79,8 +103,10 @@ export class Journal {
       const written: CampaignRecord = { ...state, auditSeq: this.#head.seq + 1 };
       const { package: _, ...bare } = written;
       // the package does not change: it stands in the record of its registration and in the campaign's key
+      const before = this.#campaigns.get(state.id)?.state;
       await this.#append({ ...entry, state: entry.event === REGISTERED ? written : bare });
       await this.#store(written);
+      if (written.state !== before && ENDS.has(written.state)) await this.#trySign();
       await this.#prune();
       return written;
     });
@@ -92,6 +118,16 @@ export class Journal {
       await this.#append(entry);
       await this.#prune();
     });
+  }
+
+  /** Signs what is on the chain by now. */
+  close(): Promise<void> {
+    return this.#turns.run(() => this.#trySign());
+  }
+
+  /** Signed heads from a record on, oldest first. */
+  heads(from = 0): readonly SignedHead[] {
+    return readHeads(this.#options.persistence, from);
   }
 
   /** The chain as it is kept, oldest first. `after`: only records behind this sequence number. */
@@ -176,7 +212,25 @@ export class Journal {
     await Promise.all(old.map((key) => persistence.delete(BUCKETS.notes, key)));
   }
 
-  /** The anchor is on the disk before the records before it go. What cannot be pruned now goes with the next record. */
+  async #trySign(): Promise<void> {
+    await this.#sign(this.#anchor.seq).catch((error: unknown) => this.#options.onProblem?.(error));
+  }
+
+  /** `anchor`: last record that is pruned. A head that is there is not replaced by another: it shows that the chain was cut. */
+  async #sign(anchor: number): Promise<void> {
+    const { persistence, nowMs, sign, onSigned } = this.#options;
+    const { seq, hash } = this.#head;
+    if (sign === undefined || seq === 0) return;
+    const [known] = persistence.contains(BUCKETS.heads, keyOf(seq)) ? this.heads(seq) : [];
+    if (known !== undefined && known.hash !== hash)
+      throw new Fault("corruption", `The audit chain was changed: record ${seq} is not the one whose head was signed`);
+    if (known !== undefined && known.anchor >= anchor) return;
+    const head = sign({ seq, hash, anchor, at: new Date(nowMs()).toISOString() });
+    await persistence.set(BUCKETS.heads, keyOf(seq), JSON.stringify(head));
+    onSigned?.(head);
+  }
+
+  /** A head that knows of the anchor, and the anchor, are on the disk before the records before it go. What cannot be pruned now goes with the next record. */
   async #prune(): Promise<void> {
     const { persistence, maxRecords, onProblem } = this.#options;
     if (this.#head.seq - this.#anchor.seq < maxRecords + PRUNE_STEP) return;
@@ -186,9 +240,14 @@ export class Journal {
     if (last === undefined) return;
     const { seq, hash } = readRecord(persistence, last);
     try {
+      await this.#sign(seq);
       await persistence.set(BUCKETS.audit, ANCHOR_KEY, JSON.stringify({ seq, hash }));
       this.#anchor = { seq, hash };
-      await Promise.all(old.map((key) => persistence.delete(BUCKETS.audit, key)));
+      const passed = headKeys(persistence).filter((key) => Number(key) < seq);
+      await Promise.all([
+        ...old.map((key) => persistence.delete(BUCKETS.audit, key)),
+        ...passed.map((key) => persistence.delete(BUCKETS.heads, key)),
+      ]);
     } catch (error) {
       onProblem?.(error);
     }

@@ -4,7 +4,7 @@ import type { Config } from "#config/types.ts";
 import { Fault, reasonOf } from "#core/errors.ts";
 import type { Journal } from "#update/software/journal/journal.ts";
 import { readTrustedKeys, type SignedTime, type TrustOptions } from "./trust.ts";
-import { type TufStore, TufVerifier } from "./tuf.ts";
+import type { TufStore, TufVerifier } from "./tuf.ts";
 
 type UpdateConfig = Config["update"];
 type Notes = Pick<Journal, "readNote" | "writeNote">;
@@ -12,13 +12,13 @@ type Notes = Pick<Journal, "readNote" | "writeNote">;
 const ROOT_NOTE = "tuf";
 const TIME_NOTE = "time";
 
-/** Resolves a configuration to what is trusted by it; the root is that of the first. @throws Fault invalidConfig */
-export function createTrust(
+/** Finds for a configuration what is trusted by it; the root is that of the first. @throws Fault invalidConfig */
+export async function createTrust(
   { trusted_root }: UpdateConfig,
   notes: Notes,
   nowMs: () => number,
-): (update: UpdateConfig) => TrustOptions {
-  const tuf = trusted_root === undefined ? undefined : trustedRoot(trusted_root, notes, nowMs);
+): Promise<(update: UpdateConfig) => TrustOptions> {
+  const tuf = trusted_root === undefined ? undefined : await trustedRoot(trusted_root, notes, nowMs);
   const signedTime = signedTimeOf(notes);
   return ({ verify, trusted_keys }) => ({ mode: verify, keys: readTrustedKeys(trusted_keys), tuf, nowMs, signedTime });
 }
@@ -36,7 +36,7 @@ export function signedTimeOf(notes: Notes): SignedTime {
 }
 
 /** @throws Fault invalidConfig */
-function trustedRoot(file: string, notes: Notes, nowMs: () => number): TufVerifier {
+async function trustedRoot(file: string, notes: Notes, nowMs: () => number): Promise<TufVerifier> {
   let root: string;
   try {
     root = readFileSync(file, "utf8");
@@ -51,5 +51,6 @@ function trustedRoot(file: string, notes: Notes, nowMs: () => number): TufVerifi
     },
     write: (state) => notes.writeNote("trust", ROOT_NOTE, JSON.stringify(state)),
   };
+  const { TufVerifier } = await import("./tuf.ts");
   return new TufVerifier({ root, store, nowMs });
 }
