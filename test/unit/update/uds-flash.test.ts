@@ -31,7 +31,9 @@ class Ecu {
   #count = 0;
 
   readonly fleet = {
+    ecus: ["bcm", "tcu"].map((id) => ({ id, groups: ["all"], gatewayAddress: 1 })),
     ecu: (name: string) => ({ name: name.toUpperCase(), state: "Online" }),
+    group: (name: string) => name,
     call: async (ecu: string, call: string, args: { request: Uint8Array }) => {
       if (call === "flashService") return { body: this.#flash(ecu, args.request) };
       if (call !== "detect") this.log.push(`${ecu} ${call}`);

@@ -9,6 +9,7 @@ import type { Artifact, TargetFacts, TargetFault, UpdateJob, UpdateProvider } fr
 import { demand, type Exchange, ecuName } from "./uds-exchange.ts";
 import { checkFits, NO_FILLINGS, othersOf, type Recipe, requestBytes } from "./uds-recipe.ts";
 import { flash, type KeyOfSeed, makeGood } from "./uds-sequence.ts";
+import { FlashTurns, reachOf } from "./uds-turns.ts";
 
 export type { KeyOfSeed };
 
@@ -29,9 +30,13 @@ export interface UdsFlashOptions extends Exchange {
 /** Category of the image that is on the ECU now: uploaded once by the operator, kept by each update. */
 export const CURRENT_IMAGE = "current-image";
 
+/** Shown as progress. */
+const WAITS = "waits for the flash of another ECU";
+
 export class UdsFlashProvider implements UpdateProvider {
   readonly kind = "uds-flash";
   readonly #options: UdsFlashOptions;
+  readonly #turns = new FlashTurns();
 
   constructor(options: UdsFlashOptions) {
     this.#options = options;
@@ -129,11 +134,24 @@ export class UdsFlashProvider implements UpdateProvider {
     const { recipe, keyOfSeed } = this.#target(job.component);
     // from then on a rollback has something to do: neither somebody else's lock nor a refused session is a reason for one
     const onChange = () => job.memory.set("touched", "yes");
-    const release = await this.#options.hold?.(job.component, job.campaign);
+    await this.#inTurn(job, async () => {
+      const release = await this.#options.hold?.(job.component, job.campaign);
+      try {
+        await flash({ exchange: this.#options, job, image, recipe, keyOfSeed, version, previous, onChange });
+      } finally {
+        release?.();
+      }
+    });
+  }
+
+  /** Alone with all ECUs that the recipe reaches. */
+  async #inTurn(job: UpdateJob, work: () => Promise<void>): Promise<void> {
+    const reach = reachOf(this.#options.fleet, job.component, this.#target(job.component).recipe);
+    const end = await this.#turns.take(reach, job.signal, () => job.progress({ percent: 0, step: WAITS }));
     try {
-      await flash({ exchange: this.#options, job, image, recipe, keyOfSeed, version, previous, onChange });
+      await work();
     } finally {
-      release?.();
+      end();
     }
   }
 
@@ -142,7 +160,8 @@ export class UdsFlashProvider implements UpdateProvider {
       return this.#previousImage(job);
     } catch (error) {
       const { recipe } = this.#target(job.component);
-      await makeGood({ exchange: this.#options, job, recipe, version: job.fromVersion, previous: job.toVersion });
+      const run = { exchange: this.#options, job, recipe, version: job.fromVersion, previous: job.toVersion };
+      await this.#inTurn(job, () => makeGood(run));
       throw error;
     }
   }
