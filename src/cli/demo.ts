@@ -14,6 +14,7 @@ import { DEMO_ECUS, demoEntities } from "#sim/demo/vehicle.ts";
 import { type RunningVehicle, startVehicle } from "#sim/vehicle.ts";
 import { deflateLzma } from "#store/lzma.ts";
 import { type RunningServer, startServer } from "../main.ts";
+import { online } from "./demo/online.ts";
 import { freePort } from "./demo/ports.ts";
 import { walkTour } from "./demo/tour.ts";
 import { endOnSignals } from "./signals.ts";
@@ -78,7 +79,11 @@ export async function startDemo(say: (line: string) => void): Promise<Demo> {
   };
   const tour = async () => {
     await server.ready;
-    await allOnline(server);
+    await online(
+      server,
+      server.fleet.ecus.map(({ name }) => name),
+      ONLINE_TIMEOUT_MS,
+    );
     await storeFault(vehicle);
     await walkTour({ base, say });
   };
@@ -110,24 +115,6 @@ function demoConfig(folder: string, databases: string, httpPort: number, doipPor
   const { config, problems } = readConfig({ flags: { tree, names: new Map() }, cwd: folder });
   if (problems.length > 0) throw new Fault("invalidConfig", problems.map(({ message }) => message).join("\n"));
   return config;
-}
-
-/** Resolves when every ECU of the demo is online. */
-function allOnline({ fleet }: RunningServer): Promise<void> {
-  const missing = () => fleet.ecus.filter((ecu) => ecu.state !== "Online").map((ecu) => ecu.name);
-  return new Promise((resolve, reject) => {
-    if (missing().length === 0) return resolve();
-    const timer = setTimeout(() => {
-      stop();
-      reject(new Error(`start-up: ECUs did not come online: ${missing().join(", ")}`));
-    }, ONLINE_TIMEOUT_MS);
-    const stop = fleet.onChange(() => {
-      if (missing().length > 0) return;
-      clearTimeout(timer);
-      stop();
-      resolve();
-    });
-  });
 }
 
 async function storeFault(vehicle: RunningVehicle): Promise<void> {

@@ -1,8 +1,8 @@
 /** What the self-test measures: our server with a simulated vehicle that answers at once, and the two bare peers beside it. */
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { anyPort } from "#cli/demo/ports.ts";
 import { VERSION } from "#core/version.ts";
 import { writeMdd } from "#mdd/writer/mdd.ts";
 import { demoDatabase } from "#sim/demo/databases.ts";
@@ -53,8 +53,8 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     for (const end of ends.toReversed()) await end();
   };
   try {
-    const doipPort = await freePort();
-    const httpPort = await freePort();
+    const doipPort = await anyPort(HOST);
+    const httpPort = await anyPort(HOST);
     const entities = benchEntities({ gateways, ecusPerGateway, port: doipPort });
     const shape = [
       "--profile",
@@ -177,15 +177,4 @@ async function online(url: string, ecus: number): Promise<Target> {
     if (performance.now() > until) throw new Error(`${found} of ${ecus} ECUs came online in ${timeoutMs} ms`);
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.once("error", reject);
-    probe.listen(0, HOST, () => {
-      const { port } = probe.address() as { port: number };
-      probe.close(() => resolve(port));
-    });
-  });
 }

@@ -18,7 +18,8 @@ function udpIsFree(address: string, port: number): Promise<boolean> {
   });
 }
 
-function anyPort(address: string): Promise<number> {
+/** A port that no other process has now. */
+export function anyPort(address: string): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.once("error", reject);

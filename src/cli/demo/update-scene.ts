@@ -18,6 +18,7 @@ import { FUNCTIONAL_ADDRESS } from "#sim/demo/vehicle.ts";
 import { type RunningVehicle, startVehicle } from "#sim/vehicle.ts";
 import { deflateLzma } from "#store/lzma.ts";
 import { type RunningServer, startServer } from "../../main.ts";
+import { online } from "./online.ts";
 import { DEVICE_COMPONENT, DEVICE_CONFIG, FIRMWARE_PATH, firmwareFiles, startDevice } from "./update-device.ts";
 
 const HOST = "127.0.0.1";
@@ -171,7 +172,7 @@ export async function startUpdateScene(timing: Tree, update: Tree = {}): Promise
     const server = await startServer(await configOf(place, tree));
     opened.push(server);
     await server.ready;
-    await online(server);
+    await online(server, [ECU.name], ONLINE_TIMEOUT_MS);
     const primary = await nodeOf(server, place);
     const device = startDevice(new URL(primary.url).origin, FIRST_VERSION);
     opened.push({ close: () => device.stop() });
@@ -255,21 +256,4 @@ async function file(folder: string, name: string, text: string): Promise<string>
   const path = join(folder, name);
   await writeFile(path, text);
   return path;
-}
-
-function online({ fleet }: RunningServer): Promise<void> {
-  const isOnline = () => fleet.ecu(ECU.name)?.state === "Online";
-  return new Promise((resolve, reject) => {
-    if (isOnline()) return resolve();
-    const timer = setTimeout(() => {
-      stop();
-      reject(new Fault("notResponding", `${ECU.name} is ${fleet.ecu(ECU.name)?.state ?? "unknown"}`));
-    }, ONLINE_TIMEOUT_MS);
-    const stop = fleet.onChange(() => {
-      if (!isOnline()) return;
-      clearTimeout(timer);
-      stop();
-      resolve();
-    });
-  });
 }
