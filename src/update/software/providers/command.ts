@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { Fault } from "#core/errors.ts";
 import type { TargetFacts, UpdateJob, UpdateProvider } from "#update/software/provider.ts";
 import { type CommandRunner, fill } from "./command-runner.ts";
-import { exportImage, hashOfFile, roomFor } from "./files.ts";
+import { exportImage, requireImage, roomFor } from "./files.ts";
 
 export interface CommandTarget {
   /** Where images are put for the programs (`{file}`). */
@@ -55,10 +55,7 @@ export class CommandProvider implements UpdateProvider {
   }
 
   async execute(job: UpdateJob): Promise<void> {
-    const { artifact, component } = job;
-    if (artifact !== undefined && (await hashOfFile(this.#file(job))) !== artifact.sha256) {
-      throw new Fault("corruption", `The image of ${component} is no longer what was verified`);
-    }
+    if (job.artifact !== undefined) await requireImage(job, this.#file(job));
     await job.memory.set("touched", "yes");
     await this.#call("execute", job);
   }

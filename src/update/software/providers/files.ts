@@ -120,12 +120,18 @@ export async function exportImage(job: UpdateJob, path: string): Promise<void> {
   );
 }
 
+/** @throws Fault corruption when the file of a job's image no longer has the bytes that were verified */
+export async function requireImage({ artifact, component }: UpdateJob, path: string): Promise<void> {
+  if ((await hashOfFile(path)) === artifact?.sha256) return;
+  throw new Fault("corruption", `The image of ${component} is no longer what was verified`);
+}
+
 export function percentOf(done: number, total: number): number {
   return total === 0 ? 100 : Math.min(100, Math.floor((100 * done) / total));
 }
 
 /** SHA-256 of a file, lower-case hex. */
-export async function hashOfFile(path: string): Promise<string> {
+async function hashOfFile(path: string): Promise<string> {
   const hash = createHash("sha256");
   const handle: FileHandle = await open(path, "r");
   try {

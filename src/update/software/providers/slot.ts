@@ -10,12 +10,12 @@ import type { TargetFacts, UpdateJob, UpdateProvider } from "#update/software/pr
 import { type CommandRunner, fill } from "./command-runner.ts";
 import {
   exportImage,
-  hashOfFile,
   linkTarget,
   makeFolder,
   readJson,
   replaceFile,
   replaceLink,
+  requireImage,
   roomFor,
 } from "./files.ts";
 
@@ -97,9 +97,7 @@ export class SlotProvider implements UpdateProvider {
     const state = await this.#state(job.component);
     const slot = otherSlot(state.committed);
     const { trialStarts, folder } = this.#target(job.component);
-    if ((await hashOfFile(join(folder, slot, "image"))) !== job.artifact?.sha256) {
-      throw new Fault("corruption", `The image of ${job.component} is no longer what was verified`);
-    }
+    await requireImage(job, join(folder, slot, "image"));
     const trial = { slot, campaign: job.campaign, attempt: job.attempt, startsLeft: trialStarts };
     await this.#write(job.component, { ...state, trial });
     await this.#switch(job.component, slot, job);
