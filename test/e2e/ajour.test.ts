@@ -114,6 +114,32 @@ for (const [max_amplification, about] of [
   });
 }
 
+test("a device that reports without a pause is refused, and no other with it", async (t) => {
+  const ajour = { max_reports_per_second: 1, coap: { address: HOST, port: 0 }, devices: { "bms-2": {} } };
+  const node = await startNode(t, { update: { ajour } });
+  const report = encodeStatus({ version: Buffer.from("1.0"), mtu: 512 }, "named");
+  const post = (device: string) =>
+    fetch(`${node.origin}/v1/dfu?ct=1`, {
+      method: "POST",
+      headers: { authorization: `Basic ${Buffer.from(`${device}:${PASSWORD}`).toString("base64")}` },
+      body: new Uint8Array(report),
+    });
+  const answers = await Promise.all(Array.from({ length: 30 }, () => post("bms-1@default")));
+  const refused = answers.filter(({ status }) => status !== 200);
+  assert.ok(refused.length > 0 && refused.length < answers.length, `${refused.length} refused`);
+  for (const { status, headers } of refused) assert.deepEqual([status, headers.get("retry-after")], [429, "1"]);
+  assert.match(await refused[0]!.text(), /at most 1 reports a second \(update\.ajour\.max_reports_per_second\)/);
+  assert.equal((await post("bms-2@default")).status, 200);
+  const link = await coapLink(HOST, node.server.devicePorts.coap, LOGIN);
+  t.after(() => link.close());
+  const asked = await Promise.allSettled(Array.from({ length: 30 }, () => link.ask(report)));
+  const problems = asked.filter((each) => each.status === "rejected").map(({ reason }) => String(reason));
+  assert.ok(
+    problems.some((problem) => problem.startsWith("Error: 4.29")),
+    problems.join("\n"),
+  );
+});
+
 test("MQTT: events and commands of a Drogue Cloud", async (t) => {
   const url = await startBroker(t);
   const mqtt = { url, devices: false, drogue_applications: ["sensors"] };

@@ -57,6 +57,11 @@ export const AJOUR = section("Embedded devices that fetch their firmware by the 
     "How often a device may drop an image it was told to swap to before its update has failed.",
   ),
   max_devices: atLeast(1, 1_000, "Devices whose last report is kept."),
+  max_reports_per_second: atLeast(
+    1,
+    1_000,
+    "Reports of one device, and as many at once; more get 429 with Retry-After, over CoAP 4.29, over MQTT no answer.",
+  ),
   cached_mib: atLeast(1, 8, "Parts of images kept in memory."),
   refresh_secs: atLeast(1, 300, "Age at which a source of firmware is asked again."),
   retry_secs: atLeast(1, 30, "Pause before a source that failed is asked again."),

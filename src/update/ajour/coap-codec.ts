@@ -26,6 +26,7 @@ export const OPTION = {
   uriPort: 7,
   uriPath: 11,
   contentFormat: 12,
+  maxAge: 14,
   uriQuery: 15,
   accept: 17,
   block2: 23,

@@ -120,11 +120,12 @@ export class CoapExchanges {
     maxBytes: number,
     encode: (answer: CoapAnswer) => Uint8Array,
   ): Uint8Array {
+    const { code, options = [] } = answer;
     const echo = { number: OPTION.echo, value: this.#echo.valueFor(address) };
-    const asks = answer.code < CODE.badRequest || answer.code === CODE.unauthorized;
-    const whole = encode(asks ? { ...answer, options: [...(answer.options ?? []), echo] } : answer);
+    const asks = code < CODE.badRequest || code === CODE.unauthorized;
+    const whole = encode(asks ? { ...answer, options: [...options, echo] } : answer);
     if (whole.length <= maxBytes) return whole;
-    return encode(asks ? { code: CODE.unauthorized, options: [echo] } : { code: answer.code });
+    return encode(asks ? { code: CODE.unauthorized, options: [echo] } : { code, options });
   }
 
   #answer(request: CoapRequest, peer: string, maxPayloadBytes: number): CoapAnswer {

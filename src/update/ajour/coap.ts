@@ -20,6 +20,8 @@ const PATH = `v1/${CHANNEL}`;
 /** Content-Format of octets and of CBOR (RFC 7252 §12.3). */
 const OCTETS = 42;
 const CBOR = 60;
+/** Of 4.29 (RFC 8516 §3): seconds until the next request; 60 when it is not said. */
+const COME_AGAIN = { number: OPTION.maxAge, value: encodeUint(1) };
 /** Critical options that are understood. */
 const UNDERSTOOD: ReadonlySet<number> = new Set([
   OPTION.uriHost,
@@ -64,9 +66,10 @@ function serve(request: CoapRequest, maxBytes: number, options: CoapOptions, par
     return answer(request, maxBytes, options, parts);
   } catch (error) {
     if (!(error instanceof Fault)) parts.onProblem(error, "coap");
-    const { status } = FAULTS[error instanceof Fault ? error.kind : "internal"];
+    const kind = error instanceof Fault ? error.kind : "internal";
     const text = error instanceof Fault ? error.message : "The server failed";
-    return { code: codeOf(status), payload: Buffer.from(text) };
+    const refusal = { code: codeOf(FAULTS[kind].status), payload: Buffer.from(text) };
+    return kind === "tooManyRequests" ? { ...refusal, options: [COME_AGAIN] } : refusal;
   }
 }
 
@@ -113,9 +116,9 @@ function formatOf({ options }: CoapRequest): number | undefined {
   return format === OCTETS || format === CBOR ? format : undefined;
 }
 
-/** CoAP's codes are HTTP's where both have one (RFC 7252 §5.9); else the plain one of the class. */
+/** CoAP's codes are HTTP's where both have one (RFC 7252 §5.9, RFC 8516); else the plain one of the class. */
 function codeOf(status: number): number {
-  const shared = new Set([400, 401, 403, 404, 405, 413, 415, 500, 501, 502, 503, 504]);
+  const shared = new Set([400, 401, 403, 404, 405, 413, 415, 429, 500, 501, 502, 503, 504]);
   const code = shared.has(status) ? status : Math.floor(status / 100) * 100;
   return (Math.floor(code / 100) << 5) | (code % 100);
 }

@@ -79,6 +79,7 @@ export function createAjour({ config, clock, persistence, bulk, onProblem }: Ajo
       gatePollS: ajour.gate_poll_secs,
     },
     maxDevices: ajour.max_devices,
+    maxReportsPerS: ajour.max_reports_per_second,
     onReport: (identity: Identity, report: Report) => {
       const firmware = registry.firmwareOf(identity);
       if (firmware !== undefined && assignments.get(keyOf(identity)) === undefined) sources.note(firmware, report);

@@ -4,6 +4,7 @@
  */
 import { Fault } from "#core/errors.ts";
 import type { Clock } from "#core/time.ts";
+import { TokenBuckets } from "#core/token-buckets.ts";
 import { type Command, encodeCommand, readStatus, type Status } from "./codec.ts";
 import type { Images } from "./images.ts";
 import { type AnswerLimits, type Desired, type Image, nextStep, type Step } from "./next.ts";
@@ -29,6 +30,8 @@ export interface DeskOptions {
   readonly limits: AnswerLimits;
   /** Devices whose last report is kept. */
   readonly maxDevices: number;
+  /** Of one device; as many at once. */
+  readonly maxReportsPerS: number;
   readonly onReport: (identity: Identity, report: Report) => void;
 }
 
@@ -36,16 +39,19 @@ export class Desk {
   readonly #options: DeskOptions;
   readonly #reports = new Map<string, { readonly identity: Identity; readonly report: Report }>();
   readonly #listeners = new Map<string, Set<(report: Report) => void>>();
+  readonly #rate: TokenBuckets;
 
   constructor(options: DeskOptions) {
     this.#options = options;
+    const { maxReportsPerS: ratePerS, maxDevices: maxSenders } = options;
+    this.#rate = new TokenBuckets({ ratePerS, burst: ratePerS, maxSenders });
   }
 
   /**
    * The command for a device that sent `message`, packed CBOR. `maxBlockBytes`: what its transport carries in one piece; `maxBytes`: of
    * the whole command, for which a block is made shorter.
    * @throws Fault invalidData for a message that is none, notFound or corruption for an image that is gone, unauthorized where `maxBytes`
-   * are too few
+   * are too few, tooManyRequests
    */
   answer(
     identity: Identity,
@@ -54,7 +60,7 @@ export class Desk {
     maxBytes = Number.POSITIVE_INFINITY,
   ): Uint8Array {
     const { desired, images, limits } = this.#options;
-    const status = readStatus(message);
+    const status = this.#read(identity, message);
     const found = desired(identity);
     const wanted = found === "later" ? undefined : found;
     const capped = {
@@ -68,9 +74,9 @@ export class Desk {
     return command;
   }
 
-  /** Takes the report of a device that does not wait for a command. @throws Fault invalidData */
+  /** Takes the report of a device that does not wait for a command. @throws Fault invalidData, tooManyRequests */
   hear(identity: Identity, message: Uint8Array): void {
-    const status = readStatus(message);
+    const status = this.#read(identity, message);
     const found = this.#options.desired(identity);
     this.#heard(identity, status, "none", found === "later" ? undefined : found?.image);
   }
@@ -114,6 +120,15 @@ export class Desk {
       if (signal.aborted) onAbort();
       else signal.addEventListener("abort", onAbort, { once: true });
     });
+  }
+
+  #read(identity: Identity, message: Uint8Array): Status {
+    const { clock, maxReportsPerS } = this.#options;
+    if (this.#rate.take(keyOf(identity), clock.now())) return readStatus(message);
+    throw new Fault(
+      "tooManyRequests",
+      `A device sends at most ${maxReportsPerS} reports a second (update.ajour.max_reports_per_second)`,
+    );
   }
 
   #heard(identity: Identity, status: Status, answer: Report["answer"], image: Image | undefined): void {

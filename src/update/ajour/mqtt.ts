@@ -168,7 +168,8 @@ function answer(
       if (problem) onProblem(problem, delivery.answerTo);
     });
   } catch (error) {
-    onProblem(error, topic);
+    // a log as long as what is sent would be no bound
+    if (!(error instanceof Fault && error.kind === "tooManyRequests")) onProblem(error, topic);
   }
 }
 

@@ -151,6 +151,7 @@ function desk() {
       gatePollS: 1,
     },
     maxDevices: 10,
+    maxReportsPerS: 100,
     onReport: (_, { answer }) => told.push(answer),
   });
   const answer = (offset: number, maxBytes?: number): Command => {
@@ -181,6 +182,13 @@ for (const [maxBytes, blockBytes] of [
     assert.equal(command.type === "write" && command.offset, 512);
   });
 }
+
+test("more reports than a device may send are refused", () => {
+  const { answer, told } = desk();
+  for (let at = 0; at < 100; at++) answer(0);
+  assert.throws(() => answer(0), { kind: "tooManyRequests" });
+  assert.equal(told.length, 100);
+});
 
 test("what has no room is not told, and the device not heard", () => {
   const { answer, told } = desk();

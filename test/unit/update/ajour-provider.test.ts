@@ -73,6 +73,7 @@ class Node {
       images,
       clock: systemClock,
       limits: LIMITS,
+      maxReportsPerS: 1_000,
       maxDevices: 10,
       onReport: () => {},
     });
