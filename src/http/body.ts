@@ -44,16 +44,28 @@ export function readBody(spec: JsonBody | NegotiatedBody | RawBody, raw: RawRequ
   return raw.bytes;
 }
 
-/** The type of an upload, which is known and says where its parts end. Bulk data of no type is bytes, as RFC 9110, 8.3 has it. */
+/** The type of an upload, which says where its parts end. Bulk data has any type that is no other form. */
 export function uploadType(spec: UploadBody, given: string): string {
-  const contentType = given === "" && spec.bulk === true ? BYTES_TYPE : given;
+  const contentType = spec.bulk === true ? bulkType(given) : given;
   const type = mediaType(contentType);
-  if (!spec.types.includes(type)) throw new Fault("badRequest", `Unsupported mime-type: ${contentType}`);
+  if (!spec.types.includes(type) && (spec.bulk !== true || type.startsWith("multipart/"))) {
+    throw new Fault(
+      spec.bulk === true ? "unsupportedMediaType" : "badRequest",
+      `Unsupported mime-type: ${contentType}`,
+    );
+  }
   if (type === MULTIPART_TYPE && !/;\s*boundary=("[^"]+"|[^\s;"]+)/i.test(contentType)) {
     throw new Fault("badRequest", "Invalid `boundary` for `multipart/form-data` request");
   }
   return contentType;
 }
+
+/** What has no type is bytes, as RFC 9110, 8.3 has it; and what `curl --data-binary` sends is no form, whatever it says. */
+function bulkType(given: string): string {
+  return given === "" || mediaType(given) === URL_FORM_TYPE ? BYTES_TYPE : given;
+}
+
+const URL_FORM_TYPE = "application/x-www-form-urlencoded";
 
 function readJson(spec: JsonBody, raw: RawRequestBody): unknown {
   if (spec.unreadable === undefined) return checkedJson(spec, raw);

@@ -190,6 +190,7 @@ export class Dispatcher {
   async #readBody(exchange: Exchange, spec: BodySpec, body: IncomingBody | undefined): Promise<unknown> {
     const { contentType, contentLength, contentDisposition, acceptHeader } = exchange;
     if (spec.kind === "upload") {
+      if (body instanceof UploadStream) body.check();
       return { contentType: uploadType(spec, contentType), contentDisposition, chunks: body };
     }
     return readBody(spec, {

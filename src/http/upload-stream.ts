@@ -79,6 +79,11 @@ export class UploadStream implements AsyncIterable<Uint8Array>, AsyncIterator<Ui
     return this;
   }
 
+  /** What its head alone says against it: nothing has to begin for a body that is announced too long. @throws Fault payloadTooLarge */
+  check(): void {
+    if (this.#fault !== undefined) throw this.#fault;
+  }
+
   /** Reads nothing before `ready` has settled. In the socket's turn. */
   hold(ready: Promise<unknown>): void {
     this.#held = true;

@@ -49,6 +49,19 @@ function show({ id, name, mimetype, size, sha256, complete, createdAt }: BulkInf
   };
 }
 
+const ListQuery = Type.Object({
+  "created-after": Type.Optional(Type.String()),
+  "created-before": Type.Optional(Type.String()),
+});
+
+/** Milliseconds since 1970 of a query's date; `otherwise` when it is not asked for. @throws Fault badRequest */
+function timeOf(name: string, date: string | undefined, otherwise: number): number {
+  const time = date === undefined ? otherwise : Date.parse(date);
+  if (Number.isNaN(time))
+    throw new Fault("badRequest", `Failed to deserialize query string: ${name}: ${date} is no date`);
+  return time;
+}
+
 interface Place {
   readonly params: { readonly component: string; readonly category: string; readonly id?: string };
   readonly path: string;
@@ -101,7 +114,7 @@ export function contentRange(header: string): Range | undefined {
 
 /** The part a client asks for; undefined for the whole, which is also the answer to what we do not understand (RFC 9110, 14.2). */
 export function requestedRange(header: string, size: number): { from: number; to: number } | undefined {
-  const match = /^bytes=(\d*)-(\d*)$/.exec(header.trim());
+  const match = /^bytes=(\d*)-(\d*)$/i.exec(header.trim());
   if (match === null || (match[1] === "" && match[2] === "")) return undefined;
   const [first, last] = [match[1] ?? "", match[2] ?? ""];
   const from = first === "" ? Math.max(0, size - Number(last)) : Number(first);
@@ -121,6 +134,12 @@ async function* exactly(chunks: AsyncIterable<Uint8Array>, bytes: number): Async
   if (size < bytes) throw new Fault("badRequest", `The body has ${size} of the ${bytes} bytes of its range`);
 }
 
+/** The weak comparison of RFC 9110, 13.1.2: what stands between may have marked the tag as weak. */
+function isKnown(etag: string, ifNoneMatch: string): boolean {
+  const tags = ifNoneMatch.split(",").map((tag) => tag.trim().replace(/^W\//, ""));
+  return tags.includes(etag) || tags.includes("*");
+}
+
 function download(bulk: Bulk, info: BulkInfo, rangeHeader: string, ifRange: string, ifNoneMatch: string): Answer {
   const etag = `"${info.sha256}"`;
   const common = {
@@ -128,9 +147,7 @@ function download(bulk: Bulk, info: BulkInfo, rangeHeader: string, ifRange: stri
     "Accept-Ranges": "bytes",
     "Content-Disposition": `attachment; filename="${info.name.replace(/[^\w. -]/g, "_")}"`,
   };
-  if (ifNoneMatch.split(",").some((tagged) => tagged.trim() === etag || tagged.trim() === "*")) {
-    return { status: 304, headers: common };
-  }
+  if (isKnown(etag, ifNoneMatch)) return { status: 304, headers: common };
   const range = ifRange === "" || ifRange === etag ? requestedRange(rangeHeader, info.size) : undefined;
   const { from, to } = range ?? { from: 0, to: info.size };
   const chunks = bulk.chunks(info, from, to);
@@ -158,10 +175,16 @@ export const bulkDataRoutes: readonly Route[] = [
     tag,
     early: true,
     params: CategoryParams,
+    query: ListQuery,
     responses: { 200: ok(items(Item)) },
     handle: (request, context) => {
       const { component, category } = request.params;
-      return { status: 200, json: { items: bulkOf(request, context).list(component, category).map(show) } };
+      const { "created-after": afterDate, "created-before": beforeDate } = request.query;
+      const after = timeOf("created-after", afterDate, Number.NEGATIVE_INFINITY);
+      const before = timeOf("created-before", beforeDate, Number.POSITIVE_INFINITY);
+      const files = bulkOf(request, context).list(component, category);
+      const wanted = files.filter(({ createdAt }) => createdAt > after && createdAt < before);
+      return { status: 200, json: { items: wanted.map(show) } };
     },
   }),
   route({
@@ -211,13 +234,13 @@ export const bulkDataRoutes: readonly Route[] = [
     body: { kind: "upload", types: [BYTES_TYPE], bulk: true },
     responses: { 200: ok(Item, "The part is stored."), 201: ok(Item, "The file is complete.") },
     handle: async (request, context) => {
-      const { contentDisposition, chunks } = request.body;
+      const { contentDisposition, contentType: mimetype, chunks } = request.body;
       const bulk = await bulkToChange(request, context, "upload");
       const range = contentRange(request.header("content-range"));
       const start = {
         ...request.params,
         name: fileName(contentDisposition) ?? request.params.id,
-        mimetype: BYTES_TYPE,
+        mimetype,
       };
       const last = range === undefined || range.to === range.total;
       const body = range === undefined ? chunks : exactly(chunks, range.to - range.from);

@@ -55,6 +55,9 @@ function headersOf(fault: FaultData, spec: FaultSpec, options: ErrorOptions): Re
   if (fault.kind === "unauthorized")
     return { "WWW-Authenticate": String(fault.details?.challenge ?? 'Bearer realm="sovd"') };
   if (fault.kind === "methodNotAllowed") return { Allow: String(fault.details?.allow ?? "") };
+  if (fault.kind === "rangeNotSatisfiable" && fault.details?.size !== undefined) {
+    return { "Content-Range": `bytes */${fault.details.size}` };
+  }
   if (spec.retryable && spec.status !== 504) return { "Retry-After": String(options.retryAfterS) };
   return undefined;
 }

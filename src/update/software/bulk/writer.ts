@@ -5,7 +5,7 @@
 import { createHash, type Hash, randomBytes, randomUUID } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
 import { Fault } from "#core/errors.ts";
-import { BYTES_TYPE, MULTIPART_TYPE } from "#core/media-types.ts";
+import { MULTIPART_TYPE } from "#core/media-types.ts";
 import { Turns } from "#core/turns.ts";
 import type { Storage, StorageTransaction } from "#store/storage.ts";
 import type { FilePart } from "#update/form-files.ts";
@@ -77,7 +77,7 @@ export class StorageBulkWriter implements BulkWriter {
       }
     };
     if (contentType.toLowerCase().startsWith(MULTIPART_TYPE)) return takeFile(contentType, chunks, take);
-    return take({ name, mimetype: BYTES_TYPE, chunks });
+    return take({ name, mimetype: contentType, chunks });
   }
 
   async remove(key: BulkKey): Promise<void> {
