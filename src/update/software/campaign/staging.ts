@@ -7,7 +7,7 @@ import { BYTES_TYPE } from "#core/media-types.ts";
 import { fits } from "#core/validate.ts";
 import type { Bulk, BulkInfo, BulkKey } from "#update/software/bulk/bulk.ts";
 import { ManifestSchema, type ManifestTarget, SignaturesSchema, type UpdatePackage } from "#update/software/package.ts";
-import type { SignedManifest } from "#update/software/provider.ts";
+import { isUnreachable, type SignedManifest } from "#update/software/provider.ts";
 import { checkImage } from "#update/software/trust/trust.ts";
 import type { TufVerifier } from "#update/software/trust/tuf.ts";
 
@@ -106,14 +106,21 @@ export class Staging {
 
   /**
    * Goes on with what a cut left, where a hash will tell whether both halves are of one file: a server may have another one there by
-   * now. What is wrong is not kept, and what was put together is fetched once more as a whole.
+   * now; at once, as long as each connection brings something. What is wrong is not kept, and what was put together is fetched once
+   * more as a whole.
    */
   async #whole(url: string, key: BulkKey, target: ManifestTarget | undefined, signal: AbortSignal): Promise<BulkInfo> {
     const { bulk } = this.#options;
     const known = bulk.find(key);
     const offset = target === undefined ? 0 : (known?.size ?? 0);
     // what is whole was not necessarily checked: power may go between the two, and others can write bulk data as well
-    const info = known?.complete === true ? known : await this.#fetch(url, key, target, offset, signal);
+    const fetched = known?.complete === true ? known : this.#fetch(url, key, target, offset, signal);
+    const info = await Promise.resolve(fetched).catch((error: unknown): "cut" => {
+      const gained = (bulk.find(key)?.size ?? 0) > offset;
+      if (target === undefined || !gained || !isUnreachable(error) || signal.aborted) throw error;
+      return "cut";
+    });
+    if (info === "cut") return this.#whole(url, key, target, signal);
     try {
       if (info === undefined) throw new Fault("invalidData", `${url} does not go on at byte ${offset}`);
       if (target !== undefined) checkImage(target, { sizeBytes: info.size, sha256: info.sha256 });
@@ -151,7 +158,7 @@ export class Staging {
     const from = isPart ? offset : 0;
     const name = new URL(url).pathname.split("/").at(-1) || "image";
     const start = { ...key, name, mimetype: BYTES_TYPE };
-    return bulk.write(start, from, bounded(body, from, target?.length), true);
+    return bulk.write(start, from, bounded(told(body, url), from, target?.length), true);
   }
 
   async #json(url: string, signal: AbortSignal): Promise<unknown> {
@@ -178,6 +185,15 @@ export class Staging {
       if (error instanceof Fault) throw error;
       throw new Fault("notResponding", `${url}: ${reasonOf(error)}`, undefined, error);
     }
+  }
+}
+
+/** A connection that breaks is the network's fault, not ours. @throws Fault notResponding */
+async function* told(body: AsyncIterable<Uint8Array>, url: string): AsyncGenerator<Uint8Array> {
+  try {
+    yield* body;
+  } catch (error) {
+    throw new Fault("notResponding", `${url}: ${reasonOf(error)}`, undefined, error);
   }
 }
 
