@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { CampaignRecord, CampaignState, Member, MemberState } from "#update/software/campaign/states.ts";
-import { overallProgress, statusOf } from "#update/software/views/status.ts";
+import { errorOf, overallProgress, statusOf } from "#update/software/views/status.ts";
 
 function recordOf(state: CampaignState, members: readonly Partial<Member>[], more: object = {}): CampaignRecord {
   return {
@@ -77,3 +77,18 @@ test("each entity with its own result; the error in both spellings", () => {
   assert.deepEqual(iso.error, { error_code: "update-execution-failed", message: `b: ${error.message}.` });
   assert.equal(statusOf(record, () => undefined, 0, true).error, `b: ${error.message}.`);
 });
+
+for (const [message, component, told] of [
+  ["It broke", "b", "b: It broke."],
+  ["It broke.", "b", "b: It broke."],
+  ["b reports version 1", "b", "b reports version 1."],
+  ["b: it broke", "b", "b: it broke."],
+  ["bolts are loose", "b", "b: bolts are loose."],
+  ["There is no file ../../x", "b", "b: There is no file ../../x."],
+  ["It broke", undefined, "It broke."],
+] as const) {
+  test(`the error in words: ${told}`, () => {
+    const error = { kind: "conflict", message, ...(component === undefined ? {} : { component }) };
+    assert.equal(errorOf(recordOf("failed", [{ state: "failed" }], { error })).message, told);
+  });
+}

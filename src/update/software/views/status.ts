@@ -146,6 +146,11 @@ function memberOf(member: Member, phase: Phase, progressOf: ProgressOf, shape: E
   };
 }
 
+/** What follows this beginning; empty when the text begins otherwise. */
+function behind(text: string, beginning: string): string {
+  return text.startsWith(beginning) ? text.slice(beginning.length) : "";
+}
+
 /** Codes of the interface where it has one; else what went wrong when. */
 export function errorOf({ state, error, members }: CampaignRecord): {
   error_code: string;
@@ -155,12 +160,13 @@ export function errorOf({ state, error, members }: CampaignRecord): {
   const stuck = members.filter((member) => member.state === "stuck").map(({ component }) => component);
   const signature = error?.kind === "invalidSignature";
   const when = state === "failed" ? "update-preparation-failed" : "update-execution-failed";
-  const named = error?.component === undefined || error.message.startsWith(`${error.component} `);
+  const named = error?.component === undefined || /^[ :]/.test(behind(error.message, error.component));
   const where = named ? "" : `${error.component}: `;
   const service = stuck.length === 0 ? "" : ` These could not go back and need service: ${stuck.join(", ")}.`;
+  const what = (error?.message ?? "The update failed").replace(/\.$/, "");
   return {
     error_code: signature ? "invalid-signature" : when,
-    message: `${where}${error?.message ?? "The update failed"}.${service}`.replace("..", "."),
+    message: `${where}${what}.${service}`,
     ...(stuck.length === 0 ? {} : { parameters: { needs_service: stuck } }),
   };
 }
