@@ -1,9 +1,10 @@
 // `npm run build`: one bundle per entry in dist/. Native addons stay outside, and so does Piscina, which starts a file of its own.
 import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname } from "node:path";
+import { dirname, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
+import { joinChunks, loadedWith } from "./join-chunks.mjs";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const EXTERNAL = ["uWebSockets.js", "lmdb", "@napi-rs/lzma", "node-unix-socket", "msgpackr-extract", "piscina"];
@@ -73,28 +74,51 @@ const crypto = {
   },
 };
 
-rmSync(`${ROOT}/dist`, { recursive: true, force: true });
-const { metafile, outputFiles } = await build({
+const options = {
   absWorkingDir: ROOT,
-  entryPoints,
   outdir: "dist",
-  bundle: true,
-  // shared chunks: what loads lazily in the source loads lazily in the bundle. They lie beside cli.js, where fleet/entries.ts counts on them
-  splitting: true,
-  chunkNames: "[name]-[hash]",
   platform: "node",
   target: "node20",
   format: "esm",
-  sourcemap: true,
   metafile: true,
-  legalComments: "linked",
-  external: EXTERNAL,
-  plugins: [lazyPackages, crypto],
   // no comments: one letter outside Latin-1 in them, and the engine keeps the whole file with two bytes per letter
   minifyWhitespace: true,
   lineLimit: 120,
   write: false,
   logLevel: "warning",
+};
+const split = await build({
+  ...options,
+  entryPoints,
+  bundle: true,
+  // shared chunks: what loads lazily in the source loads lazily in the bundle. They lie beside cli.js, where fleet/entries.ts counts on them
+  splitting: true,
+  chunkNames: "[name]-[hash]",
+  sourcemap: "inline",
+  legalComments: "inline",
+  external: EXTERNAL,
+  plugins: [lazyPackages, crypto],
+});
+
+/** The server's chunks that are always loaded, by file: what its threads load too, what other commands load too, and the rest. */
+function serversChunks({ outputs }) {
+  const entries = Object.entries(outputs).filter(([, { entryPoint }]) => entryPoint !== undefined);
+  const named = (wanted) => entries.filter(([, { entryPoint }]) => wanted.test(entryPoint)).map(([file]) => file);
+  const server = loadedWith(outputs, ...named(/^src\/cli\/(main|serve)\.ts$/));
+  const threads = loadedWith(outputs, ...named(/^workers\//));
+  // the demo is a server itself
+  const commands = loadedWith(outputs, ...named(/^src\/cli\/(?!serve|demo)/));
+  const fileOf = (chunk) => (threads.has(chunk) ? "threads" : commands.has(chunk) ? "commands" : "server");
+  const chunks = [...server].filter((file) => outputs[file].entryPoint === undefined);
+  return new Map(chunks.map((chunk) => [chunk, `dist/${fileOf(chunk)}.js`]));
+}
+
+rmSync(`${ROOT}/dist`, { recursive: true, force: true });
+const { metafile, outputFiles } = await joinChunks({
+  texts: new Map(split.outputFiles.map(({ path, text }) => [relative(ROOT, path), text])),
+  outputs: split.metafile.outputs,
+  joined: serversChunks(split.metafile),
+  options: { ...options, sourcemap: true, legalComments: "linked" },
 });
 for (const { path, text } of outputFiles) {
   mkdirSync(dirname(path), { recursive: true });
@@ -102,7 +126,7 @@ for (const { path, text } of outputFiles) {
   writeFileSync(path, path.endsWith(".js") && CALLS_SHIM.test(text) ? SHIM + text : text);
 }
 chmodSync(`${ROOT}/dist/cli.js`, 0o755);
-for (const [file, { entryPoint }] of Object.entries(metafile.outputs)) {
+for (const [file, { entryPoint }] of Object.entries(split.metafile.outputs)) {
   if (entryPoint !== undefined) console.log(`${file} from ${entryPoint}`);
 }
 const bytes = Object.entries(metafile.outputs).reduce(
