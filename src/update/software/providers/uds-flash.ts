@@ -59,6 +59,7 @@ export class UdsFlashProvider implements UpdateProvider {
     const { artifact, component } = job;
     if (artifact === undefined) throw new Fault("invalidData", `The package has no image for ${component}`);
     const { recipe } = this.#target(component);
+    this.#requireOthers(recipe);
     checkFits(recipe, artifact.sizeBytes, { version: job.toVersion, previous: job.fromVersion });
     const current = this.#currentImage(component);
     if (current !== undefined) await job.memory.set("previous", JSON.stringify(keyOf(current)));
@@ -142,6 +143,18 @@ export class UdsFlashProvider implements UpdateProvider {
         release?.();
       }
     });
+  }
+
+  /** @throws Fault misconfigured for an ECU or group of the recipe that no database describes */
+  #requireOthers(recipe: Recipe): void {
+    const { fleet } = this.#options;
+    const { ecus, groups } = othersOf(recipe);
+    const unknown = [
+      ...ecus.filter((name) => fleet.ecu(name) === undefined),
+      ...groups.filter((name) => fleet.group(name.toLowerCase()) === undefined),
+    ];
+    if (unknown.length === 0) return;
+    throw new Fault("misconfigured", `The flash recipe names what no database describes: ${unknown.join(", ")}`);
   }
 
   /** Alone with all ECUs that the recipe reaches. */

@@ -41,6 +41,8 @@ const StepSchema = Type.Union([
       expect: Type.Optional(Hex),
       ecu: Type.Optional(Type.String()),
       each_segment: Type.Optional(Type.Boolean()),
+      /** Leaves the ECU as it is, e.g. a routine that checks preconditions: a failure up to here needs no flashing back. */
+      harmless: Type.Optional(Type.Boolean()),
     },
     CLOSED,
   ),
@@ -144,6 +146,10 @@ export function checkedRecipe(value: unknown, name: string): Recipe {
   // what was compressed cannot be cut at a place that the ECU's memory knows
   const cut = value.step.some((step) => "download" in step && step.download.resumable && step.download.data_format);
   if (cut) throw new Fault("invalidConfig", `flash recipe ${name}: a download with a data_format is not resumable`);
+  // odd sub-functions ask for a seed, the even ones behind them send its key (ISO 14229-1, 10.4.2)
+  const even = value.step.some((step) => "security" in step && step.security % 2 === 0);
+  if (even)
+    throw new Fault("invalidConfig", `flash recipe ${name}: security is the odd sub-function, which asks for the seed`);
   if (endsBlind(value.step)) {
     throw new Fault(
       "invalidConfig",
@@ -176,10 +182,9 @@ export interface Segment {
 }
 
 /** The parts of an image of `size` bytes. @throws Fault invalidData when it is too short for them */
-export function segmentsOf({ segment, step }: Recipe, size: number): readonly Segment[] {
-  const download = step.find((each): each is DownloadStep => "download" in each)?.download;
+export function segmentsOf(recipe: Recipe, size: number): readonly Segment[] {
   let end = 0;
-  return (segment ?? [{ address: download?.address ?? 0 }]).map((part) => {
+  return (recipe.segment ?? [{ address: startOf(recipe) }]).map((part) => {
     const { address, offset = end, length = size - offset, memory_bytes = length } = part;
     end = offset + length;
     if (length < 0 || end > size)
@@ -188,11 +193,26 @@ export function segmentsOf({ segment, step }: Recipe, size: number): readonly Se
   });
 }
 
+/** Where an image begins. */
+function startOf({ segment, step }: Recipe): number {
+  const download = step.find((each): each is DownloadStep => "download" in each)?.download;
+  return segment?.[0]?.address ?? download?.address ?? 0;
+}
+
+/** What a request goes out for: each segment, or once for the whole image. @throws Fault invalidData as `segmentsOf` */
+export function partsOf(recipe: Recipe, { each_segment }: RequestStep, size: number): readonly Segment[] {
+  if (each_segment === true) return segmentsOf(recipe, size);
+  return [{ address: startOf(recipe), offset: 0, length: size, memoryBytes: size }];
+}
+
 /** Finds before anything is sent what a recipe could not do with an image of `size` bytes. @throws Fault invalidData, invalidConfig */
 export function checkFits(recipe: Recipe, size: number, versions: Pick<Fillings, "version" | "previous">): void {
   const segments = segmentsOf(recipe, size);
   for (const step of recipe.step) {
-    if ("request" in step) requestBytes(step.request + (step.expect ?? ""), { ...NO_FILLINGS, ...versions });
+    if ("request" in step) {
+      for (const { address, memoryBytes } of partsOf(recipe, step, size))
+        requestBytes(step.request + (step.expect ?? ""), { ...versions, address, size: memoryBytes, crc32: 0 });
+    }
     if (!("download" in step)) continue;
     for (const { address, memoryBytes } of segments) requestDownload(step.download, address, memoryBytes);
   }
@@ -209,12 +229,15 @@ export interface Fillings {
 /** What requests outside of an update are filled with. */
 export const NO_FILLINGS: Fillings = { version: "", previous: "", size: 0, address: 0, crc32: 0 };
 
-/** Bytes of a request. @throws Fault invalidData when a place has nothing to be filled with */
+/** Of an address, a size, a checksum. */
+const PLACE_BYTES = 4;
+
+/** Bytes of a request. @throws Fault invalidData when a place has nothing to be filled with, invalidConfig when it is too small for that */
 export function requestBytes(text: string, fillings: Fillings): Uint8Array {
   const filled = text.replace(/\{(\w+)\}/g, (_, name: keyof Fillings) => {
     const value = fillings[name];
     if (value === undefined) throw new Fault("invalidData", `The recipe needs the ${name}, which is not known`);
-    if (typeof value === "number") return value.toString(16).padStart(8, "0");
+    if (typeof value === "number") return Buffer.from(bigEndian(value, PLACE_BYTES)).toString("hex");
     return Buffer.from(value, "latin1").toString("hex");
   });
   const bytes = fromHex(filled);

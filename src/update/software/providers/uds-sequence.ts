@@ -2,7 +2,7 @@
  * Runs a flash recipe against an ECU (seed 002, 3.4.1): its steps in order; steps marked `always` also after a failure, so that no other
  * ECU stays silent or without its DTCs because one could not be flashed.
  */
-import { Fault, reasonOf } from "#core/errors.ts";
+import { Fault, type FaultData, reasonOf } from "#core/errors.ts";
 import type { Artifact, UpdateJob } from "#update/software/provider.ts";
 import { aborted, sleep } from "#update/software/sleep.ts";
 import { percentOf } from "./files.ts";
@@ -21,12 +21,12 @@ import {
   type Fillings,
   type ModeStep,
   othersOf,
+  partsOf,
   type Recipe,
   type RecipeStep,
   type RequestStep,
   requestBytes,
   type Segment,
-  segmentsOf,
 } from "./uds-recipe.ts";
 import { crc32Of, download, forgetReached, reachedBefore } from "./uds-transfer.ts";
 
@@ -49,9 +49,11 @@ export interface FlashRun {
   readonly onChange: () => Promise<void>;
 }
 
-/** Services that leave an ECU's memory as it is: sessions, reset, reading, security, what the other ECUs are told. */
-const HARMLESS: ReadonlySet<number> = new Set([0x10, 0x11, 0x19, 0x22, 0x27, 0x28, 0x29, 0x3e, 0x85]);
-const SESSION_STEP = /^\s*10\s*([08]\d)/;
+/** Services that leave an ECU's memory as it is: sessions, reset, reading, security, the link, what the other ECUs are told. */
+const HARMLESS: ReadonlySet<number> = new Set([
+  0x10, 0x11, 0x19, 0x22, 0x23, 0x24, 0x27, 0x28, 0x29, 0x3e, 0x83, 0x85, 0x87,
+]);
+const SESSION_STEP = /^\s*10\s*([0-9a-f]{2})/i;
 const DEFAULT_SESSION = Uint8Array.of(0x10, 0x01);
 /** A boot loader is left by a start. */
 const HARD_RESET = Uint8Array.of(0x11, 0x01);
@@ -85,26 +87,27 @@ export async function flash(run: FlashRun): Promise<void> {
   }
 }
 
-/** Only what makes good again, for an ECU that cannot be flashed. Never rejects. */
-export async function makeGood(run: Omit<FlashRun, "image" | "keyOfSeed" | "onChange">, from = 0): Promise<void> {
+type MakeGoodRun = Omit<FlashRun, "image" | "keyOfSeed" | "onChange"> & Partial<FlashRun>;
+
+/** Only what makes good again, also for an ECU that there is no image for. Never rejects. */
+export async function makeGood(run: MakeGoodRun, from = 0): Promise<void> {
   const { job, recipe } = run;
-  const limit = new AbortController();
-  const { clock } = run.exchange;
-  const timer = clock.setTimeout(() => limit.abort(new Fault("requestTimeout", "took too long")), MAKE_GOOD_MS);
-  const apart = {
-    ...run,
-    job: { ...job, signal: limit.signal },
-    image: NO_IMAGE,
-    keyOfSeed: undefined,
-    onChange: NOTHING,
-  };
+  const { signal, end } = limited(run.exchange, MAKE_GOOD_MS);
+  const apart = { image: NO_IMAGE, keyOfSeed: undefined, onChange: NOTHING, ...run, job: { ...job, signal } };
   for (const [index, step] of recipe.step.entries()) {
     if (index < from || step.always !== true) continue;
     await perform(apart, step, index).catch((error: unknown) => {
       job.log("a step that makes good failed", { step: nameOf(step), problem: reasonOf(error) });
     });
   }
-  clock.clearTimeout(timer);
+  end();
+}
+
+/** A signal of its own, for what is done when the job's may be aborted. */
+function limited({ clock }: Exchange, limitMs: number): { readonly signal: AbortSignal; end(): void } {
+  const limit = new AbortController();
+  const timer = clock.setTimeout(() => limit.abort(new Fault("requestTimeout", "took too long")), limitMs);
+  return { signal: limit.signal, end: () => clock.clearTimeout(timer) };
 }
 
 const NOTHING = async (): Promise<void> => undefined;
@@ -146,15 +149,16 @@ function sessionOf(step: RecipeStep): number | undefined {
 
 function changes(step: RecipeStep): boolean {
   if ("download" in step) return true;
-  if (!("request" in step) || step.ecu !== undefined) return false;
+  if (!("request" in step) || step.ecu !== undefined || step.harmless === true) return false;
   return !HARMLESS.has(Number.parseInt(step.request.trim().slice(0, 2), 16));
 }
 
 /** An ECU that is as it was does not wait for its session's end. Never rejects. */
 async function leaveSession({ exchange, job }: FlashRun, request: Uint8Array): Promise<void> {
-  const signal = AbortSignal.timeout(LEAVE_TIMEOUT_MS);
+  const { signal, end } = limited(exchange, LEAVE_TIMEOUT_MS);
   await ask(exchange, job.component, request, { signal, timeoutMs: LEAVE_TIMEOUT_MS }).catch(() => undefined);
   await exchange.fleet.call(ecuName(exchange, job.component), "detect", {}, { signal }).catch(() => undefined);
+  end();
 }
 
 async function perform(run: FlashRun, step: RecipeStep, index: number): Promise<void> {
@@ -173,9 +177,7 @@ async function perform(run: FlashRun, step: RecipeStep, index: number): Promise<
 /** One request, or one for each segment. */
 async function request(run: FlashRun, step: RequestStep): Promise<void> {
   const { recipe, image } = run;
-  const segments = segmentsOf(recipe, image.sizeBytes);
-  const whole = { ...segments[0]!, offset: 0, length: image.sizeBytes, memoryBytes: image.sizeBytes };
-  for (const segment of step.each_segment === true ? segments : [whole]) await requestOf(run, step, segment);
+  for (const segment of partsOf(recipe, step, image.sizeBytes)) await requestOf(run, step, segment);
 }
 
 async function requestOf(run: FlashRun, step: RequestStep, segment: Segment): Promise<void> {
@@ -215,6 +217,10 @@ function isSilence(error: unknown): boolean {
   return error instanceof Fault && SILENCE.has(error.kind);
 }
 
+const NOBODY: { readonly fault: FaultData } = {
+  fault: { kind: "notResponding", message: "no ECU of the group is there" },
+};
+
 /** Done when one ECU of the group has done it: others may be asleep, or be the one that is flashed. */
 async function writeMode({ exchange, job }: FlashRun, step: ModeStep): Promise<void> {
   const { group, mode, value, timeout_ms = DEFAULT_TIMEOUT_MS } = step;
@@ -222,34 +228,54 @@ async function writeMode({ exchange, job }: FlashRun, step: ModeStep): Promise<v
   const { signal } = job;
   const { outcome } = await exchange.fleet.callGroup(group, "groupModeWrite", { mode, value }, { signal, deadlineMs });
   if (outcome.errors.length > 0) job.log("not all of a group", { step: nameOf(step), errors: outcome.errors });
-  if (Object.keys(outcome.results).length > 0 || outcome.errors.length === 0) return;
-  const { fault } = outcome.errors[0]!;
+  if (Object.keys(outcome.results).length > 0) return;
+  const { fault } = outcome.errors[0] ?? NOBODY;
   if (fault.kind === "ecuRefused" ? step.ignore_refusal : step.ignore_silence) return;
   throw new Fault(fault.kind, `${nameOf(step)}: ${fault.message}`, fault.details);
 }
 
-async function unlock({ exchange, job, keyOfSeed }: FlashRun, level: number, timeoutMs?: number): Promise<void> {
+async function unlock(
+  { exchange, job, keyOfSeed }: FlashRun,
+  level: number,
+  timeoutMs = DEFAULT_TIMEOUT_MS,
+): Promise<void> {
   const { component, signal } = job;
   const seed = await seedOf({ exchange, job }, level, timeoutMs);
   // a seed of zeros: unlocked already
   if (seed.every((byte) => byte === 0)) return;
   if (keyOfSeed === undefined) throw new Fault("misconfigured", `No key module is configured for ${component}`);
-  const key = await keyOfSeed(seed, { component, level });
+  const made = (async () => keyOfSeed(seed, { component, level }))();
+  const key = await within(exchange, made, timeoutMs, signal);
+  // anything else would be sent as zeros, and counted as an attempt
+  if (!(key instanceof Uint8Array)) throw new Fault("misconfigured", `The key module of ${component} gives no bytes`);
   const bytes = Uint8Array.of(SECURITY_ACCESS, level + 1, ...key);
   await demand(exchange, component, bytes, { signal, timeoutMs, name: "send key" });
+}
+
+/** What is behind a key module, such as a remote service, may never answer: neither a cancel nor the end of the program waits for it. */
+async function within<T>({ clock }: Exchange, work: Promise<T>, limitMs: number, signal: AbortSignal): Promise<T> {
+  const answered = new AbortController();
+  const late = sleep(clock, limitMs, AbortSignal.any([signal, answered.signal])).then((): never => {
+    throw new Fault("requestTimeout", "The key module does not answer");
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    answered.abort();
+  }
 }
 
 async function seedOf(
   { exchange, job }: Pick<FlashRun, "exchange" | "job">,
   level: number,
-  timeoutMs = DEFAULT_TIMEOUT_MS,
+  timeoutMs: number,
 ): Promise<Uint8Array> {
   const { clock } = exchange;
   const { component, signal } = job;
   const untilMs = clock.now() + timeoutMs;
   for (;;) {
     const answer = await ask(exchange, component, Uint8Array.of(SECURITY_ACCESS, level), { signal, timeoutMs });
-    const isSeed = answer[0] === SECURITY_ACCESS + POSITIVE && answer.byteLength > SEED_AT;
+    const isSeed = answer[0] === SECURITY_ACCESS + POSITIVE && answer[1] === level && answer.byteLength > SEED_AT;
     if (isSeed) return answer.slice(SEED_AT);
     if (answer[0] !== NEGATIVE) throw unexpected("request seed", answer);
     const comesLater = answer[2] === REQUIRED_TIME_DELAY_NOT_EXPIRED && clock.now() + SEED_RETRY_MS < untilMs;
