@@ -31,7 +31,7 @@ export interface StoredFile {
 }
 
 export interface Client {
-  /** @throws Fault notResponding; badRequest for any refusal */
+  /** @throws Fault notResponding; badRequest for any refusal, with the code that says why as `details.code` */
   json(method: string, path: string, body?: Json): Promise<Json>;
   /** Uploads a file into a category of bulk data, and goes on where an upload of the same content was cut. */
   upload(path: string, file: string, sha256: string, told: (sent: number, total: number) => void): Promise<StoredFile>;
@@ -178,7 +178,8 @@ function wanted(method: string, path: string, { status, json }: Answer): Json {
   const reason = [json.error_code, json.message].filter((part) => part !== undefined).join(": ");
   const hint = status === 404 && path === "/updates" ? " (--to has to be a base path, such as …/api/v1)" : "";
   const kind = AWAY.has(status) ? "notResponding" : "badRequest";
-  throw new Fault(kind, `${method} ${path}: ${status} ${reason}${hint}`.trim());
+  const { error_code: ours, vendor_code: code = ours } = json;
+  throw new Fault(kind, `${method} ${path}: ${status} ${reason}${hint}`.trim(), { code });
 }
 
 /** Undefined: as every connection is made. @throws Fault badRequest */

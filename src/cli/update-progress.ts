@@ -3,7 +3,9 @@ import { Fault } from "#core/errors.ts";
 import type { Client } from "./update-client.ts";
 
 export interface StatusView {
-  readonly phase: string;
+  /** Absent from ros2_medkit, which has it as the next one. */
+  readonly phase?: string;
+  readonly "x-medkit"?: { readonly phase?: string };
   readonly status: string;
   readonly progress?: number;
   readonly "x-state"?: string;
@@ -52,7 +54,7 @@ export function progressLines(status: StatusView, columns?: number): string[] {
   const width = Math.max(6, ...subprogress.map(({ entity }) => entity.length));
   const line = (name: string, percent: number, text: string) =>
     bar(printable(name), width, percent, printable(text), columns);
-  const whole = line("update", status.progress ?? 0, `${status.phase} ${status["x-state"] ?? status.status}`);
+  const whole = line("update", status.progress ?? 0, `${phaseOf(status)} ${status["x-state"] ?? status.status}`);
   const members = subprogress.map(({ entity, progress = 0, step, error, status: word, "x-state": state }) =>
     line(entity, progress, [state ?? word, error?.message ?? step].filter((part) => part !== undefined).join(": ")),
   );
@@ -80,13 +82,18 @@ function drawn(percent: number, width: number): string {
   return `[${"#".repeat(filled)}${"-".repeat(width - filled)}]`;
 }
 
+function phaseOf({ phase, "x-medkit": medkit }: StatusView): string {
+  return phase ?? medkit?.phase ?? "";
+}
+
 /** Draws one status after the other: bars that stay in place on a terminal, in a pipe the lines that are new. */
 export function painter(output: Output): (status: StatusView) => void {
   let shown: readonly string[] = [];
   let before: number | undefined;
   return (status) => {
     if (isLive(output)) {
-      const { columns = 80, rows = 24 } = output;
+      // a terminal that was told no size says 0
+      const [columns, rows] = [output.columns || 80, output.rows || 24];
       const lines = fitting(progressLines(status, columns), rows);
       // a terminal that became narrower has broken the lines anew: nobody knows where they stand
       const up = shown.length === 0 || columns !== before ? "" : `\u001b[${shown.length}A`;
@@ -130,15 +137,17 @@ export async function statusOf(client: Client, id: string): Promise<StatusView> 
 }
 
 /**
- * Follows an update until nothing more happens by itself. @throws Fault conflict when it did not end as wanted, notResponding when the
+ * Follows an update until nothing more happens by itself; `left` is said when Ctrl-C ends that. @throws Fault conflict when it did not end as wanted, notResponding when the
  * server has been silent for long
  */
-export async function follow(client: Client, id: string, output: Output, goal: Goal): Promise<void> {
-  const status = await interruptible(
-    output,
-    `Update ${id} goes on without being watched: \`update status ${id} --watch\` watches it again, \`update rollback ${id}\` takes it back.`,
-    () => watched(client, id, painter(output)),
-  );
+export async function follow(
+  client: Client,
+  id: string,
+  output: Output,
+  goal: Goal,
+  left = `Update ${id} goes on without being watched: \`update status ${id} --watch\` watches it again, \`update rollback ${id}\` takes it back.`,
+): Promise<void> {
+  const status = await interruptible(output, left, () => watched(client, id, painter(output)));
   if (!reached(goal, status)) throw new Fault("conflict", `Update ${id} ${failure(status)}`);
 }
 
@@ -166,9 +175,10 @@ export function problemOf({ error }: StatusView): string | undefined {
 /** States in which every component has its old software, and nothing else is wanted of them. */
 const OLD: ReadonlySet<string> = new Set(["rolledBack", "failed"]);
 
-function reached(goal: Goal, { status, phase, "x-state": state = "" }: StatusView): boolean {
+function reached(goal: Goal, view: StatusView): boolean {
+  const { status, "x-state": state = "" } = view;
   if (goal === "old") return OLD.has(state);
-  if (goal === "new") return status === "completed" && phase === "execute";
+  if (goal === "new") return status === "completed" && phaseOf(view).startsWith("execute");
   return status === "completed";
 }
 

@@ -31,9 +31,33 @@ export async function push(file: string, options: PushOptions, output: Output): 
   const id = options.id ?? plainId(basename(file));
   await client.json("POST", "/updates", packageOf(id, basename(file), stored, components, options));
   const prepareOnly = options.prepareOnly === true;
-  await client.json("PUT", `/updates/${encodeURIComponent(id)}/${prepareOnly ? "prepare" : "execute"}`);
+  await (prepareOnly ? act(client, id, "prepare") : execute(client, id, output));
   output.write(`update ${id} is under way on ${components.join(", ")}\n`);
   if (options.watch === true) await follow(client, id, output, prepareOnly ? "prepared" : "new");
+}
+
+function act(client: Client, id: string, verb: "prepare" | "execute"): Promise<Json> {
+  return client.json("PUT", `/updates/${encodeURIComponent(id)}/${verb}`);
+}
+
+/** How servers say that somebody has to ask for `prepare` first: ISO 17978-3, the CDA's spelling, ros2_medkit. */
+const NOT_PREPARED: ReadonlySet<unknown> = new Set([
+  "precondition-not-fulfilled",
+  "preconditions-not-fulfilled",
+  "x-medkit-update-not-prepared",
+]);
+
+/** Executes it; where the server does not prepare by itself, that is asked for and waited for first. */
+async function execute(client: Client, id: string, output: Output): Promise<void> {
+  try {
+    await act(client, id, "execute");
+  } catch (error) {
+    if (!(error instanceof Fault) || !NOT_PREPARED.has(error.details?.code)) throw error;
+    await act(client, id, "prepare");
+    const left = `Update ${id} is being prepared, and not executed: give the same command again.`;
+    await follow(client, id, output, "prepared", left);
+    await act(client, id, "execute");
+  }
 }
 
 async function send(client: Client, path: string, file: string, sha256: string, output: Output): Promise<StoredFile> {

@@ -62,6 +62,49 @@ test("push --watch comes again when the server wants it", async (t) => {
   assert.match(lines.join(""), /execute completed/);
 });
 
+/** Refusals of an execute that was not prepared, and how the status names the phases. */
+const DIALECTS: readonly [server: string, status: number, refusal: object, view: (phase: string) => object][] = [
+  ["ISO 17978-3", 409, { error_code: "precondition-not-fulfilled" }, (phase) => ({ phase })],
+  [
+    "ros2_medkit",
+    400,
+    { error_code: "vendor-error", vendor_code: "x-medkit-update-not-prepared" },
+    (phase) => ({ "x-medkit": { phase: `${phase}d` } }),
+  ],
+];
+for (const [server, status, refusal, view] of DIALECTS) {
+  test(`push to a server that does not prepare by itself: ${server}`, async (t) => {
+    const folder = await mkdtemp(join(tmpdir(), "sovd-push-"));
+    t.after(() => rm(folder, { recursive: true, force: true }));
+    const file = join(folder, "fw.bin");
+    await writeFile(file, IMAGE);
+    let phase = "";
+    const puts: string[] = [];
+    const host = await serveHttp(t, (request, response) => {
+      request.resume();
+      const { method, url = "" } = request;
+      const answer = (code: number, json: object) => response.writeHead(code).end(JSON.stringify(json));
+      if (method === "GET" && url.endsWith("/status")) return answer(200, { status: "completed", ...view(phase) });
+      if (method === "POST") return answer(201, { id: "fw", size: IMAGE.length, hash: SHA256 });
+      if (method !== "PUT") return answer(404, {});
+      puts.push(url);
+      if (url.endsWith("/execute") && phase === "") return answer(status, refusal);
+      phase = url.split("/").at(-1) ?? "";
+      return answer(202, {});
+    });
+    const output = { write: () => true };
+    await push(
+      file,
+      { to: `http://${host}`, token: "t", components: "hud", policy: "coordinated", watch: true },
+      output,
+    );
+    assert.deepEqual(
+      puts,
+      ["execute", "prepare", "execute"].map((verb) => `/updates/fw.bin/${verb}`),
+    );
+  });
+}
+
 for (const [what, headers] of [
   ["does not say when", {}],
   ["wants longer than anybody waits", { "retry-after": "3600" }],

@@ -76,6 +76,8 @@ test("a terminal that changes its width gets the bars anew, and one that is low 
   const shown = low[1]?.split("\n").map((line) => line.slice(-4));
   assert.equal(shown?.length, 4, "three lines, and what wipes the rest");
   assert.equal(shown?.[2], "more");
+  const unsized = painted({ rows: 0, columns: 0 }, view(10));
+  assert.deepEqual(unsized, painted({ columns: 80 }, view(10)), "a terminal that was told no size");
 });
 
 /** A server that says these things, one at each question; numbers: it is silent for so many. */
