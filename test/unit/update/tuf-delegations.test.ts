@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
+import fc from "fast-check";
 import type { FaultKind } from "#core/errors.ts";
 import type { TufFiles } from "#update/software/trust/tuf.ts";
 import { manifestOf, wantsOf } from "#update/software/trust/tuf-manifest.ts";
@@ -242,6 +243,26 @@ for (const [what, [metadata, kind, says]] of Object.entries(ATTACKS)) {
     assert.equal(targets.camera?.sha256, sha256("acme"), "it can be updated again");
   });
 }
+
+test("garbage is refused by name, or is nobody's file, never a crash", async () => {
+  const good = repository({ lab: lab({ files: {}, to: ["acme"] }), acme: acme() }, { bare: true });
+  const flipped = fc.tuple(fc.constantFrom("lab", "acme"), fc.nat(), fc.integer({ min: 0, max: 255 }));
+  const texts = fc.oneof(
+    fc.dictionary(fc.constantFrom("lab", "acme", "__proto__", "x"), fc.oneof(fc.json(), fc.string())),
+    flipped.map(([role, at, byte]) => {
+      const bytes = Buffer.from(good.delegated[role]!);
+      bytes[at % bytes.length] = byte;
+      return { ...good.delegated, [role]: bytes.toString("latin1") };
+    }),
+  );
+  await fc.assert(
+    fc.asyncProperty(texts, async (delegated) => {
+      const [kind] = await kindOf(manifest({ ...good, delegated }));
+      assert.ok(["ok", "invalidData", "invalidSignature"].includes(kind), kind);
+    }),
+    { numRuns: 150 },
+  );
+});
 
 test("rollback: a version of a role that was seen counts, also when its files were not wanted; it does not vanish either", async () => {
   const node = nodeOf(ROOT);
