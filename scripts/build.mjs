@@ -1,5 +1,5 @@
 // `npm run build`: one bundle per entry in dist/. Native addons stay outside, and so does Piscina, which starts a file of its own.
-import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, relative } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -7,7 +7,7 @@ import { build } from "esbuild";
 import { joinChunks, loadedWith } from "./join-chunks.mjs";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
-const EXTERNAL = ["uWebSockets.js", "lmdb", "@napi-rs/lzma", "node-unix-socket", "msgpackr-extract", "piscina"];
+const EXTERNAL = ["uWebSockets.js", "@napi-rs/lzma", "node-unix-socket", "msgpackr-extract", "piscina"];
 
 // CommonJS packages inside an ES module still call these; on the first line, so that source maps keep their lines
 const SHIM = [
@@ -74,6 +74,23 @@ const crypto = {
   },
 };
 
+/**
+ * LMDB's JavaScript, twelve files of five packages, comes along; its addon stays where npm put it, and is looked for from there. The addon of
+ * its MessagePack does not load: our records are bytes.
+ */
+const lmdb = {
+  name: "lmdb",
+  setup(build) {
+    const file = require.resolve("lmdb");
+    build.onResolve({ filter: /^lmdb$/ }, ({ kind }) =>
+      kind === "require-resolve" ? { external: true } : { path: file },
+    );
+    build.onLoad({ filter: /[\\/]lmdb[\\/]dist[\\/]index\.cjs$/ }, () => ({
+      contents: readFileSync(file, "utf8").replaceAll("__filename", 'require.resolve("lmdb")'),
+    }));
+  },
+};
+
 const options = {
   absWorkingDir: ROOT,
   outdir: "dist",
@@ -97,7 +114,8 @@ const split = await build({
   sourcemap: "inline",
   legalComments: "inline",
   external: EXTERNAL,
-  plugins: [lazyPackages, crypto],
+  define: { "process.env.MSGPACKR_NATIVE_ACCELERATION_DISABLED": '"true"' },
+  plugins: [lazyPackages, crypto, lmdb],
 });
 
 /** The server's chunks that are always loaded, by file: what its threads load too, what other commands load too, and the rest. */
@@ -118,7 +136,8 @@ const { metafile, outputFiles } = await joinChunks({
   texts: new Map(split.outputFiles.map(({ path, text }) => [relative(ROOT, path), text])),
   outputs: split.metafile.outputs,
   joined: serversChunks(split.metafile),
-  options: { ...options, sourcemap: true, legalComments: "linked" },
+  // the first build has warned of what is not a package's own
+  options: { ...options, sourcemap: true, legalComments: "linked", logLevel: "error" },
 });
 for (const { path, text } of outputFiles) {
   mkdirSync(dirname(path), { recursive: true });
