@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Fault } from "#core/errors.ts";
+import { CURRENT_IMAGE } from "#update/software/providers/uds-flash.ts";
 import { checkedRecipe, checkFits } from "#update/software/providers/uds-recipe.ts";
 import { turn } from "./software-model.ts";
 import { bcmJob, Ecu, IMAGE, provider } from "./uds-support.ts";
@@ -141,4 +142,38 @@ test("found in prepare: ECUs and groups that no database describes, and addresse
     else assert.throws(check, { kind: "invalidConfig", message: /needs more than 4 bytes/ });
   }
   assert.throws(() => checkedRecipe({ step: [{ security: 8 }] }, "test"), /odd sub-function/);
+});
+
+test("somebody else's lock is a refusal before anything was changed, and no reason to give up an ECU that is half-written", async () => {
+  const ecu = new Ecu();
+  let locked = true;
+  const hold = async () => {
+    if (locked) throw new Fault("forbidden", "ECU lock is held by a different user");
+    return () => undefined;
+  };
+  const { provider: flasher, bulk } = provider(ecu, undefined, {}, { hold });
+  const bytes = async function* () {
+    yield IMAGE;
+  };
+  const key = { component: "bcm", category: CURRENT_IMAGE, id: "old" };
+  await bulk.write({ ...key, name: "old", mimetype: "x/y" }, 0, bytes(), true);
+  await assert.rejects(flasher.execute(bcmJob()), { kind: "forbidden" });
+  const touched = new Map([["touched", "yes"]]);
+  for (const call of ["execute", "rollback"] as const)
+    await assert.rejects(flasher[call](bcmJob(touched)), { kind: "notReady", message: /held by a different user/ });
+  assert.deepEqual(ecu.log, []);
+  locked = false;
+  await flasher.rollback(bcmJob(touched));
+  assert.ok(ecu.memory.subarray(0, IMAGE.length).equals(IMAGE));
+});
+
+test("each step has a name that is shown", async () => {
+  const ecu = new Ecu();
+  const shown: (string | undefined)[] = [];
+  const job = { ...bcmJob(), progress: ({ step }: { step?: string }) => void shown.push(step) };
+  await provider(ecu).provider.execute(job);
+  assert.deepEqual(
+    [...new Set(shown)],
+    ["dtcsetting off", "10 02", "security access", "erase", "transfer", "check", "11 01", "detection", "dtcsetting on"],
+  );
 });

@@ -6,7 +6,7 @@ import { createMemoryStorage } from "#store/memory-storage.ts";
 import { Bulk } from "#update/software/bulk/bulk.ts";
 import { StorageBulkWriter } from "#update/software/bulk/writer.ts";
 import type { UpdateJob } from "#update/software/provider.ts";
-import { UdsFlashProvider, type UdsTarget } from "#update/software/providers/uds-flash.ts";
+import { type UdsFlashOptions, UdsFlashProvider, type UdsTarget } from "#update/software/providers/uds-flash.ts";
 import { checkedRecipe } from "#update/software/providers/uds-recipe.ts";
 import { jobOf } from "./job-support.ts";
 
@@ -92,14 +92,24 @@ export function provider(
   ecu: Ecu,
   steps: readonly object[] = STEPS,
   more: object = {},
-  known: Partial<UdsTarget> = {},
+  known: Partial<UdsTarget> & Pick<UdsFlashOptions, "hold"> = {},
 ): Made {
   const recipe = checkedRecipe({ ...more, step: steps }, "test");
   const storage = createMemoryStorage({ maxMappedBytes: 4 << 20, maxBytes: 16 << 20 });
   const bulk = new Bulk(storage, new StorageBulkWriter(storage, { maxBytes: 4 << 20, maxFiles: 4 }));
-  const target = { recipe, keyOfSeed: (seed: Uint8Array) => seed, hardwareId: undefined, serial: undefined, ...known };
+  const { hold, ...rest } = known;
+  const target = { recipe, keyOfSeed: (seed: Uint8Array) => seed, hardwareId: undefined, serial: undefined, ...rest };
   const { fleet } = ecu;
-  return { provider: new UdsFlashProvider({ targets: { bcm: target }, fleet, bulk, clock: systemClock }), bulk };
+  return {
+    provider: new UdsFlashProvider({
+      targets: { bcm: target },
+      fleet,
+      bulk,
+      clock: systemClock,
+      ...(hold && { hold }),
+    }),
+    bulk,
+  };
 }
 
 export const bcmJob = (notes = new Map<string, string>(), image = IMAGE): UpdateJob => jobOf(image, {}, notes);

@@ -2,7 +2,7 @@
  * A classic ECU over UDS (ISO 14229-1 clause 15), driven by a recipe. It has one memory: from the erasing on the old software is gone,
  * so the image that is on the ECU must be in the store before; it is what rollback flashes.
  */
-import { Fault } from "#core/errors.ts";
+import { Fault, reasonOf } from "#core/errors.ts";
 import { BYTES_TYPE } from "#core/media-types.ts";
 import type { Bulk, BulkInfo, BulkKey } from "#update/software/bulk/bulk.ts";
 import type { Artifact, TargetFacts, TargetFault, UpdateJob, UpdateProvider } from "#update/software/provider.ts";
@@ -136,7 +136,7 @@ export class UdsFlashProvider implements UpdateProvider {
     // from then on a rollback has something to do: neither somebody else's lock nor a refused session is a reason for one
     const onChange = () => job.memory.set("touched", "yes");
     await this.#inTurn(job, async () => {
-      const release = await this.#options.hold?.(job.component, job.campaign);
+      const release = await this.#hold(job);
       try {
         await flash({ exchange: this.#options, job, image, recipe, keyOfSeed, version, previous, onChange });
       } finally {
@@ -155,6 +155,16 @@ export class UdsFlashProvider implements UpdateProvider {
     ];
     if (unknown.length === 0) return;
     throw new Fault("misconfigured", `The flash recipe names what no database describes: ${unknown.join(", ")}`);
+  }
+
+  /** A lock of somebody else ends, and an ECU that is half-written is brought back then. @throws Fault notReady for such a one */
+  async #hold({ component, campaign, memory }: UpdateJob): Promise<(() => void) | undefined> {
+    try {
+      return await this.#options.hold?.(component, campaign);
+    } catch (error) {
+      if (memory.get("touched") === undefined) throw error;
+      throw new Fault("notReady", `${component} cannot be locked: ${reasonOf(error)}`, undefined, error);
+    }
   }
 
   /** Alone with all ECUs that the recipe reaches. */

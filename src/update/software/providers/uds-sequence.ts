@@ -322,5 +322,8 @@ async function keepAlive({ exchange, job, recipe }: FlashRun): Promise<() => Pro
 function nameOf(step: RecipeStep): string {
   if (step.name !== undefined) return step.name;
   if ("request" in step) return step.request;
-  return "mode" in step ? `${step.mode} ${step.value}` : "transfer";
+  if ("mode" in step) return `${step.mode} ${step.value}`;
+  if ("security" in step) return "security access";
+  if ("detect" in step) return "detection";
+  return "download" in step ? "transfer" : "pause";
 }
