@@ -1,5 +1,6 @@
 /** What the requests of this port have in common: which web pages may send them, their bodies, and how they are answered. */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { JSON_TYPE } from "#core/media-types.ts";
 import { Arrival } from "./budget.ts";
 import { Gather } from "./gather.ts";
 import { actorOf, type ListenOptions } from "./listener.ts";
@@ -22,7 +23,7 @@ export function mayConnect(origin: string | undefined, { origins, onProblem }: H
 /** Whether its sender has not sent too much; else the request is answered, or its connection closed. */
 export function inTime({ socket }: IncomingMessage, response: ServerResponse, { rate }: HttpOptions): boolean {
   const verdict = rate.judge(actorOf(socket.remoteAddress));
-  if (verdict === "refuse") answer(response, 429, JSON.stringify(nak(rate.reason)), "application/json");
+  if (verdict === "refuse") answer(response, 429, JSON.stringify(nak(rate.reason)), JSON_TYPE);
   else if (verdict === "drop") socket.destroy();
   return verdict === "take";
 }

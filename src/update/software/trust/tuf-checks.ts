@@ -1,7 +1,7 @@
 /** Checks that each file of TUF metadata has to pass (specification 1.0, 5.3 to 5.6), whoever names it. */
 import { createHash } from "node:crypto";
 import type { Key, Metadata, Root, Snapshot, Targets, Timestamp } from "@tufjs/models";
-import { Fault } from "#core/errors.ts";
+import { Fault, reasonOf } from "#core/errors.ts";
 
 export type Models = typeof import("@tufjs/models");
 
@@ -24,7 +24,7 @@ export function parse<R extends keyof Kinds>({ Metadata }: Models, role: R, text
   try {
     return Metadata.fromJSON(role as never, JSON.parse(text)) as unknown as Kinds[R];
   } catch (error) {
-    throw new Fault("invalidData", `The ${role} metadata is none: ${(error as Error).message}`, undefined, error);
+    throw new Fault("invalidData", `The ${role} metadata is none: ${reasonOf(error)}`, undefined, error);
   }
 }
 
@@ -33,7 +33,7 @@ export function requireSigned(by: Metadata<Root | Targets>, role: string, metada
   try {
     by.verifyDelegate(role, metadata);
   } catch (error) {
-    throw new Fault("invalidSignature", (error as Error).message, undefined, error);
+    throw new Fault("invalidSignature", reasonOf(error), undefined, error);
   }
 }
 
