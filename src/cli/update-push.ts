@@ -65,7 +65,7 @@ async function send(client: Client, path: string, file: string, sha256: string, 
   const stored = await client.upload(path, file, sha256, (sent, total) => {
     const text = `${sent} of ${total} bytes`;
     const percent = Math.floor((100 * sent) / total);
-    if (live) output.write(`\r\u001b[2K${bar("upload", 6, percent, text, output.columns ?? 80)}`);
+    if (live) output.write(`\r\u001b[2K${bar("upload", 6, percent, text, output.columns || 80)}`);
   });
   output.write(`${live ? "\r\u001b[2K" : ""}uploaded ${basename(file)}: ${stored.size} bytes, SHA-256 ${sha256}\n`);
   if (stored.sha256 !== sha256)

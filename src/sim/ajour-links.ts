@@ -51,7 +51,7 @@ export function httpLink(server: string, { device, password, timeoutMs }: Device
   };
 }
 
-/** MQTT: `dfu/<device>` of a broker. Answers that come late, to a report asked again meanwhile, are let go. */
+/** MQTT: `dfu/<device>` of a broker, at most once: what is lost is asked again. Answers that come late, to a report asked again meanwhile, are let go. */
 export async function mqttLink(
   broker: string,
   { device, timeoutMs }: Omit<DeviceLogin, "password">,
@@ -61,12 +61,12 @@ export async function mqttLink(
   if (client.stream instanceof Socket) client.stream.setNoDelay(true);
   let waiting: ((answer: Uint8Array) => void) | undefined;
   client.on("message", (_, payload) => waiting?.(payload));
-  await client.subscribeAsync(`command/inbox/${device}/dfu`, { qos: 1 });
+  await client.subscribeAsync(`command/inbox/${device}/dfu`, { qos: 0 });
   return {
     ask: (report) =>
       bounded(timeoutMs, (resolve, reject) => {
         waiting = resolve;
-        client.publish(`dfu/${device}`, Buffer.from(report), { qos: 1 }, (problem) => problem && reject(problem));
+        client.publish(`dfu/${device}`, Buffer.from(report), { qos: 0 }, (problem) => problem && reject(problem));
       }),
     close: () => client.endAsync(true),
   };

@@ -39,8 +39,9 @@ export interface Delivery {
 /** A Drogue Cloud names the topic of an event as it was subscribed to. */
 const EVENT = /^(?:\$shared\/[^/]+\/)?app\/([^/]+)$/;
 const DEVICE = /^dfu\/([^/]+)$/;
-/** Delivered at least once: a report that comes twice is answered twice, which a stateless protocol allows. */
+/** As devices send, up to at least once: a report that comes twice is answered twice, which a stateless protocol allows. */
 const AT_LEAST_ONCE = { qos: 1 } as const;
+const AT_MOST_ONCE = { qos: 0 } as const;
 /** Pauses before a broker that is gone is called again: doubled each time, up to the last. */
 const FIRST_PAUSE_MS = 1_000;
 const LAST_PAUSE_MS = 60_000;
@@ -59,9 +60,9 @@ export async function startMqtt(
   const stopCalling = callAgain(client, clock);
   const where = placeOf(options.url);
   client.on("error", (problem) => parts.onProblem(problem, where));
-  client.on("message", (topic, payload, { retain }) => {
+  client.on("message", (topic, payload, { retain, qos }) => {
     // what a broker kept says nothing of now
-    if (!retain) answer(client, topic, payload, options, parts);
+    if (!retain) answer(client, { topic, payload, qos }, options, parts);
   });
   let late: TimerHandle | undefined;
   await new Promise<void>((resolve) => {
@@ -148,10 +149,19 @@ function topicsOf({ devices, bare_device, drogue_applications, shared_group }: M
   return [...events, ...bare, ...(devices ? [`${CHANNEL}/+`] : [])];
 }
 
+interface Message {
+  readonly topic: string;
+  readonly payload: Uint8Array;
+  readonly qos: 0 | 1 | 2;
+}
+
+/**
+ * An answer goes as its report came, up to at least once. A device that asks again by itself gains nothing from acknowledgements, and where the broker gathers
+ * small packets (Nagle) each costs it 40 ms a block.
+ */
 function answer(
   client: MqttClient,
-  topic: string,
-  payload: Uint8Array,
+  { topic, payload, qos }: Message,
   { bare_device }: MqttOptions,
   { registry, desk, onProblem }: TransportParts,
 ) {
@@ -164,7 +174,7 @@ function answer(
     );
     if (delivery === undefined) return;
     const command = desk.answer(delivery.identity, delivery.message);
-    client.publish(delivery.answerTo, Buffer.from(command), AT_LEAST_ONCE, (problem) => {
+    client.publish(delivery.answerTo, Buffer.from(command), qos === 0 ? AT_MOST_ONCE : AT_LEAST_ONCE, (problem) => {
       if (problem) onProblem(problem, delivery.answerTo);
     });
   } catch (error) {

@@ -100,7 +100,7 @@ test("a URL with name and password is told without them", async (t) => {
   assert.deepEqual(places, [url]);
 });
 
-test("what a broker kept from before is no report of now; QoS of a device is its own", async (t) => {
+test("what a broker kept from before is no report of now; an answer has the QoS of its report, as far as there is one", async (t) => {
   const { Aedes } = await import("aedes");
   const broker = await Aedes.createBroker();
   const { url } = await listen(t, broker.handle);
@@ -110,18 +110,18 @@ test("what a broker kept from before is no report of now; QoS of a device is its
   t.after(() => device.endAsync(true));
   await device.publishAsync("dfu/old", REPORT, { qos: 1, retain: true });
   const { asked } = await start(t, { url });
-  await device.subscribeAsync("command/inbox/#", { qos: 0 });
-  for (const [name, qos] of [
-    ["a", 0],
-    ["b", 1],
-    ["c@other", 2],
+  await device.subscribeAsync("command/inbox/#", { qos: 2 });
+  for (const [name, qos, answered] of [
+    ["a", 0, 0],
+    ["b", 1, 1],
+    ["c@other", 2, 1],
   ] as const) {
-    const answer = new Promise<[string, Buffer]>((resolve) =>
-      device.once("message", (...all) => resolve([all[0], all[1]])),
+    const answer = new Promise<[string, Buffer, number]>((resolve) =>
+      device.once("message", (topic, payload, packet) => resolve([topic, payload, packet.qos])),
     );
     await device.publishAsync(`dfu/${name}`, REPORT, { qos });
-    const [topic, payload] = await answer;
-    assert.deepEqual([topic, ...payload], [`command/inbox/${name}/dfu`, 7]);
+    const [topic, payload, got] = await answer;
+    assert.deepEqual([topic, ...payload, got], [`command/inbox/${name}/dfu`, 7, answered]);
   }
   assert.deepEqual(asked, ["a", "b", "c"]);
 });
