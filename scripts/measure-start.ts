@@ -37,6 +37,8 @@ if (!existsSync(CLI)) {
   console.log(`${CLI} is missing: nothing measured`);
   process.exit(0);
 }
+// a CA file that this machine gives all of Node's programs is read at each start: a device has none
+const { NODE_EXTRA_CA_CERTS: _, ...environment } = process.env;
 const nodeArgs = values["node-args"].split(" ").filter((part) => part !== "");
 const rounds = Number(values.rounds);
 const folder = mkdtempSync(join(tmpdir(), "sovd-edge-start-"));
@@ -85,7 +87,7 @@ async function started(args: readonly string[], look: (child: ChildProcess, star
   const startMs = performance.now();
   const child = spawn(process.execPath, [...nodeArgs, ...args], {
     stdio: ["ignore", "pipe", "ignore"],
-    env: { ...process.env, CDA_SHARDS__WORKERS: values.workers },
+    env: { ...environment, CDA_SHARDS__WORKERS: values.workers },
   });
   child.stdout?.resume();
   const ended = once(child, "exit");
@@ -101,7 +103,7 @@ const BARE = "console.log(1); setInterval(() => {}, 1e9)";
 
 async function bare(): Promise<Figures> {
   const fromMs = performance.now();
-  spawnSync(process.execPath, [...nodeArgs, "-e", "0"]);
+  spawnSync(process.execPath, [...nodeArgs, "-e", "0"], { env: environment });
   const wallMs = performance.now() - fromMs;
   const figures = await started(["-e", BARE], async (child) => {
     await once(child.stdout!, "data");
