@@ -12,6 +12,8 @@ import { bounded } from "./harness.ts";
 import { type Node, run, startNode, upload, writeText } from "./updates-support.ts";
 
 const MDNS_PORT = 5353;
+/** A lost datagram is made up for by the next questions, one a second. */
+const PATIENCE_MS = 30_000;
 const CONTENT = "found by its name";
 /** IPv6 has no multicast on the loopback interface. */
 const link = Object.entries(networkInterfaces()).flatMap(([name, all = []]) => {
@@ -50,11 +52,15 @@ function heard(t: TestContext, { server: { log } }: Node) {
     }),
   );
   return (what: string, accepts: (line: Said) => boolean) =>
-    bounded<void>(what, (resolve) => {
-      const look = () => said.some(accepts) && resolve();
-      waiting.add(look);
-      look();
-    });
+    bounded<void>(
+      what,
+      (resolve) => {
+        const look = () => said.some(accepts) && resolve();
+        waiting.add(look);
+        look();
+      },
+      PATIENCE_MS,
+    );
 }
 
 for (const [what, place] of Object.entries(PLACES)) {
