@@ -388,6 +388,16 @@ test("announced with name, port and path; withdrawn once; off by default", async
   assert.equal(open.mock.callCount(), 0);
 });
 
+test("an interface that is not there: one that is named ends the start, one that has the address may come yet", async (t) => {
+  const problems: string[] = [];
+  const options = { maxServices: 1, onProblem: (problem: string) => problems.push(problem), port: await freePort() };
+  await assert.rejects(openMdns({ ...options, interface: "nosuch0" }), { kind: "misconfigured" });
+  const mdns = await openMdns({ ...options, interface: "203.0.113.99" });
+  t.after(() => mdns.close());
+  mdns.browse({ up: () => undefined, down: () => undefined });
+  assert.deepEqual(problems, ["this machine has no interface 203.0.113.99 yet"]);
+});
+
 test("over the loopback's multicast a node is found, joins, and says goodbye", async (t) => {
   const port = await freePort();
   if (!(await hasMulticast("127.0.0.1", port))) return t.skip("no multicast over the loopback interface");

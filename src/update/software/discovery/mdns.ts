@@ -4,6 +4,7 @@ import type { EventEmitter } from "node:events";
 import { isIPv4 } from "node:net";
 import { networkInterfaces } from "node:os";
 import type { Browser, Service } from "bonjour-service";
+import { Fault } from "#core/errors.ts";
 import { optionalPackage } from "#core/optional-package.ts";
 import { hostOf, type OwnNode, type RawService, SERVICE_TYPE, txtOf } from "./announcement.ts";
 
@@ -34,8 +35,12 @@ export interface MdnsOptions {
 
 export type OpenMdns = (options: MdnsOptions) => Promise<MdnsPort>;
 
-/** Opens a socket at the first use, not before. @throws Fault misconfigured without the package */
+/** Opens a socket at the first use, not before. @throws Fault misconfigured without the package, or without the interface that is named */
 export const openMdns: OpenMdns = async (options) => {
+  const { interface: own } = options;
+  // the system would take its default one instead
+  if (own !== undefined && !isIPv4(own) && !isHere(own))
+    throw new Fault("misconfigured", `update.mdns.interface: this machine has no interface ${own}`);
   const Bonjour = await load();
   const { maxServices } = options;
   let opened: InstanceType<typeof Bonjour> | undefined;
@@ -74,7 +79,7 @@ function openBonjour(
   Bonjour: Awaited<ReturnType<typeof load>>,
   { interface: own, port, onProblem }: MdnsOptions,
 ): InstanceType<typeof Bonjour> {
-  // the package looks for it every 5 s, and says nothing
+  // the package tries every 5 s, and says nothing
   if (own !== undefined && !isHere(own)) onProblem(`this machine has no interface ${own} yet`);
   const place = { ...placeOf(own), ...(port === undefined ? {} : { port }) };
   const bonjour = new Bonjour(place, (error: Error) => onProblem(error.message));
