@@ -178,6 +178,12 @@ export const DEVIATIONS: readonly Deviation[] = [
     where: "sovd/apps.ts",
   },
   {
+    subject: "links of a component",
+    cda: "those of diagnosis",
+    ours: "those of updates too, where `update.targets` has it",
+    where: "sovd/components.ts",
+  },
+  {
     subject: "GET of a base path",
     cda: "404",
     ours: "links to the vehicle's collections",

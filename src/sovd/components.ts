@@ -4,11 +4,13 @@ import type { EcuView } from "#fleet/api.ts";
 import { objectText, textOf } from "./json-text.ts";
 import { type Answer, type Route, route } from "./route.ts";
 import { CREATED_EMPTY, IncludeSchema, IncludeSdgs, ok, ResourceItem, SchemaQuery, wantsSdgs } from "./schemas.ts";
+import { TARGET_COLLECTIONS } from "./updates.ts";
 
 const COLLECTIONS = ["locks", "operations", "data", "configurations"] as const;
 const MORE_COLLECTIONS = ["x-single-ecu-jobs", "faults", "modes"] as const;
 
 const Links = Object.fromEntries([...COLLECTIONS, ...MORE_COLLECTIONS].map((name) => [name, Type.String()]));
+const TargetLinks = Object.fromEntries(TARGET_COLLECTIONS.map((name) => [name, Type.Optional(Type.String())]));
 
 const Component = Type.Object({
   id: Type.String(),
@@ -20,6 +22,7 @@ const Component = Type.Object({
     logical_address: Type.String(),
   }),
   ...Links,
+  ...TargetLinks,
   sdgs: Type.Optional(Type.Array(Type.Unknown())),
 });
 
@@ -91,7 +94,7 @@ export const componentRoutes: readonly Route[] = [
     links: true,
     query: Type.Object({ ...IncludeSchema, ...IncludeSdgs }),
     responses: { 200: ok(Component) },
-    handle: async (request, { fleet }) => {
+    handle: async (request, { fleet, softwareUpdates }) => {
       const { ecu, origin, base } = request;
       const here = `${origin}${base}/components/${encodeURIComponent(ecu.id)}`;
       const links = (names: readonly string[]) =>
@@ -104,6 +107,7 @@ export const componentRoutes: readonly Route[] = [
         ...links(COLLECTIONS),
         sdgs: sdgs === undefined ? undefined : textOf(sdgs.body),
         ...links(MORE_COLLECTIONS),
+        ...(softwareUpdates?.isTarget(ecu.id) === true ? links(TARGET_COLLECTIONS) : {}),
       });
       return { status: 200, text };
     },

@@ -277,6 +277,15 @@ export const updateRoutes: readonly Route[] = [
   }),
 ];
 
+/** What a component has because something installs software on it. */
+export const TARGET_COLLECTIONS = [
+  "bulk-data",
+  "software-packages",
+  "x-medkit-update",
+  "cyclic-subscriptions",
+  "triggers",
+] as const;
+
 /** Resources of components that are no ECU: the node itself and what it installs on. */
 export function ownComponentRoutes(names: readonly string[]): readonly Route[] {
   return names.flatMap((name) => [
@@ -291,15 +300,8 @@ export function ownComponentRoutes(names: readonly string[]): readonly Route[] {
       responses: { 200: ok(AnyObject) },
       handle: ({ origin, base }) => {
         const here = `${origin}${base}/components/${name}`;
-        const links = {
-          faults: `${here}/faults`,
-          "bulk-data": `${here}/bulk-data`,
-          "software-packages": `${here}/software-packages`,
-          "x-medkit-update": `${here}/x-medkit-update`,
-          "cyclic-subscriptions": `${here}/cyclic-subscriptions`,
-          triggers: `${here}/triggers`,
-        };
-        return { status: 200, json: { id: name, name, ...links } };
+        const links = ["faults", ...TARGET_COLLECTIONS].map((collection) => [collection, `${here}/${collection}`]);
+        return { status: 200, json: { id: name, name, ...Object.fromEntries(links) } };
       },
     }),
     route({

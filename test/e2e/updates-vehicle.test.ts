@@ -12,6 +12,15 @@ before(async () => {
 });
 after(() => scene.close());
 
+test("what an update needs of a component is linked there, at an ECU as at the node itself", async () => {
+  const client = sceneClient(scene.primary);
+  const names = ["bulk-data", "software-packages", "x-medkit-update", "cyclic-subscriptions", "triggers"];
+  for (const component of ["body_mcu", "compute_primary"]) {
+    const { json } = await client.send("GET", `/components/${component}`);
+    for (const name of names) assert.equal((await client.send("GET", json[name])).status, 200, `${component}: ${name}`);
+  }
+});
+
 const LENGTH = 300_000;
 const image = (text: string) => Buffer.from(text.padEnd(LENGTH, "."));
 

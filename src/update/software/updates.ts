@@ -87,6 +87,11 @@ export class Updates {
     return this.#options.knows(component);
   }
 
+  /** Whether something installs software on it. */
+  isTarget(component: string): boolean {
+    return this.#options.providerOf(component) !== undefined;
+  }
+
   /** Which of these no node has, once the secondaries were asked. */
   async unknown(components: readonly string[]): Promise<readonly string[]> {
     const { knows, discover, describeTimeoutMs } = this.#options;
