@@ -116,6 +116,48 @@ test("a member that could not be reached goes back when it is there again; the a
   assert.deepEqual([process.alarms[0], process.alarms.at(-1)], [["a"], []]);
 });
 
+test("who does not end going back keeps nobody else on new software, and the alarm stays until all are back", async () => {
+  const world = new World(["a", "b"], [{ call: "gate", component: "b", outcome: "refused", times: 1 }], []);
+  const { rollback } = world.calls;
+  let hangs = true;
+  world.calls.rollback = (record, member, run) => {
+    if (!hangs || member.component === "a") return rollback(record, member, run);
+    return new Promise((_, reject) => run.signal.addEventListener("abort", () => reject(run.signal.reason)));
+  };
+  const { process, clock, disk } = await play(["a", "b"], "coordinated", [], {}, world);
+  assert.deepEqual(process.alarms, [["a", "b"]], "b goes first, and takes all the time there is");
+  const until = async (isSo: () => boolean, one = process) => {
+    while (!isSo()) {
+      await turn();
+      if (!isSo() && one === process) clock.jump();
+    }
+  };
+  await until(() => world.isOld("a"));
+  await until(() => process.alarms.length === 2);
+  assert.deepEqual([process.campaigns.get(ID)?.state, process.alarms.at(-1)], ["rollingBack", ["b"]]);
+  await process.campaigns.stop();
+  clock.clear();
+  hangs = false;
+  const second = await startProcess(disk, world, clock);
+  await second.campaigns.resume();
+  assert.deepEqual(second.alarms[0], ["b"], "also after a restart in the middle of another try");
+  await until(() => second.campaigns.get(ID)?.state === "rolledBack", second);
+  assert.deepEqual([world.isOld("b"), second.alarms.at(-1)], [true, []]);
+});
+
+test("what comes up later may make unwell who was healthy: the verdict is about all of them together", async () => {
+  const world = new World(["a", "single"], [], ["single"]);
+  const { gate } = world.calls;
+  world.calls.gate = async (record, member, run) => {
+    await gate(record, member, run);
+    if (member.component === "a" && !world.isOld("single")) throw new Fault("conflict", "does not get on with it");
+  };
+  const { process } = await play(["a", "single"], "coordinated", [], {}, world);
+  assert.equal(process.campaigns.get(ID)?.state, "rolledBack");
+  assert.deepEqual(eventsOf(process, "memberHealthy", "memberUnhealthy").slice(0, 1), ["memberHealthy a"]);
+  assert.ok(world.isOld("a") && world.isOld("single"));
+});
+
 test("where members decide for themselves one that is unwell goes back alone; the whole has failed, each with its result", async () => {
   const scripts: Script[] = [{ call: "gate", component: "b", outcome: "refused", times: 1 }];
   const { process, world } = await play(["a", "b"], "independent", scripts);

@@ -9,7 +9,7 @@ import { entryOf } from "#update/software/journal/audit.ts";
 import { type Journal, REGISTERED } from "#update/software/journal/journal.ts";
 import { isUnreachable, type ProviderProgress } from "#update/software/provider.ts";
 import { Deadlines } from "./deadlines.ts";
-import { type Action, accepts, durationOf, next, occupies, plan, startable } from "./next.ts";
+import { type Action, accepts, durationOf, inNeedOfService, next, occupies, plan, startable } from "./next.ts";
 import { progressAfter } from "./progress.ts";
 import {
   CALL_OF,
@@ -57,7 +57,7 @@ export interface CampaignsOptions {
   readonly rollbackTries: number;
   /** The record or the progress of a campaign changed. */
   readonly onChange: (id: string) => void;
-  /** A campaign ended in `needsService`, or left it. */
+  /** Who needs service has changed; empty: nobody any more. */
   readonly onAlarm: (record: CampaignRecord, stuck: readonly string[]) => void;
   readonly onProblem: (problem: unknown, where: string) => void;
 }
@@ -96,7 +96,8 @@ export class Campaigns {
       for (const { id, state } of journal.campaigns()) {
         if (IDLE_STATES.has(state) && state !== "needsService") continue;
         const record = await this.#apply(id, { type: "restart" }, SYSTEM);
-        if (record.state === "needsService") this.#alarm(record);
+        const stuck = inNeedOfService(record);
+        if (stuck.length > 0) this.#options.onAlarm(record, stuck);
       }
       this.#resumed = true;
       for (const { id } of journal.campaigns()) this.#reconcile(id);
@@ -157,9 +158,8 @@ export class Campaigns {
     const now = this.get(id);
     if (now === before) return;
     const { onAlarm, onChange } = this.#options;
-    const wasStuck = before.state === "needsService";
-    if (now?.state === "needsService" && !wasStuck) this.#alarm(now);
-    if (now?.state !== "needsService" && wasStuck) onAlarm(before, []);
+    const stuck = inNeedOfService(now);
+    if (stuck.join() !== inNeedOfService(before).join()) onAlarm(before, stuck);
     if (now === undefined) this.#forget(id);
     onChange(id);
     this.#reconcile(id);
@@ -269,6 +269,8 @@ export class Campaigns {
       this.#tries.delete(key);
     } catch (error) {
       event = signal.aborted ? undefined : this.#failed(key, call, component, error);
+      // one that was going back for so long that time was up keeps nobody else on new software the next time
+      if (signal.aborted && call === "rollback") this.#tries.set(key, { call, count: 1 });
     }
     over = true;
     const running = this.#inFlight.get(key);
@@ -346,11 +348,6 @@ export class Campaigns {
     const { deadlineMs } = record ?? {};
     const lastsMs = record === undefined ? undefined : durationOf(record, limits);
     this.#deadlines.arm(id, deadlineMs, Math.min((deadlineMs ?? 0) - nowMs(), lastsMs ?? 0));
-  }
-
-  #alarm(record: CampaignRecord): void {
-    const stuck = record.members.filter(({ state }) => state === "stuck").map(({ component }) => component);
-    this.#options.onAlarm(record, stuck);
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {

@@ -47,6 +47,14 @@ export function occupies({ state, members }: CampaignRecord, component: string):
   return member !== undefined && (!IDLE_STATES.has(state) || member.state === "stuck");
 }
 
+/** Components that could not go back, also while that is tried again. */
+export function inNeedOfService(record: CampaignRecord | undefined): readonly string[] {
+  const isRetried = record?.state === "rollingBack" && record.retried === true;
+  if (record?.state !== "needsService" && !isRetried) return [];
+  const old = record.members.filter(({ state }) => state === "stuck" || state === "rollingBack");
+  return old.map(({ component }) => component);
+}
+
 /** The record after the event. @throws Fault as `refusalOf` when the table does not allow it here, nothing changed */
 export function next(record: CampaignRecord, event: CampaignEvent, context: NextContext): CampaignRecord {
   if (!accepts(record, event)) throw refusalOf(record, event.type);
@@ -112,7 +120,7 @@ function apply(record: CampaignRecord, event: CampaignEvent, { limits }: NextCon
     case "close":
       return withAll({ ...record, state: "closing" }, "committed", "closing");
     case "retry":
-      return withAll({ ...record, state: "rollingBack" }, "stuck", "rollingBack");
+      return tryAgain(record);
     case "delete":
       return { ...record, state: "deleted" };
     case "restart":
@@ -123,14 +131,18 @@ function apply(record: CampaignRecord, event: CampaignEvent, { limits }: NextCon
 }
 
 function begin(record: CampaignRecord, thenExecute: boolean): CampaignRecord {
-  const { error: _, verdict: __, deadlineMs: ___, ...rest } = record;
+  const { error: _, verdict: __, deadlineMs: ___, retried: ____, ...rest } = record;
   const members = record.members.map(({ component }) => freshMember(component, "preparing"));
   return { ...rest, state: "preparing", attempt: record.attempt + 1, thenExecute, members };
 }
 
+function tryAgain(record: CampaignRecord): CampaignRecord {
+  return withAll({ ...record, state: "rollingBack", retried: true }, "stuck", "rollingBack");
+}
+
 /** Nothing was executed: over. Else everything that was goes back. */
 function stop(record: CampaignRecord, error: FaultData): CampaignRecord {
-  if (record.state === "needsService") return withAll({ ...record, state: "rollingBack" }, "stuck", "rollingBack");
+  if (record.state === "needsService") return tryAgain(record);
   const stopped = { ...record, error: record.error ?? error };
   if (record.state === "preparing" || record.state === "prepared") {
     return withAll({ ...stopped, state: "failed" }, "preparing", "idle");
@@ -167,6 +179,8 @@ function report(record: CampaignRecord, event: Extract<CampaignEvent, { componen
     member.component === event.component ? reported(member, event, record) : member,
   );
   const changed = { ...record, members };
+  // what has just come up may make the others unwell: the verdict is about all of them together
+  if (event.type === "memberExecuted" && record.policy === "coordinated") return withAll(changed, "healthy", "trial");
   if (!("error" in event)) return changed;
   return { ...changed, error: record.error ?? { ...event.error, component: event.component } };
 }

@@ -258,6 +258,8 @@ export interface CampaignRecord {
   /** When the present state must be over. */
   readonly deadlineMs?: number;
   readonly verdict?: "commit" | "rollback";
+  /** Going back once more after it did not succeed in time: until it does, service is needed. */
+  readonly retried?: boolean;
   readonly error?: FaultData & { readonly component?: string };
   /** Sequence number of the audit record that this state was written with. */
   readonly auditSeq: number;
