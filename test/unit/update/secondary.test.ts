@@ -215,6 +215,25 @@ function busy(answer: Answer): Answer {
   };
 }
 
+test("an update that was committed and never closed there is closed before the next one is handed on", async (t) => {
+  const ours = own();
+  let former = "committed";
+  const { provider, lines } = await node(t, (request, body, response) => {
+    const path = request.url!.replace("/api/v1", "");
+    if (path.endsWith("/x-medkit-update")) return { supports_trial: true, state: former, update: "fw 1" };
+    if (path === "/updates/fw%201/x-close") {
+      former = "completed";
+      return { http: 202 };
+    }
+    if (request.method === "POST" && former === "committed")
+      return { http: 409, error_code: "update-process-in-progress" };
+    return ours.answer(request, body, response);
+  });
+  await provider.prepare(hudJob());
+  assert.equal(ours.remote.state, "prepared");
+  assert.equal(lines().filter((line) => line.endsWith("/x-close")).length, 1);
+});
+
 test("a node that has just been started and says when to come again is asked again", async (t) => {
   const { answer, remote } = own();
   const { provider } = await node(t, busy(answer));

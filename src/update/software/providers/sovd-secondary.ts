@@ -98,8 +98,9 @@ export class SovdSecondaryProvider implements UpdateProvider {
 
   prepare(job: UpdateJob): Promise<void> {
     return this.#patiently(job, async () => {
-      const state = await this.#stateOf(job);
-      if (!(await this.#isOurs(job)) || OLD.has(state)) await this.#handOn(job);
+      const [state, isOurs] = [await this.#stateOf(job), await this.#isOurs(job)];
+      if (!isOurs) await this.#closeFormer(job);
+      if (!isOurs || OLD.has(state)) await this.#handOn(job);
       await this.#drive(job, DECISIONS.prepare);
     });
   }
@@ -141,6 +142,19 @@ export class SovdSecondaryProvider implements UpdateProvider {
 
   async dispose(): Promise<void> {
     await this.#client.close();
+  }
+
+  /** One that was committed, and never heard in time that all have done so: another update of its component means that it is over. */
+  async #closeFormer({ component, signal }: UpdateJob): Promise<void> {
+    const path = `${pathOf(this.#target(component))}/x-medkit-update`;
+    const { clock, pollMs } = this.#options;
+    for (;;) {
+      const { state, update } = (await this.#send(component, "GET", path, signal)).json;
+      if (typeof update !== "string" || (state !== "committed" && state !== "closing")) return;
+      if (state === "committed")
+        await this.#ask(component, "PUT", `/updates/${encodeURIComponent(update)}/x-close`, signal);
+      await sleep(clock, pollMs, signal);
+    }
   }
 
   /** The image, then the package. */
