@@ -26,8 +26,9 @@ export function openBulk(config: Config, store: Store): OpenBulk {
   });
   const storage = createLmdbStorage(store.bulk, { maxMappedBytes: config.store.max_mapped_bytes });
   const { parallel_uploads: all, parallel_uploads_per_client: perClient } = config.update;
+  const room = () => Math.max(0, config.store.max_bytes.bulk - store.bulk.space().usedBytes);
   return {
-    bulk: new Bulk(storage, bulkJobs(jobRunner({ jobs, config })), new Places(all, perClient)),
+    bulk: new Bulk(storage, bulkJobs(jobRunner({ jobs, config })), new Places(all, perClient), room),
     stop: () => jobs.stop(),
   };
 }

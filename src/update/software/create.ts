@@ -2,6 +2,7 @@
 import { createPrivateKey } from "node:crypto";
 import type { Config } from "#config/types.ts";
 import { Fault } from "#core/errors.ts";
+import { Turns } from "#core/turns.ts";
 import type { Persistence } from "#store/persistence.ts";
 import type { Bulk } from "./bulk/bulk.ts";
 import { type CallsOptions, createCalls } from "./campaign/calls.ts";
@@ -9,9 +10,10 @@ import { Campaigns } from "./campaign/campaigns.ts";
 import { awaitFound } from "./campaign/found.ts";
 import type { GateSettings } from "./campaign/gate.ts";
 import { isMet } from "./campaign/preconditions.ts";
+import { dropRelayed } from "./campaign/relayed.ts";
 import { readResetReason } from "./campaign/reset-reason.ts";
 import { Staging } from "./campaign/staging.ts";
-import type { CampaignLimits } from "./campaign/states.ts";
+import { type CampaignLimits, FINAL_STATES } from "./campaign/states.ts";
 import { createDiscovery } from "./discovery/create.ts";
 import type { OpenMdns } from "./discovery/mdns.ts";
 import type { SignHead } from "./journal/heads.ts";
@@ -48,7 +50,7 @@ export interface Software {
 const DESCRIBE_TIMEOUT_MS = 10_000;
 const ROLLBACK_TRIES = 3;
 
-/** Opens the journal and makes the providers. Nothing moves before `resume`. @throws Fault invalidConfig */
+/** Opens the journal, makes the providers and calls their `boot`. Nothing else moves before `resume`. @throws Fault invalidConfig */
 export async function createSoftware(parts: SoftwareParts): Promise<Software> {
   const { config, bulk, clock, log } = parts;
   const { update } = config;
@@ -56,12 +58,16 @@ export async function createSoftware(parts: SoftwareParts): Promise<Software> {
   const journal = await openJournal(parts, nowMs);
   const targets = await findTargets(parts);
   const { discovery, nodes, providers } = targets;
+  // a start that ends before anything works is one as well: a trial would never end in a crash loop that is shorter than loading databases.
+  // A target that cannot be read fails its own updates, not this start
+  const booted = each(providers.all, log, (provider) => provider.boot?.());
   const staging = new Staging({ bulk, repository: update.repository, timeoutMs: config.http.request_timeout_ms });
   const rules = rulesOf(update, await createTrust(update, journal, nowMs));
   let upSinceMs = clock.now();
   const searched: CallsOptions["searched"] = (names, signal) =>
     awaitFound(parts, names, upSinceMs + rules.now().gate.bootTimeoutMs, signal);
   const calls = createCalls(callsOptions(parts, targets, { journal, staging, nowMs, rules, searched }));
+  const tidying = new Turns();
   const campaigns = new Campaigns({
     journal,
     calls,
@@ -71,7 +77,13 @@ export async function createSoftware(parts: SoftwareParts): Promise<Software> {
     retryMs: update.retry_ms,
     serviceRetryMs: update.service_retry_ms,
     rollbackTries: ROLLBACK_TRIES,
-    onChange: (id) => updates.changed(id),
+    onChange(id) {
+      updates.changed(id);
+      const record = campaigns.get(id);
+      if (record === undefined || !FINAL_STATES.has(record.state)) return;
+      const dropped = tidying.run(() => dropRelayed(bulk, journal.campaigns(), record));
+      dropped.catch((error) => log("warn", "images handed on were kept", { error }));
+    },
     onAlarm: ({ id }, stuck) => {
       updates.alarm(id, stuck);
       if (stuck.length > 0) log("error", "components need service", { update: id, components: stuck });
@@ -85,8 +97,7 @@ export async function createSoftware(parts: SoftwareParts): Promise<Software> {
     campaigns,
     async resume() {
       upSinceMs = clock.now();
-      // a target that cannot be read fails its own updates, not this start
-      await each(providers.all, log, (provider) => provider.boot?.());
+      await booted;
       nodes.start();
       if (update.secondaries.length > 0) await discovery.refresh(AbortSignal.timeout(DESCRIBE_TIMEOUT_MS));
       await campaigns.resume();
@@ -95,8 +106,10 @@ export async function createSoftware(parts: SoftwareParts): Promise<Software> {
     announce: nodes.announce,
     withdraw: nodes.withdraw,
     async close() {
+      await booted;
       await nodes.withdraw();
       await campaigns.stop();
+      await tidying.run(() => undefined);
       await each(providers.all, log, (provider) => provider.dispose?.());
       await discovery.dispose();
       await journal.close();

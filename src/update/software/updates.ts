@@ -4,8 +4,15 @@ import { fits, problems } from "#core/validate.ts";
 import type { Bulk } from "#update/software/bulk/bulk.ts";
 import type { Campaigns } from "#update/software/campaign/campaigns.ts";
 import { occupies, refusalOf } from "#update/software/campaign/next.ts";
+import { dropRelayed, isRelayed, oldestRelayed } from "#update/software/campaign/relayed.ts";
 import type { Staging } from "#update/software/campaign/staging.ts";
-import { type CampaignRecord, FINAL_STATES, freshMember, IDLE_STATES } from "#update/software/campaign/states.ts";
+import {
+  type CampaignRecord,
+  FINAL_STATES,
+  freshMember,
+  IDLE_STATES,
+  SYSTEM,
+} from "#update/software/campaign/states.ts";
 import type { AuditRecord } from "#update/software/journal/audit.ts";
 import type { SignedHead } from "#update/software/journal/heads.ts";
 import type { Installed } from "#update/software/journal/installed.ts";
@@ -121,8 +128,18 @@ export class Updates {
       throw new Fault("badRequest", `This node waits at most ${verdictTimeoutMs} ms for a verdict`);
     }
     const components = update.components.length > 0 ? update.components : this.#onlyTarget();
-    await campaigns.register(recordOf(update, components, body as Record<string, unknown>), actor, maxPackages);
+    const record = recordOf(update, components, body as Record<string, unknown>);
+    if (isRelayed(record)) await this.#makeRoom();
+    await campaigns.register(record, actor, maxPackages);
     return update.id;
+  }
+
+  /** What a primary handed on before, and is over, gives way: nobody deletes it here. */
+  async #makeRoom(): Promise<void> {
+    const { journal, maxPackages } = this.#options;
+    const known = journal.campaigns();
+    const oldest = known.length < maxPackages ? undefined : oldestRelayed(known);
+    if (oldest !== undefined) await this.remove(oldest.id, SYSTEM);
   }
 
   /** Ids that match, in the order of registration. @throws Fault badRequest for an origin that there is not */
@@ -152,6 +169,7 @@ export class Updates {
     const record = this.record(id);
     await this.#options.campaigns.apply(record.id, { type: "delete" }, actor);
     await this.#options.staging.clear(record.id);
+    await dropRelayed(this.bulk, this.#options.journal.campaigns(), record, true);
     this.#shown.delete(record.id);
   }
 
@@ -277,6 +295,9 @@ export class Updates {
     const own = ownComponents.includes(component);
     const installed = journal.installed(component);
     const version = facts.version ?? installed?.version;
+    // what a primary hands on lies in the store first
+    const rooms = [facts.freeBytes, own && role === "secondary" ? this.bulk.roomBytes : undefined];
+    const freeBytes = Math.min(...rooms.filter((bytes) => bytes !== undefined));
     return {
       role: own ? role : provider.kind === "sovd-secondary" ? "secondary" : "ecu",
       ecu_hardware_id: facts.hardwareId ?? "",
@@ -291,7 +312,7 @@ export class Updates {
         ? {}
         : { trial_deadline: new Date(busy.deadlineMs).toISOString() }),
       ...(own && role === "secondary" ? { verdict_timeout_ms: this.#options.verdictTimeoutMs } : {}),
-      ...(facts.freeBytes === undefined ? {} : { free_bytes: facts.freeBytes }),
+      ...(Number.isFinite(freeBytes) ? { free_bytes: freeBytes } : {}),
       ...(version === undefined ? {} : { current_version: version }),
       ...(installed?.floor === undefined ? {} : { rollback_floor: installed.floor }),
       ...(installed?.sha256 === undefined ? {} : { current_sha256: installed.sha256 }),

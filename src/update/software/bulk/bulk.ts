@@ -26,12 +26,24 @@ export class Bulk {
   readonly #storage: Storage;
   readonly #writer: BulkWriter;
   readonly #places: Places;
+  readonly #room: (() => number) | undefined;
 
-  /** `storage` shows what `writer` has committed. `places`: for uploads of clients. */
-  constructor(storage: Storage, writer: BulkWriter, places = new Places(Number.POSITIVE_INFINITY)) {
+  /** `storage` shows what `writer` has committed. `places`: for uploads of clients. `room`: bytes that the store will still take. */
+  constructor(
+    storage: Storage,
+    writer: BulkWriter,
+    places = new Places(Number.POSITIVE_INFINITY),
+    room?: () => number,
+  ) {
     this.#storage = storage;
     this.#writer = writer;
     this.#places = places;
+    this.#room = room;
+  }
+
+  /** Undefined: not known. */
+  get roomBytes(): number | undefined {
+    return this.#room?.();
   }
 
   /** Uploads of clients for which there was no place. */

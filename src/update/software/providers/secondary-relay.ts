@@ -2,13 +2,13 @@
 import { Fault } from "#core/errors.ts";
 import { BYTES_TYPE, MULTIPART_TYPE } from "#core/media-types.ts";
 import type { Clock } from "#core/time.ts";
+import { RELAYED } from "#update/software/campaign/relayed.ts";
 import { type Artifact, isUnreachable, type UpdateJob } from "#update/software/provider.ts";
 import { sleep } from "#update/software/sleep.ts";
 import { percentOf } from "./files.ts";
 import type { Answer, SecondaryClient, SecondaryTarget } from "./secondary-client.ts";
 
-/** Category of what is handed on; of a node of another make the one that its manufacturer writes of. */
-export const RELAYED = "x-relayed";
+/** Category for a node of another make: the one that its manufacturer writes of. */
 const FOREIGN_CATEGORY = "firmware-artifacts";
 const PART_BYTES = 4 << 20;
 /** Times in a row that a node may have no more than before. */

@@ -1,0 +1,60 @@
+/** Images that a primary handed on to this node: the store keeps one as long as an update may need it. Nobody else tidies up here. */
+import { Fault } from "#core/errors.ts";
+import type { Bulk, BulkKey } from "#update/software/bulk/bulk.ts";
+import { bulkKeyOf } from "./staging.ts";
+import { type CampaignRecord, FINAL_STATES, IDLE_STATES } from "./states.ts";
+
+/** Category of what is handed on. */
+export const RELAYED = "x-relayed";
+
+/** Whether a primary registered the update here. */
+export function isRelayed(record: CampaignRecord): boolean {
+  return record.package["x-relay"] !== undefined;
+}
+
+/** The one that ended longest ago; its record in the audit chain stays. */
+export function oldestRelayed(records: readonly CampaignRecord[]): CampaignRecord | undefined {
+  const over = records.filter((record) => isRelayed(record) && FINAL_STATES.has(record.state));
+  return over.sort((a, b) => a.changedAtMs - b.changedAtMs)[0];
+}
+
+/**
+ * Removes what the components of an update have that nobody needs once it has ended: its own image, and what was handed on before it for
+ * updates that are not under way. One that failed keeps its own: the next attempt will not have to bring it again.
+ */
+export async function dropRelayed(
+  bulk: Bulk,
+  records: readonly CampaignRecord[],
+  ended: CampaignRecord,
+  withOwn = ended.state !== "failed",
+): Promise<void> {
+  if (!isRelayed(ended)) return;
+  const { createdAtMs = 0 } = ended;
+  const own = imageOf(ended);
+  const needed = new Set(
+    records.filter((record) => record.id !== ended.id && mayNeed(record, createdAtMs)).map(imageOf),
+  );
+  for (const { component } of ended.members) {
+    for (const info of bulk.list(component, RELAYED)) {
+      const key = textOf(info);
+      const isOver = key === own ? withOwn : info.createdAt < createdAtMs;
+      if (isOver && !needed.has(key)) await bulk.remove(info).catch(ignoreGone);
+    }
+  }
+}
+
+function ignoreGone(error: unknown): void {
+  if (!(error instanceof Fault && error.kind === "notFound")) throw error;
+}
+
+function mayNeed(record: CampaignRecord, sinceMs: number): boolean {
+  const isUnderWay = !IDLE_STATES.has(record.state) || record.state === "needsService";
+  return isUnderWay || (record.createdAtMs ?? 0) > sinceMs;
+}
+
+function imageOf({ package: { artifact_uri: uri } }: CampaignRecord): string | undefined {
+  const key = typeof uri === "string" ? bulkKeyOf(uri) : undefined;
+  return key === undefined ? undefined : textOf(key);
+}
+
+const textOf = ({ component, category, id }: BulkKey): string => `${component}/${category}/${id}`;

@@ -1,0 +1,96 @@
+/** What a primary handed on to a secondary does not stay for ever: nobody else tidies up there. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { createMemoryStorage } from "#store/memory-storage.ts";
+import { Bulk } from "#update/software/bulk/bulk.ts";
+import { StorageBulkWriter } from "#update/software/bulk/writer.ts";
+import { dropRelayed, oldestRelayed, RELAYED } from "#update/software/campaign/relayed.ts";
+import { type CampaignRecord, type CampaignState, freshMember } from "#update/software/campaign/states.ts";
+
+const NOW = Date.now();
+
+function update(id: string, state: CampaignState, createdAtMs: number, more: object = {}): CampaignRecord {
+  return {
+    id,
+    policy: "coordinated",
+    state,
+    attempt: 1,
+    thenExecute: false,
+    members: [freshMember("hud", "idle")],
+    auditSeq: 0,
+    changedAtMs: createdAtMs,
+    createdAtMs,
+    package: { id, "x-relay": "1:", artifact_uri: `/components/hud/bulk-data/${RELAYED}/${id}`, ...more },
+  };
+}
+
+async function storeWith(...ids: readonly string[]) {
+  const storage = createMemoryStorage({ maxMappedBytes: 1 << 20, maxBytes: 1 << 20 });
+  const bulk = new Bulk(storage, new StorageBulkWriter(storage, { maxBytes: 1 << 20, maxFiles: 20 }));
+  const put = async (id: string, category: string) => {
+    const chunks = (async function* () {
+      yield Buffer.from(id);
+    })();
+    await bulk.write({ component: "hud", category, id, name: id, mimetype: "x/y" }, 0, chunks, true);
+  };
+  for (const id of ids) await put(id, RELAYED);
+  await put("mine", "firmware-artifacts");
+  return { bulk, left: () => bulk.list("hud", RELAYED).map(({ id }) => id) };
+}
+
+const LATER = NOW + 60_000;
+
+for (const [what, ended, others, left] of [
+  ["a success takes its own and what was before it", update("a", "completed", LATER), [], []],
+  ["so does an update that went back", update("a", "rolledBack", LATER), [], []],
+  ["a failed one keeps its own for the next attempt", update("a", "failed", LATER), [], ["a"]],
+  ["one under way keeps its image", update("a", "completed", LATER), [update("b", "trial", NOW)], ["b"]],
+  ["so does one in need of service", update("a", "completed", LATER), [update("b", "needsService", NOW)], ["b"]],
+  [
+    "one prepared before is void, as its place was taken",
+    update("a", "completed", LATER),
+    [update("b", "prepared", NOW)],
+    [],
+  ],
+  ["one registered since stays", update("a", "completed", LATER), [update("b", "registered", LATER + 1)], ["b"]],
+  ["what was brought since stays", update("a", "completed", NOW - 60_000), [], ["b"]],
+  [
+    "of the same image",
+    update("a", "completed", LATER),
+    [update("c", "executing", NOW, { artifact_uri: `/components/hud/bulk-data/${RELAYED}/a` })],
+    ["a"],
+  ],
+  [
+    "what clients registered removes nothing",
+    update("a", "completed", LATER, { "x-relay": undefined }),
+    [],
+    ["a", "b"],
+  ],
+] as const) {
+  test(`images handed on: ${what}`, async () => {
+    const { bulk, left: ids } = await storeWith("a", "b");
+    await dropRelayed(bulk, [ended, ...others], ended);
+    assert.deepEqual(ids(), left);
+    assert.equal(bulk.list("hud", "firmware-artifacts").length, 1, "uploads are their owner's");
+    await dropRelayed(bulk, [ended, ...others], ended);
+    assert.deepEqual(ids(), left);
+  });
+}
+
+test("images handed on: a deleted update leaves none, whatever it was", async () => {
+  const { bulk, left } = await storeWith("a");
+  await dropRelayed(bulk, [], update("a", "failed", LATER), true);
+  assert.deepEqual(left(), []);
+});
+
+test("the update that gives way is the oldest that was handed on and is over", () => {
+  const records = [
+    update("own", "completed", 1, { "x-relay": undefined }),
+    update("busy", "trial", 2),
+    update("staged", "prepared", 3),
+    update("late", "rolledBack", 5),
+    update("early", "completed", 4),
+  ];
+  assert.equal(oldestRelayed(records)?.id, "early");
+  assert.equal(oldestRelayed(records.slice(0, 3)), undefined);
+});
