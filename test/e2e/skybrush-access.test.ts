@@ -66,7 +66,9 @@ test("web pages of others: neither messages, nor polling, nor sockets", async (t
   const port = node.server.devicePorts.skybrushWebSocket;
   for (const [origin, status] of [
     ["https://elsewhere.example", 403],
-    [`http://${HOST}:${port}`, 403],
+    // what some programs say: where they connect to
+    [`http://${HOST}:${port}`, 200],
+    [`http://${HOST}:${port + 1}`, 403],
     ["null", 403],
     ["https://ground.example", 200],
   ] as const) {
@@ -83,6 +85,15 @@ test("web pages of others: neither messages, nor polling, nor sockets", async (t
     page.terminate();
     assert.equal(opened, status, origin);
   }
+  // a name is whoever's it is that made it lead here
+  const host = `elsewhere.example:${port}`;
+  const rebound = new WebSocket(`ws://${HOST}:${port}/`, { origin: `http://${host}`, headers: { host } });
+  const refused = await new Promise((resolve) => {
+    rebound.on("error", () => undefined).on("unexpected-response", (_, { statusCode }) => resolve(statusCode));
+    rebound.on("open", () => resolve(200));
+  });
+  rebound.terminate();
+  assert.equal(refused, 403);
 });
 
 test("a page that posts messages to the port for lines is cut off before they are read", async (t) => {

@@ -160,7 +160,10 @@ export const SKYBRUSH = section(
     udp_port: u16(5_001, "Its port; 0: any."),
     websocket: bool(true, "WebSocket, plain and Socket.IO, and `POST /api/v1`."),
     websocket_port: u16(5_000, "Its port; 0: any."),
-    origins: textList([], "`Origin` of web pages that may connect; programs name none and always may."),
+    origins: textList(
+      [],
+      "`Origin` of web pages that may connect; programs name none, or where they connect to, and always may.",
+    ),
     max_blob_bytes: atLeast(1, 16_777_216, "Largest image of an upload."),
     max_clients: atLeast(1, 16, "Open connections; more are closed at once."),
     max_operations: atLeast(1, 256, "Uploads under way and results kept."),

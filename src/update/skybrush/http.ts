@@ -1,5 +1,5 @@
 /** What the requests of this port have in common: which web pages may send them, their bodies, and how they are answered. */
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
 import { JSON_TYPE } from "#core/media-types.ts";
 import { Arrival } from "./budget.ts";
 import { Gather } from "./gather.ts";
@@ -13,9 +13,19 @@ export interface HttpOptions extends ListenOptions {
   readonly origins: readonly string[];
 }
 
-/** Programs name no origin. A page of anyone's must not reach through a browser what only the browser can reach. */
-export function mayConnect(origin: string | undefined, { origins, onProblem }: HttpOptions): boolean {
-  if (origin === undefined || origins.includes(origin)) return true;
+/**
+ * An address, not a name: those can be made to lead here by whoever owns the page. Some clients (websocket-client of Python, and with it
+ * python-socketio) state as origin where they connect to; there are no pages, so none can do that.
+ */
+const ADDRESS = /^(?:localhost|\d{1,3}(?:\.\d{1,3}){3}|\[[0-9a-f:.]+\])(?::\d+)?$/i;
+
+function isOwn(origin: string, host: string | undefined): boolean {
+  return host !== undefined && ADDRESS.test(host) && (origin === `http://${host}` || origin === `https://${host}`);
+}
+
+/** Programs name no origin, or our own. A page of anyone's must not reach through a browser what only the browser can reach. */
+export function mayConnect({ origin, host }: IncomingHttpHeaders, { origins, onProblem }: HttpOptions): boolean {
+  if (origin === undefined || isOwn(origin, host) || origins.includes(origin)) return true;
   onProblem(`The origin ${origin.slice(0, MAX_SHOWN)} is not among skybrush.origins`, "http");
   return false;
 }
@@ -31,7 +41,7 @@ export function inTime({ socket }: IncomingMessage, response: ServerResponse, { 
 /** Whether a request may go on; else it is answered. */
 export function admit(request: IncomingMessage, response: ServerResponse, options: HttpOptions): boolean {
   const { origin } = request.headers;
-  if (!mayConnect(origin, options)) {
+  if (!mayConnect(request.headers, options)) {
     answer(response, 403, "");
     return false;
   }

@@ -27,7 +27,6 @@ const CONNECTIONS_PER_CLIENT = 2;
 
 /** Who asks for a WebSocket. */
 interface Asking {
-  readonly origin?: string;
   readonly req: IncomingMessage;
 }
 
@@ -51,8 +50,8 @@ export async function listenWebSocket(options: HttpOptions): Promise<Listener> {
     perMessageDeflate: false,
     // one message a turn: a client that sends much at once keeps nobody else waiting
     allowSynchronousEvents: false,
-    verifyClient: ({ origin, req }: Asking, done: (mayConnect: boolean, status?: number) => void) => {
-      if (options.rate.judge(clientOf(req)) === "take") done(mayConnect(origin, options), FORBIDDEN);
+    verifyClient: ({ req }: Asking, done: (mayConnect: boolean, status?: number) => void) => {
+      if (options.rate.judge(clientOf(req)) === "take") done(mayConnect(req.headers, options), FORBIDDEN);
       else done(false, TOO_MANY);
     },
   });
