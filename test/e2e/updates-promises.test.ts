@@ -1,11 +1,15 @@
 /** Promises of an update agent that need real nodes: floors, verdicts, cut downloads, calls that come at the same time, full lists. */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
+import { once } from "node:events";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { createLogger } from "#telemetry/logger.ts";
+import { startServer } from "../../src/main.ts";
 import { type Loose, type Node, run, startNode, tokenOf, upload } from "./updates-support.ts";
 
 const sha256 = (content: string | Uint8Array): string => createHash("sha256").update(content).digest("hex");
@@ -48,6 +52,32 @@ test("P3: the floor rises with what stays, not with a trial that went back", asy
   assert.match((await install("1.0", "one", "failed"))[2], /1\.0 is older than 2\.0/);
   assert.deepEqual((await install("3.0", "three", "completed")).slice(0, 2), ["3.0", "3.0"]);
   assert.equal(await node.running(), "three");
+});
+
+test("P4: starts that end before anything works end a trial as well", async (t) => {
+  const node = await slotted(t, "compute", { soak_ms: 60_000 });
+  const uri = await upload(node, "compute", "new");
+  await run(node, packageOf("fw", uri, "compute"));
+  await node.until("fw", "trial");
+  const { config } = node.server;
+  await node.server.close();
+  const taken = createServer().listen(0, "127.0.0.1");
+  await once(taken, "listening");
+  t.after(() => taken.close());
+  const { port } = taken.address() as AddressInfo;
+  const log = createLogger({ ...config.logging, level: "fatal" } as never);
+  const STARTS = ["new", "nothing"];
+  for (const runs of STARTS) {
+    await assert.rejects(startServer({ ...config, server: { ...config.server, port } }, log), {
+      kind: "misconfigured",
+    });
+    assert.equal(await node.running(), runs);
+  }
+  await node.restart();
+  assert.equal(
+    (await node.until("fw", "rolledBack")).subprogress[0].error.message,
+    "compute fell back to its old software",
+  );
 });
 
 /** Long enough for what is asked meanwhile. */
