@@ -12,6 +12,7 @@ import { readAnchor, readHeads, verifyStored } from "#update/software/journal/ch
 import { type SignedHead, type SignedVerdict, verifySigned } from "#update/software/journal/heads.ts";
 import { readKey } from "#update/software/trust/keys.ts";
 import { type Client, type Connection, connect, connected } from "./update-client.ts";
+import { wrongUsage } from "./usage.ts";
 
 const HEAD = /^(\d+):([0-9a-f]{64})$/;
 
@@ -44,14 +45,14 @@ export function register(program: Command): void {
 async function verdictOf({ to, store, expect, ...more }: Options, keys: readonly KeyObject[]): Promise<SignedVerdict> {
   const head = headOf(expect);
   if (to === undefined && store !== undefined) return verifyStore(store, head, keys);
-  if (to === undefined || store !== undefined) throw new Fault("badRequest", "Give one of --to and --store");
+  if (to === undefined || store !== undefined) throw wrongUsage("Give one of --to and --store");
   return verifyServer(await connect({ to, ...more }), head, keys);
 }
 
 function headOf(text: string | undefined): Anchor | undefined {
   if (text === undefined) return undefined;
   const match = HEAD.exec(text);
-  if (match === null) throw new Fault("badRequest", `--expect ${text} is not seq:hash`);
+  if (match === null) throw wrongUsage(`--expect ${text} is not seq:hash`);
   return { seq: Number(match[1]), hash: match[2]! };
 }
 

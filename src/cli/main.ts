@@ -4,6 +4,7 @@ import { Command, CommanderError } from "commander";
 import type { ConfigProblem } from "#config/types.ts";
 import { Fault } from "#core/errors.ts";
 import { VERSION } from "#core/version.ts";
+import { isWrongUsage } from "./usage.ts";
 
 /** A command file exports one function that hangs its command, options and action into the program. */
 interface CommandModule {
@@ -59,7 +60,7 @@ try {
     process.exitCode = error.exitCode === 0 ? 0 : EXIT_WRONG_USAGE;
   } else {
     process.stderr.write(`${describe(error)}\n`);
-    process.exitCode = isWrongFlag(error) ? EXIT_WRONG_USAGE : EXIT_FAILED;
+    process.exitCode = isWrongUsage(error) || isWrongFlag(error) ? EXIT_WRONG_USAGE : EXIT_FAILED;
   }
 }
 

@@ -10,6 +10,7 @@ import { Fault, reasonOf } from "#core/errors.ts";
 import { parsedObject } from "#core/json.ts";
 import { BYTES_TYPE, JSON_TYPE } from "#core/media-types.ts";
 import { retryAfterMs } from "#core/retry-after.ts";
+import { wrongUsage } from "./usage.ts";
 
 export interface Connection {
   /** Base path of the server. */
@@ -60,7 +61,7 @@ export async function connect(connection: Connection): Promise<Client> {
   const { to, token = process.env.SOVD_TOKEN } = connection;
   const base = to.replace(/\/+$/, "");
   if (!/^https?:\/\//i.test(base) || !URL.canParse(base)) {
-    throw new Fault("badRequest", `--to ${to} is no URL with http or https`);
+    throw wrongUsage(`--to ${to} is no URL with http or https`);
   }
   const dispatcher = dispatcherOf(connection);
   const bearer = token ?? (await developmentToken(base, dispatcher));

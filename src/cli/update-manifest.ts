@@ -4,6 +4,7 @@ import { createReadStream, readFileSync } from "node:fs";
 import { Fault, reasonOf } from "#core/errors.ts";
 import { canonical } from "#update/software/canonical.ts";
 import type { Json } from "./update-client.ts";
+import { wrongUsage } from "./usage.ts";
 
 /** Ed25519 over the canonical text, base64. `file`: PEM of the private key. @throws Fault badRequest */
 export function signatureOf(manifest: Json, file: string): string {
@@ -32,7 +33,7 @@ export async function measure(file: string): Promise<{ readonly sha256: string; 
 /** Names with commas between. @throws Fault badRequest */
 export function listOf(components: string): string[] {
   const names = components.split(",").map((name) => name.trim());
-  if (names.includes("")) throw new Fault("badRequest", `--components ${components}: a name is missing`);
+  if (names.includes("")) throw wrongUsage(`--components ${components}: a name is missing`);
   return names;
 }
 

@@ -6,6 +6,7 @@ import { Fault } from "#core/errors.ts";
 import { encodeHead } from "#update/skybrush/signed-image.ts";
 import { listOf, measure, plainId, signatureOf } from "./update-manifest.ts";
 import type { Output } from "./update-progress.ts";
+import { wrongUsage } from "./usage.ts";
 
 export interface PackOptions {
   readonly components: string;
@@ -20,7 +21,7 @@ export interface PackOptions {
 export async function pack(file: string, options: PackOptions, output: Output): Promise<void> {
   const { key, version, expires, output: to = `${file}.signed` } = options;
   if (expires !== undefined && Number.isNaN(Date.parse(expires))) {
-    throw new Fault("badRequest", `--expires ${expires} is no time, such as 2030-01-31T00:00:00Z`);
+    throw wrongUsage(`--expires ${expires} is no time, such as 2030-01-31T00:00:00Z`);
   }
   if (resolve(to) === resolve(file)) throw new Fault("badRequest", `--output ${to} is the image itself`);
   const components = listOf(options.components).map((name) => name.toLowerCase());

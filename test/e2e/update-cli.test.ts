@@ -121,7 +121,7 @@ test("what cannot work says so in one line and fails", async (t) => {
   const WRONG_USAGE = 2;
   const ROWS: readonly [argv: string[], says: RegExp, code?: number][] = [
     [["update", "push", join(node.folder, "none"), ...to, "--components", "compute"], /ENOENT/],
-    [["update", "push", node.file, ...to, "--components", "compute,"], /a name is missing/],
+    [["update", "push", node.file, ...to, "--components", "compute,"], /a name is missing/, WRONG_USAGE],
     [
       ["update", "push", node.file, ...to, "--components", "compute", "--policy", "hope"],
       /coordinated, independent/,
@@ -130,14 +130,15 @@ test("what cannot work says so in one line and fails", async (t) => {
     [["update", "push", node.file, ...to, "--components", "ghost"], /404/],
     [["update", "status", "ghost", ...to], /404/],
     [["update", "list", "--to", "http://127.0.0.1:1/api/v1"], /ECONNREFUSED/],
-    [["update", "list", "--to", "nowhere"], /is no URL/],
-    [["update", "list", "--to", "localhost:1/api/v1"], /is no URL with http/],
+    [["update", "list", "--to", "nowhere"], /is no URL/, WRONG_USAGE],
+    [["update", "list", "--to", "localhost:1/api/v1"], /is no URL with http/, WRONG_USAGE],
     [["update", "list", "--to", new URL(node.url).origin], /404.*--to has to be a base path/],
     [["update", "list", ...to, "--tls-ca", join(node.folder, "none")], /--tls-ca .*ENOENT/],
     [["update", "pack", node.file, "--components", "compute", "--key", node.file], /--key/],
     [
       ["update", "pack", node.file, "--components", "compute", "--key", node.file, "--expires", "soon"],
       /--expires soon is no time/,
+      WRONG_USAGE,
     ],
     [["update", "push", node.file, ...to, "--components", "compute", "--key", node.file], /--key/],
   ];
