@@ -1,18 +1,12 @@
 /** The updates of this node, as routes, other protocols and the command line use them. */
 import { Fault } from "#core/errors.ts";
 import { fits, problems } from "#core/validate.ts";
-import type { Bulk } from "#update/software/bulk/bulk.ts";
+import type { Bulk, BulkKey } from "#update/software/bulk/bulk.ts";
 import type { Campaigns } from "#update/software/campaign/campaigns.ts";
-import { occupies, refusalOf } from "#update/software/campaign/next.ts";
-import { dropRelayed, isRelayed, oldestRelayed } from "#update/software/campaign/relayed.ts";
+import { isUnderWay, occupies, refusalOf } from "#update/software/campaign/next.ts";
+import { dropRelayed, dropSpare, isRelayed, oldestRelayed, spareBytes } from "#update/software/campaign/relayed.ts";
 import type { Staging } from "#update/software/campaign/staging.ts";
-import {
-  type CampaignRecord,
-  FINAL_STATES,
-  freshMember,
-  IDLE_STATES,
-  SYSTEM,
-} from "#update/software/campaign/states.ts";
+import { type CampaignRecord, FINAL_STATES, freshMember, SYSTEM } from "#update/software/campaign/states.ts";
 import type { AuditRecord } from "#update/software/journal/audit.ts";
 import type { SignedHead } from "#update/software/journal/heads.ts";
 import type { Installed } from "#update/software/journal/installed.ts";
@@ -140,6 +134,11 @@ export class Updates {
     const known = journal.campaigns();
     const oldest = known.length < maxPackages ? undefined : oldestRelayed(known);
     if (oldest !== undefined) await this.remove(oldest.id, SYSTEM);
+  }
+
+  /** Before a file is taken from a client. */
+  clearFor(file: BulkKey): Promise<void> {
+    return dropSpare(this.bulk, this.#options.journal.campaigns(), file);
   }
 
   /** Ids that match, in the order of registration. @throws Fault badRequest for an origin that there is not */
@@ -296,8 +295,9 @@ export class Updates {
     const installed = journal.installed(component);
     const version = facts.version ?? installed?.version;
     // what a primary hands on lies in the store first
-    const rooms = [facts.freeBytes, own && role === "secondary" ? this.bulk.roomBytes : undefined];
-    const freeBytes = Math.min(...rooms.filter((bytes) => bytes !== undefined));
+    const room = own && role === "secondary" ? this.bulk.roomBytes : undefined;
+    const spare = room === undefined ? 0 : spareBytes(this.bulk, journal.campaigns(), component);
+    const freeBytes = Math.min(facts.freeBytes ?? Number.POSITIVE_INFINITY, (room ?? Number.POSITIVE_INFINITY) + spare);
     return {
       role: own ? role : provider.kind === "sovd-secondary" ? "secondary" : "ecu",
       ecu_hardware_id: facts.hardwareId ?? "",
@@ -363,7 +363,7 @@ export class Updates {
 
   #refuseBusy(record: CampaignRecord): void {
     const { id, state } = record;
-    if (!IDLE_STATES.has(state)) throw refusalOf(record, "prepare");
+    if (isUnderWay(record)) throw refusalOf(record, "prepare");
     if (state === "needsService") throw new Fault("conflict", `Update ${id} left components in need of service`);
   }
 }

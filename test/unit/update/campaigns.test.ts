@@ -298,6 +298,41 @@ test("who waits for service is no other update's until it went back, or the upda
   await campaigns.apply("other", prepare, "tester");
 });
 
+test("what comes between the preparing and the executing of one call is told that it is under way", async () => {
+  const { campaigns } = await startProcess(freshPersistence(), new World(["a"], [], []), new JumpClock());
+  for (const id of ["first", "second"]) {
+    await campaigns.register({ ...registered(["a"], "coordinated"), id, package: { id } }, "tester");
+  }
+  const prepare = { type: "prepare", thenExecute: true } as const;
+  await campaigns.apply("first", prepare, "tester");
+  const asked: Promise<string>[] = [];
+  const ask = (id: string, event: typeof prepare | { type: "delete" }) => {
+    const state = () => campaigns.get("first")?.state;
+    const ends = campaigns.apply(id, event, "tester").then(
+      () => "taken",
+      ({ kind }: Fault) => `${id} ${event.type} ${state()} ${kind}`,
+    );
+    asked.push(ends);
+  };
+  while (["preparing", "prepared"].includes(campaigns.get("first")!.state)) {
+    ask("second", prepare);
+    ask("first", prepare);
+    ask("first", { type: "delete" });
+    await Promise.race([turn(), asked.at(-1)]);
+  }
+  const told = new Set(await Promise.all(asked));
+  assert.deepEqual(
+    [...told].filter((each) => each.includes(" prepared ")).sort(),
+    [
+      "first delete prepared updateInProgress",
+      "first prepare prepared updatePreparing",
+      "second prepare prepared updateInProgress",
+    ],
+    [...told].join(),
+  );
+  assert.ok(!told.has("taken"));
+});
+
 test("as many campaigns as allowed, also when they come at once", async () => {
   const { campaigns } = await startProcess(freshPersistence(), new World(["a"], [], []), new JumpClock());
   const register = (id: string) => campaigns.register({ ...registered(["a"], "coordinated"), id }, "tester", 2);

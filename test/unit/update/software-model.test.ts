@@ -65,7 +65,9 @@ function keyOf({ state, policy, watchdogMs, thenExecute, members, verdict }: Cam
 }
 
 /** By the reference: what is under way has codes of its own. */
-function refusedAs({ state }: CampaignRecord, { type }: CampaignEvent): string {
+function refusedAs({ state, thenExecute }: CampaignRecord, { type }: CampaignEvent): string {
+  if (state === "prepared" && thenExecute && type === "prepare") return "updatePreparing";
+  if (state === "prepared" && thenExecute && type === "delete") return "updateInProgress";
   if (IDLE_STATES.has(state)) return "conflict";
   if (type === "delete") return "updateInProgress";
   if (type !== "prepare" && type !== "execute") return "conflict";

@@ -9,7 +9,19 @@ import { entryOf } from "#update/software/journal/audit.ts";
 import { type Journal, REGISTERED } from "#update/software/journal/journal.ts";
 import { isUnreachable, type ProviderProgress } from "#update/software/provider.ts";
 import { Deadlines } from "./deadlines.ts";
-import { type Action, accepts, durationOf, inNeedOfService, next, occupies, plan, startable } from "./next.ts";
+import {
+  type Action,
+  accepts,
+  durationOf,
+  inNeedOfService,
+  isActive,
+  isInPassing,
+  isUnderWay,
+  next,
+  occupies,
+  plan,
+  startable,
+} from "./next.ts";
 import { progressAfter } from "./progress.ts";
 import {
   CALL_OF,
@@ -119,9 +131,8 @@ export class Campaigns {
       if (known === undefined && journal.campaigns().length >= maxCampaigns) {
         throw new Fault("noSpaceLeft", `There are ${maxCampaigns} updates already`);
       }
-      // about to be executed, or tried again until all are back
-      const waiting = (known?.state === "prepared" && known.thenExecute) || known?.state === "needsService";
-      if (known !== undefined && (!IDLE_STATES.has(known.state) || waiting)) {
+      // tried again until all are back
+      if (known !== undefined && (isUnderWay(known) || known.state === "needsService")) {
         throw new Fault("updateInProgress", `Update ${record.id} is ${known.state}`);
       }
       const entry = { actor, campaign: record.id, event: REGISTERED, to: record.state, result: "ok" };
@@ -198,7 +209,7 @@ export class Campaigns {
       if (other.id === id) continue;
       const shared = members.find(({ component }) => occupies(other, component));
       if (shared === undefined) continue;
-      const why = IDLE_STATES.has(other.state) ? "has to bring back" : "is under way on";
+      const why = isUnderWay(other) ? "is under way on" : "has to bring back";
       throw new Fault("updateInProgress", `Update ${other.id} ${why} ${shared.component}`);
     }
   }
@@ -233,8 +244,8 @@ export class Campaigns {
 
   /** What an idle record still waits for: to be executed, or for an ECU to come back. */
   #idle(record: CampaignRecord): void {
-    const { id, state, thenExecute } = record;
-    if (state === "prepared" && thenExecute) void this.#report(id, { type: "execute" });
+    const { id, state } = record;
+    if (isInPassing(record)) void this.#report(id, { type: "execute" });
     if (state === "needsService")
       this.#pause(id, this.#options.serviceRetryMs, () => void this.#report(id, { type: "retry" }));
   }
@@ -376,10 +387,6 @@ const FAILURE = {
 const OUTRUN: ReadonlySet<FaultKind> = new Set(["conflict", "updatePreparing", "updateExecuting"]);
 /** After the verdict a silent target is asked until the state's deadline; before it, silence is a failure. */
 const REPEATED: ReadonlySet<MemberCall> = new Set(["commit", "close", "rollback"]);
-
-function isActive({ state }: CampaignRecord): boolean {
-  return !IDLE_STATES.has(state);
-}
 
 function keyOf(id: string, component: string): string {
   return `${id}/${component}`;

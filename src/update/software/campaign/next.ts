@@ -23,28 +23,46 @@ export interface NextContext {
   readonly limits: CampaignLimits;
 }
 
+/** Prepared on the way to being executed: between two steps of one call, so what else was asked for comes after both. */
+export function isInPassing({ state, thenExecute }: Pick<CampaignRecord, "state" | "thenExecute">): boolean {
+  return state === "prepared" && thenExecute;
+}
+
+/** Whether calls of members are wanted. */
+export function isActive({ state }: CampaignRecord): boolean {
+  return !IDLE_STATES.has(state);
+}
+
+/** Whether something is being done, or about to be, without anybody asking again. */
+export function isUnderWay(record: CampaignRecord): boolean {
+  return isActive(record) || isInPassing(record);
+}
+
 /** Whether the table knows the event here: also false for the report of a member that has moved on since. */
 export function accepts(record: CampaignRecord, event: CampaignEvent): boolean {
   if (TRANSITIONS[record.state][event.type] === undefined) return false;
+  if (isInPassing(record) && (event.type === "prepare" || event.type === "delete")) return false;
   if (!("component" in event)) return true;
   const member = record.members.find(({ component }) => component === event.component);
   return member !== undefined && MEMBER_TRANSITIONS[member.state][event.type] !== undefined;
 }
 
 /** Why an event cannot be here, in the words of the interface: what is under way goes before what is missing. */
-export function refusalOf({ id, state }: CampaignRecord, event: EventType): Fault {
-  const busy = !IDLE_STATES.has(state);
+export function refusalOf(record: CampaignRecord, event: EventType): Fault {
+  const { id, state } = record;
+  const busy = isUnderWay(record);
   const begins = event === "prepare" || event === "execute";
-  if (begins && state === "preparing") return new Fault("updatePreparing", `Update ${id} is being prepared`);
+  if (begins && (state === "preparing" || isInPassing(record)))
+    return new Fault("updatePreparing", `Update ${id} is being prepared`);
   if (begins && busy) return new Fault("updateExecuting", `Update ${id} is being executed`);
   if (event === "delete" && busy) return new Fault("updateInProgress", `Update ${id} is ${state}`);
   return new Fault("conflict", `${event} is not possible while the update is ${state}`, { state });
 }
 
 /** Whether a component is this campaign's: it is under way there, or will go back there until that has succeeded. */
-export function occupies({ state, members }: CampaignRecord, component: string): boolean {
-  const member = members.find((each) => each.component === component);
-  return member !== undefined && (!IDLE_STATES.has(state) || member.state === "stuck");
+export function occupies(record: CampaignRecord, component: string): boolean {
+  const member = record.members.find((each) => each.component === component);
+  return member !== undefined && (isUnderWay(record) || member.state === "stuck");
 }
 
 /** Components that could not go back, also while that is tried again. */

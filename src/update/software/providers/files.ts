@@ -122,7 +122,11 @@ export async function exportImage(job: UpdateJob, path: string): Promise<void> {
 
 /** @throws Fault corruption when the file of a job's image no longer has the bytes that were verified */
 export async function requireImage({ artifact, component }: UpdateJob, path: string): Promise<void> {
-  if ((await hashOfFile(path)) === artifact?.sha256) return;
+  const there = await hashOfFile(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== "ENOENT") throw error;
+    return undefined;
+  });
+  if (there !== undefined && there === artifact?.sha256) return;
   throw new Fault("corruption", `The image of ${component} is no longer what was verified`);
 }
 

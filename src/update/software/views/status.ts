@@ -1,5 +1,6 @@
 /** The status of an update as ISO 17978-3 (Table 270) and ros2_medkit show it: one body that clients of either can read. */
 import { FAULTS, type FaultData } from "#core/errors.ts";
+import { isInPassing } from "#update/software/campaign/next.ts";
 import type { CampaignRecord, CampaignState, Member, MemberState } from "#update/software/campaign/states.ts";
 import type { ProviderProgress } from "#update/software/provider.ts";
 
@@ -34,7 +35,7 @@ export const STATE_WORDS: Readonly<Record<CampaignState, StateWords>> = {
 
 /** What a record shows. Prepared on the way to being executed is not the end of anything: a client that polls must not stop there. */
 export function wordsOf({ state, thenExecute }: Pick<CampaignRecord, "state" | "thenExecute">): StateWords {
-  return STATE_WORDS[state === "prepared" && thenExecute ? "preparing" : state];
+  return STATE_WORDS[isInPassing({ state, thenExecute }) ? "preparing" : state];
 }
 
 /** Share of a phase that a member has behind it at the beginning of a state, percent, and how far its call takes it. */

@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { Fault } from "#core/errors.ts";
 import { type Static, Type } from "#core/schema.ts";
+import { isInPassing } from "#update/software/campaign/next.ts";
 import type { CampaignRecord, CampaignState } from "#update/software/campaign/states.ts";
 import { isId, keyOfId, MAX_ID_LENGTH, PackageSchema, packageOf, RESERVED_ID } from "#update/software/package.ts";
 import type { Updates } from "#update/software/updates.ts";
@@ -84,7 +85,7 @@ export function ucmStateOf(record: CampaignRecord, transfers: readonly string[])
   if (record.state === "preparing") {
     return transfers.includes("transferring") ? "transferring" : "processing";
   }
-  if (record.state === "prepared" && record.thenExecute) return "processing";
+  if (isInPassing(record)) return "processing";
   if (record.state === "failed" && wasStopped(record)) return "cancelled";
   return UCM_STATE_OF[record.state];
 }
