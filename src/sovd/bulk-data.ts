@@ -244,7 +244,9 @@ export const bulkDataRoutes: readonly Route[] = [
       };
       const last = range === undefined || range.to === range.total;
       const body = range === undefined ? chunks : exactly(chunks, range.to - range.from);
-      const info = await bulk.take(request.owner, start, range?.from ?? 0, body, last);
+      const from = range?.from ?? 0;
+      if (from === 0) await updatesOf(context).clearFor(start);
+      const info = await bulk.take(request.owner, start, from, body, last);
       return { status: last ? 201 : 200, json: show(info) };
     },
   }),

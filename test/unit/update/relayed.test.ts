@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { createMemoryStorage } from "#store/memory-storage.ts";
 import { Bulk } from "#update/software/bulk/bulk.ts";
 import { StorageBulkWriter } from "#update/software/bulk/writer.ts";
-import { dropRelayed, oldestRelayed, RELAYED } from "#update/software/campaign/relayed.ts";
+import { dropRelayed, dropSpare, oldestRelayed, RELAYED, spareBytes } from "#update/software/campaign/relayed.ts";
 import { type CampaignRecord, type CampaignState, freshMember } from "#update/software/campaign/states.ts";
 
 const NOW = Date.now();
@@ -35,7 +35,14 @@ async function storeWith(...ids: readonly string[]) {
   };
   for (const id of ids) await put(id, RELAYED);
   await put("mine", "firmware-artifacts");
-  return { bulk, left: () => bulk.list("hud", RELAYED).map(({ id }) => id) };
+  return {
+    bulk,
+    left: () =>
+      bulk
+        .list("hud", RELAYED)
+        .map(({ id }) => id)
+        .sort(),
+  };
 }
 
 const LATER = NOW + 60_000;
@@ -81,6 +88,20 @@ test("images handed on: a deleted update leaves none, whatever it was", async ()
   const { bulk, left } = await storeWith("a");
   await dropRelayed(bulk, [], update("a", "failed", LATER), true);
   assert.deepEqual(left(), []);
+});
+
+test("images handed on: the next one takes the room of those that nobody needs, and of no other", async () => {
+  const { bulk, left } = await storeWith("failed", "cut", "staged", "running");
+  const records = [update("failed", "failed", 1), update("staged", "prepared", 1), update("running", "trial", 1)];
+  assert.equal(spareBytes(bulk, records, "hud"), "failed".length + "cut".length);
+  const next = { component: "hud", category: RELAYED, id: "failed" };
+  await dropSpare(bulk, records, { ...next, category: "firmware-artifacts" });
+  assert.equal(left().length, 4, "an upload of a client takes nothing away");
+  await dropSpare(bulk, records, next);
+  assert.deepEqual(left(), ["failed", "running", "staged"], "the same image again goes on where it was");
+  await dropSpare(bulk, records, { ...next, id: "new" });
+  assert.deepEqual(left(), ["running", "staged"]);
+  assert.equal(spareBytes(bulk, records, "hud"), 0);
 });
 
 test("the update that gives way is the oldest that was handed on and is over", () => {

@@ -1,6 +1,6 @@
 /** Images that a primary handed on to this node: the store keeps one as long as an update may need it. Nobody else tidies up here. */
 import { Fault } from "#core/errors.ts";
-import type { Bulk, BulkKey } from "#update/software/bulk/bulk.ts";
+import type { Bulk, BulkInfo, BulkKey } from "#update/software/bulk/bulk.ts";
 import { bulkKeyOf } from "./staging.ts";
 import { type CampaignRecord, FINAL_STATES, IDLE_STATES } from "./states.ts";
 
@@ -41,6 +41,24 @@ export async function dropRelayed(
       if (isOver && !needed.has(key)) await bulk.remove(info).catch(ignoreGone);
     }
   }
+}
+
+/** Bytes that `dropSpare` would free. */
+export function spareBytes(bulk: Bulk, records: readonly CampaignRecord[], component: string): number {
+  return spareOf(bulk, records, component).reduce((sum, { size }) => sum + size, 0);
+}
+
+/** Before an image is handed on: what stands in its way for updates that are over, or were never registered, goes. */
+export async function dropSpare(bulk: Bulk, records: readonly CampaignRecord[], next: BulkKey): Promise<void> {
+  if (next.category !== RELAYED) return;
+  for (const info of spareOf(bulk, records, next.component)) {
+    if (info.id !== next.id) await bulk.remove(info).catch(ignoreGone);
+  }
+}
+
+function spareOf(bulk: Bulk, records: readonly CampaignRecord[], component: string): readonly BulkInfo[] {
+  const needed = new Set(records.filter(({ state }) => !FINAL_STATES.has(state)).map(imageOf));
+  return bulk.list(component, RELAYED).filter((info) => !needed.has(textOf(info)));
 }
 
 function ignoreGone(error: unknown): void {
