@@ -180,7 +180,7 @@ export const DEVIATIONS: readonly Deviation[] = [
   {
     subject: "links of a component",
     cda: "those of diagnosis",
-    ours: "those of updates too, where `update.targets` has it",
+    ours: "those of updates too, where `[update.targets]` has it",
     where: "sovd/components.ts",
   },
   {
