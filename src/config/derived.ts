@@ -1,6 +1,8 @@
 /** Values that follow from several keys, or from keys and the machine. */
+
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
+import { isLoopback } from "#core/loopback.ts";
 import type { Config, EcuConfig } from "./types.ts";
 
 const MOST_SHARDS = 2;
@@ -40,9 +42,8 @@ export function needsVehicle({ update, doip }: Config): boolean {
 /** Warnings about settings that are allowed and yet risky. */
 export function risks(config: Config): string[] {
   const { security, doip, skybrush, http, update } = config;
-  const local = /^(127\.|::1$)/.test(skybrush.address);
   const known = skybrush.authentication === "token" || (skybrush.tls && http.tls_ca !== undefined);
-  const open = skybrush.enabled && !local && !known && update.verify !== "required";
+  const open = skybrush.enabled && !isLoopback(skybrush.address) && !known && update.verify !== "required";
   return [
     ...(security.mode === "development" ? ["security.mode is development: anyone gets a token"] : []),
     ...(doip.enabled && doip.tls.ca === undefined && needsVehicle(config)

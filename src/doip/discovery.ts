@@ -3,6 +3,7 @@
  * what comes from the network, and what the network refuses, is a problem to report at most.
  */
 import { createSocket as createUdpSocket, type RemoteInfo, type Socket } from "node:dgram";
+import { isLoopback } from "#core/loopback.ts";
 import type { Clock, TimerHandle } from "#core/time.ts";
 import { decodeDatagram, encode, isUnset, type VehicleAnnouncement } from "./codec.ts";
 import { type AddressFamily, IPV4 } from "./families.ts";
@@ -137,7 +138,7 @@ export class Discovery {
   async #openRequests(): Promise<Socket> {
     const { testerAddress, gatewayPort, family } = this.#options;
     const address = testerAddress === family.placeholder ? family.anyAddress : testerAddress;
-    const shared = address === family.anyAddress && this.#targets.some(family.isLoopback);
+    const shared = address === family.anyAddress && this.#targets.some(isLoopback);
     const candidates: [string, number][] = [
       [address, shared ? 0 : gatewayPort],
       [address, 0],
@@ -207,7 +208,6 @@ export class Discovery {
    */
   #onRequest(socket: Socket, from: RemoteInfo): void {
     const own = this.#requests?.address();
-    const { isLoopback } = this.#options.family;
     const stolen = socket === this.#listener && this.#targets.every(isLoopback) && from.port === own?.port;
     if (!stolen) return;
     this.#listener = undefined;

@@ -2,14 +2,13 @@
 import type { SocketOptions } from "node:dgram";
 import { BlockList, isIPv6 } from "node:net";
 import { networkInterfaces } from "node:os";
-import { ANY_ADDRESS, BROADCAST, isLoopback, sameSubnet } from "./ipv4.ts";
+import { ANY_ADDRESS, BROADCAST, sameSubnet } from "./ipv4.ts";
 
 export interface AddressFamily {
   readonly socket: SocketOptions;
   readonly anyAddress: string;
   /** A tester's address that stands for any. */
   readonly placeholder: string;
-  isLoopback(ip: string): boolean;
   /** Whether `ip` counts for this tester. */
   isNear(ip: string, testerAddress: string, subnet: string): boolean;
   /** Where to ask for entities when nobody says. Read at each request: interfaces come and go. */
@@ -20,7 +19,6 @@ export const IPV4: AddressFamily = {
   socket: { type: "udp4", reuseAddr: true },
   anyAddress: ANY_ADDRESS,
   placeholder: "127.0.0.1",
-  isLoopback,
   isNear: (ip, testerAddress, mask) => sameSubnet(ip, testerAddress, mask),
   targets: () => [BROADCAST],
 };
@@ -32,7 +30,6 @@ export const IPV6: AddressFamily = {
   socket: { type: "udp6", ipv6Only: true, reuseAddr: true },
   anyAddress: "::",
   placeholder: "::1",
-  isLoopback: (ip) => ip === "::1",
   isNear: (ip, _testerAddress, prefix) => inPrefix(ip, prefix),
   targets: () => linkLocalInterfaces().map((name) => `${ALL_NODES}%${name}`),
 };

@@ -21,8 +21,3 @@ export function sameSubnet(a: string, b: string, mask: string): boolean {
   if (x === undefined || y === undefined || bits === undefined) return false;
   return ((x ^ y) & bits) === 0;
 }
-
-/** 127.0.0.0/8. */
-export function isLoopback(ip: string): boolean {
-  return ip.startsWith("127.");
-}

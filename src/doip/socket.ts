@@ -1,6 +1,8 @@
 /** Opening the sockets of a diagnostic connection. */
+
 import { connect, isIPv6, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
+import { isLoopback } from "#core/loopback.ts";
 import { IPV4, IPV6 } from "./families.ts";
 import { type TlsSettings, tlsOptions } from "./tls.ts";
 
@@ -53,7 +55,7 @@ export const openSocket: OpenSocket = ({ host, port, localAddress, tls, onBytes 
  * reaches only loopback, so it is dropped for other peers.
  */
 export function localAddressFor(testerIp: string, host: string): string | undefined {
-  const { anyAddress, isLoopback } = isIPv6(host) ? IPV6 : IPV4;
+  const { anyAddress } = isIPv6(host) ? IPV6 : IPV4;
   if (testerIp === anyAddress || testerIp === "" || isIPv6(testerIp) !== isIPv6(host)) return undefined;
   return isLoopback(testerIp) && !isLoopback(host) ? undefined : testerIp;
 }

@@ -1,7 +1,9 @@
 /** Broadcasts to and from DoIP entities that are bound to an address of their own. */
+
 import { createSocket, type SocketOptions } from "node:dgram";
 import { once } from "node:events";
 import { isIPv6 } from "node:net";
+import { isLoopback } from "#core/loopback.ts";
 import type { Endpoint } from "./endpoint.ts";
 
 const LIMITED_BROADCAST = "255.255.255.255";
@@ -49,8 +51,4 @@ async function hear(bound: readonly Endpoint[], options: SocketOptions, address:
   await once(socket, "listening");
   socket.on("error", (error) => first.events.emit({ kind: "failed", entity: first.name, error }));
   return () => new Promise((resolve) => socket.close(() => resolve()));
-}
-
-function isLoopback(address: string): boolean {
-  return address.startsWith("127.");
 }

@@ -110,9 +110,11 @@ export const AJOUR = section("Embedded devices that fetch their firmware by the 
     address: text("127.0.0.1", "Address to listen on."),
     port: u16(5_683, "Port; 0: any."),
     max_block_bytes: atLeast(16, 960, "Largest block; above 960 it no longer goes in one message."),
-    max_amplification: u32(
-      3,
-      "Bytes that go out for each that comes in, to an address that has not been proved by the option Echo (RFC 9175): blocks are shorter until then. 0: as many as there are, where no sender is forged.",
+    max_amplification: optional(
+      u32(
+        3,
+        "Bytes that go out for each that comes in, to an address that has not been proved by the option Echo (RFC 9175): blocks are shorter until then. 0: as many as there are. Absent: 3 where devices give no password and others reach the address, else 0.",
+      ),
     ),
   }),
   ttn: optionalSection("LoRaWAN by The Things Stack: its webhook calls `POST /ttn/v3`, as a gateway of its devices.", {

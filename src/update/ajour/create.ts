@@ -1,12 +1,13 @@
 /** Puts the parts of drogue-ajour together, as the configuration says. */
 import type { Config } from "#config/types.ts";
 import { Fault } from "#core/errors.ts";
+import { isLoopback } from "#core/loopback.ts";
 import type { Clock } from "#core/time.ts";
 import type { Persistence } from "#store/persistence.ts";
 import type { Bulk } from "#update/software/bulk/bulk.ts";
 import type { CreateProvider, ProviderContext } from "#update/software/provider.ts";
 import { Assignments, NO_JOB } from "./assignments.ts";
-import { startCoap } from "./coap.ts";
+import { type CoapOptions, startCoap } from "./coap.ts";
 import { Desk, type Report } from "./desk.ts";
 import { FileSource } from "./file-source.ts";
 import { HawkbitSource } from "./hawkbit.ts";
@@ -105,7 +106,7 @@ export function createAjour({ config, clock, persistence, bulk, onProblem }: Ajo
     provider,
     async start() {
       await sources.start(registry.firmware);
-      const coap = ajour.coap === undefined ? undefined : await startCoap(ajour.coap, parts);
+      const coap = ajour.coap === undefined ? undefined : await startCoap(coapOptionsOf(ajour, ajour.coap), parts);
       if (coap !== undefined) transports.push(coap);
       if (ajour.mqtt !== undefined) transports.push(await startMqtt(ajour.mqtt, parts));
       return { coapPort: coap?.port ?? 0 };
@@ -115,6 +116,16 @@ export function createAjour({ config, clock, persistence, bulk, onProblem }: Ajo
       await sources.close();
     },
   };
+}
+
+/** RFC 7252, 11.3, and RFC 9175, 2.4. */
+const AMPLIFICATION_OF_THE_UNKNOWN = 3;
+
+/** Answers are bounded where anyone gets one, and anyone can name somebody else to get it. */
+function coapOptionsOf({ authentication }: AjourConfig, coap: NonNullable<AjourConfig["coap"]>): CoapOptions {
+  const forgeable = authentication === "none" && !isLoopback(coap.address);
+  const { max_amplification = forgeable ? AMPLIFICATION_OF_THE_UNKNOWN : 0 } = coap;
+  return { ...coap, max_amplification };
 }
 
 function registryOf({ authentication, default_application, applications, devices }: AjourConfig): Registry {
