@@ -3,6 +3,7 @@ import { Fault } from "#core/errors.ts";
 import { fits, problems } from "#core/validate.ts";
 import type { Bulk, BulkKey } from "#update/software/bulk/bulk.ts";
 import type { Campaigns } from "#update/software/campaign/campaigns.ts";
+import { lastKnown } from "#update/software/campaign/last-known.ts";
 import { isUnderWay, occupies, refusalOf } from "#update/software/campaign/next.ts";
 import { dropRelayed, dropSpare, isRelayed, oldestRelayed, spareBytes } from "#update/software/campaign/relayed.ts";
 import type { Staging } from "#update/software/campaign/staging.ts";
@@ -288,8 +289,10 @@ export class Updates {
     const { providerOf, role, journal, describeTimeoutMs, ownComponents } = this.#options;
     const provider = providerOf(component);
     if (provider === undefined) throw new Fault("notFound", `${component} takes no updates`);
-    const facts = await provider.describe(component, AbortSignal.timeout(describeTimeoutMs));
     const busy = journal.campaigns().find((record) => occupies(record, component) || isStagedOn(record, component));
+    const facts = await provider.describe(component, AbortSignal.timeout(describeTimeoutMs)).catch((error: unknown) => {
+      return lastKnown(busy, component) ?? Promise.reject(error);
+    });
     const candidate = busy?.members.find((member) => member.component === component)?.toVersion;
     const own = ownComponents.includes(component);
     const installed = journal.installed(component);

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Fault } from "#core/errors.ts";
 import type { CallRun } from "#update/software/campaign/campaigns.ts";
+import { lastKnown } from "#update/software/campaign/last-known.ts";
 import { type CampaignRecord, IDLE_STATES } from "#update/software/campaign/states.ts";
 import { verifyStored } from "#update/software/journal/chain.ts";
 import { statusOf } from "#update/software/views/status.ts";
@@ -275,6 +276,23 @@ test("a verdict that comes late is refused with the state that is, and so is a c
 
 const isRefusedIn = (state: string) => (error: unknown) =>
   error instanceof Fault && error.kind === "conflict" && error.details?.state === state;
+
+test("a component that needs service is told of also when it is silent, while it is tried again too; no other is", async () => {
+  const scripts: Script[] = [
+    { call: "gate", component: "b", outcome: "refused", times: 1 },
+    { call: "rollback", component: "a", outcome: "silent", times: 1_000_000 },
+  ];
+  const { process } = await play(["a", "b"], "coordinated", scripts);
+  const stuck = process.campaigns.get(ID)!;
+  assert.equal(stuck.state, "needsService");
+  const members = stuck.members.map((member) => ({ ...member, hardwareId: `hw-${member.component}`, serial: "7" }));
+  const facts = { supportsRollback: false, supportsTrial: true, hardwareId: "hw-a", serial: "7" };
+  assert.deepEqual(lastKnown({ ...stuck, members }, "a"), facts);
+  assert.equal(lastKnown({ ...stuck, members }, "b"), undefined, "it is back");
+  assert.equal(lastKnown(undefined, "a"), undefined);
+  const again = await process.campaigns.apply(ID, { type: "retry" }, "system");
+  assert.deepEqual([again.state, lastKnown(again, "a")?.supportsRollback], ["rollingBack", false]);
+});
 
 test("who waits for service is no other update's until it went back, or the update was deleted", async () => {
   const scripts: Script[] = [
