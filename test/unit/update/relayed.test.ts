@@ -115,3 +115,19 @@ test("the update that gives way is the oldest that was handed on and is over", (
   assert.equal(oldestRelayed(records)?.id, "early");
   assert.equal(oldestRelayed(records.slice(0, 3)), undefined);
 });
+
+test("an update that begins anew while its image is being removed is asked to hand it on again", async () => {
+  const { bulk, left } = await storeWith("own", "older");
+  const key = { component: "hud", category: RELAYED, id: "own" };
+  const ended = update("own", "completed", LATER);
+  const dropped = dropRelayed(bulk, [ended], ended);
+  assert.equal(bulk.find(key), undefined, "at once, not when it is gone");
+  const bytes = (async function* () {
+    yield Buffer.from("again");
+  })();
+  const info = await bulk.write({ ...key, name: "own", mimetype: "x/y" }, 0, bytes, true);
+  await dropped;
+  assert.equal(info.complete, true);
+  assert.deepEqual(left(), ["own"], "the upload waits for the removal");
+  assert.equal(bulk.find(key)?.size, 5);
+});

@@ -14,6 +14,7 @@ import {
   fileRecords,
   findFile,
   getFile,
+  recordOf,
 } from "./files.ts";
 import { Places } from "./places.ts";
 
@@ -27,6 +28,8 @@ export class Bulk {
   readonly #writer: BulkWriter;
   readonly #places: Places;
   readonly #room: (() => number) | undefined;
+  /** Removals under way, by record. */
+  readonly #going = new Map<string, Promise<void>>();
 
   /** `storage` shows what `writer` has committed. `places`: for uploads of clients. `room`: bytes that the store will still take. */
   constructor(
@@ -64,8 +67,9 @@ export class Bulk {
     return [...new Set(names.map((name) => name.split("/")[CATEGORY] ?? ""))];
   }
 
+  /** Undefined as well for what is about to be gone: nobody is to build on it. */
   find(key: BulkKey): BulkInfo | undefined {
-    return findFile(this.#storage, key);
+    return this.#going.has(recordOf(key)) ? undefined : findFile(this.#storage, key);
   }
 
   /** Facts of a file; `notFound`. */
@@ -75,7 +79,7 @@ export class Bulk {
 
   /** As `BulkWriter.write`; the chunks stay the caller's. */
   write(start: BulkStart, offset: number, chunks: AsyncIterable<Uint8Array>, last: boolean): Promise<BulkInfo> {
-    return this.#writer.write(start, offset, { chunks }, last);
+    return this.#write(start, offset, { chunks }, last);
   }
 
   /** As `BulkWriter.write`, of a client, whose chunks are handed over. @throws as well what `Places.hold` does */
@@ -86,7 +90,7 @@ export class Bulk {
     chunks: AsyncIterable<Uint8Array>,
     last: boolean,
   ): Promise<BulkInfo> {
-    return this.#places.hold(client, () => this.#writer.write(start, offset, { chunks, own: true }, last));
+    return this.#places.hold(client, () => this.#write(start, offset, { chunks, own: true }, last));
   }
 
   /** As `BulkWriter.create`, of a client, whose chunks are handed over. @throws as well what `Places.hold` does */
@@ -96,7 +100,15 @@ export class Bulk {
 
   /** Removes a file; `notFound`. */
   remove(key: BulkKey): Promise<void> {
-    return this.#writer.remove(key);
+    const name = recordOf(key);
+    const gone = this.#writer.remove(key).finally(() => this.#going.delete(name));
+    this.#going.set(name, gone);
+    return gone;
+  }
+
+  async #write(...write: Parameters<BulkWriter["write"]>): Promise<BulkInfo> {
+    await this.#going.get(recordOf(write[0]))?.catch(() => undefined);
+    return this.#writer.write(...write);
   }
 
   /** Bytes `[from, to)` of a file, in pieces of at most 1 MiB. */

@@ -34,13 +34,13 @@ export async function dropRelayed(
   const needed = new Set(
     records.filter((record) => record.id !== ended.id && mayNeed(record, createdAtMs)).map(imageOf),
   );
-  for (const { component } of ended.members) {
-    for (const info of bulk.list(component, RELAYED)) {
-      const key = textOf(info);
-      const isOver = key === own ? withOwn : info.createdAt < createdAtMs;
-      if (isOver && !needed.has(key)) await bulk.remove(info).catch(ignoreGone);
-    }
-  }
+  const isOver = (info: BulkInfo) => {
+    const key = textOf(info);
+    return (key === own ? withOwn : info.createdAt < createdAtMs) && !needed.has(key);
+  };
+  const over = ended.members.flatMap(({ component }) => bulk.list(component, RELAYED).filter(isOver));
+  // all at once: from here on the primary is told that they are not there
+  await Promise.all(over.map((info) => bulk.remove(info).catch(ignoreGone)));
 }
 
 /** Bytes that `dropSpare` would free. */
