@@ -294,6 +294,31 @@ test("a component that needs service is told of also when it is silent, while it
   assert.deepEqual([again.state, lastKnown(again, "a")?.supportsRollback], ["rollingBack", false]);
 });
 
+test("a component that refuses to go back is tried again ever more seldom, one that is silent as often as before", async () => {
+  for (const [outcome, grows] of [
+    ["refused", true],
+    ["silent", false],
+  ] as const) {
+    const scripts: Script[] = [
+      { call: "gate", component: "a", outcome: "refused", times: 1 },
+      { call: "rollback", component: "a", outcome, times: 1_000_000 },
+    ];
+    const { process, clock } = await play(["a"], "coordinated", scripts);
+    const waitsMs: number[] = [];
+    for (let state = "needsService", sinceMs = clock.now(); waitsMs.length < 8; ) {
+      clock.jump();
+      await turn();
+      const now = process.campaigns.get(ID)!.state;
+      if (now === state) continue;
+      if (state === "needsService") waitsMs.push(clock.now() - sinceMs);
+      [state, sinceMs] = [now, clock.now()];
+    }
+    const [firstMs = 0] = waitsMs;
+    const times = waitsMs.map((waitMs) => waitMs / firstMs);
+    assert.deepEqual(times, grows ? [1, 1, 2, 4, 8, 16, 32, 32] : Array(8).fill(1), outcome);
+  }
+});
+
 test("who waits for service is no other update's until it went back, or the update was deleted", async () => {
   const scripts: Script[] = [
     { call: "gate", component: "b", outcome: "refused", times: 1 },

@@ -3,7 +3,7 @@
  * result into an event. Because all it knows is the record, going on after a crash is the same as going on.
  */
 import { Fault, type FaultKind, toFaultData } from "#core/errors.ts";
-import type { Clock, TimerHandle } from "#core/time.ts";
+import type { Clock } from "#core/time.ts";
 import { Turns } from "#core/turns.ts";
 import { entryOf } from "#update/software/journal/audit.ts";
 import { type Journal, REGISTERED } from "#update/software/journal/journal.ts";
@@ -23,6 +23,7 @@ import {
   startable,
 } from "./next.ts";
 import { progressAfter } from "./progress.ts";
+import { Retries } from "./retries.ts";
 import {
   CALL_OF,
   type CampaignEvent,
@@ -63,7 +64,7 @@ export interface CampaignsOptions {
   readonly limits: CampaignLimits;
   /** Pause before a call to a silent target comes again; doubles up to 32 times as much. */
   readonly retryMs: number;
-  /** Pause before a target that could not go back is tried again. */
+  /** Pause before a target that could not go back is tried again; doubles likewise as long as it refuses. */
   readonly serviceRetryMs: number;
   /** Tries of a rollback that is refused. */
   readonly rollbackTries: number;
@@ -82,22 +83,20 @@ interface InFlight {
   settling: boolean;
 }
 
-const MAX_BACKOFF = 32;
-
 export class Campaigns {
   readonly #options: CampaignsOptions;
   readonly #inFlight = new Map<string, InFlight>();
   readonly #progress = new Map<string, { readonly call: MemberCall; readonly progress: ProviderProgress }>();
   readonly #deadlines: Deadlines;
-  readonly #pauses = new Map<string, TimerHandle>();
-  /** Failed tries of the call that a member waits for. */
-  readonly #tries = new Map<string, { readonly call: MemberCall; readonly count: number }>();
+  /** Of the calls that members wait for; under a campaign's id, of those that needed service. */
+  readonly #retries: Retries;
   readonly #turns = new Turns();
   #resumed = false;
   #stopped = false;
 
   constructor(options: CampaignsOptions) {
     this.#options = options;
+    this.#retries = new Retries(options.clock);
     this.#deadlines = new Deadlines(options.clock, (id) => void this.#report(id, { type: "expire" }));
   }
 
@@ -178,9 +177,8 @@ export class Campaigns {
 
   /** A campaign that was deleted leaves nothing behind. */
   #forget(id: string): void {
-    for (const known of [this.#progress, this.#tries]) {
-      for (const key of known.keys()) if (idOf(key) === id) known.delete(key);
-    }
+    this.#retries.forget(id);
+    for (const key of this.#progress.keys()) if (idOf(key) === id) this.#progress.delete(key);
   }
 
   /** How far the call of a member is that its state waits for: what the call before has told says nothing of it. */
@@ -194,9 +192,8 @@ export class Campaigns {
   /** Ends calls and timers; records stay as they are. */
   async stop(): Promise<void> {
     this.#stopped = true;
-    const { clock } = this.#options;
     this.#deadlines.clear();
-    for (const timer of this.#pauses.values()) clock.clearTimeout(timer);
+    this.#retries.stop();
     const running = [...this.#inFlight.values()];
     for (const { controller } of running) controller.abort(new Fault("notReady", "The program ends"));
     await Promise.all(running.map(({ done }) => done));
@@ -217,7 +214,7 @@ export class Campaigns {
   #reconcile(id: string): void {
     const record = this.get(id);
     // a store that could not write is given its pause
-    if (!this.#resumed || this.#stopped || this.#pauses.has(`${id}/`)) return;
+    if (!this.#resumed || this.#stopped || this.#retries.isPausing(storeKeyOf(id))) return;
     this.#armDeadline(id, record);
     if (record === undefined) return;
     for (const member of record.members) this.#stopUnwanted(record, member);
@@ -246,20 +243,24 @@ export class Campaigns {
   #idle(record: CampaignRecord): void {
     const { id, state } = record;
     if (isInPassing(record)) void this.#report(id, { type: "execute" });
-    if (state === "needsService")
-      this.#pause(id, this.#options.serviceRetryMs, () => void this.#report(id, { type: "retry" }));
+    if (state !== "needsService") this.#retries.succeed(id);
+    else
+      this.#retries.pause(id, this.#options.serviceRetryMs, () => {
+        this.#retries.fail(id, state);
+        void this.#report(id, { type: "retry" });
+      });
   }
 
   /** Members that did not answer their last call. */
   #late({ id, members }: CampaignRecord): Set<string> {
     return new Set(
-      members.map(({ component }) => component).filter((component) => this.#tries.has(keyOf(id, component))),
+      members.map(({ component }) => component).filter((component) => this.#retries.hasFailed(keyOf(id, component))),
     );
   }
 
   #launch(record: CampaignRecord, { call, component }: Action): void {
     const key = keyOf(record.id, component);
-    if (this.#inFlight.has(key) || this.#pauses.has(key)) return;
+    if (this.#inFlight.has(key) || this.#retries.isPausing(key)) return;
     const controller = new AbortController();
     this.#progress.set(key, { call, progress: { percent: 0, step: call } });
     const done = this.#perform(record, call, component, controller.signal).catch((problem) => {
@@ -277,11 +278,11 @@ export class Campaigns {
       const run = { signal, progress };
       const member = record.members.find((each) => each.component === component)!;
       event = await this.#call(record, call, member, run);
-      this.#tries.delete(key);
+      this.#retries.succeed(key);
     } catch (error) {
       event = signal.aborted ? undefined : this.#failed(key, call, component, error);
       // one that was going back for so long that time was up keeps nobody else on new software the next time
-      if (signal.aborted && call === "rollback") this.#tries.set(key, { call, count: 1 });
+      if (signal.aborted && call === "rollback") this.#retries.fail(key, call);
     }
     over = true;
     const running = this.#inFlight.get(key);
@@ -303,17 +304,15 @@ export class Campaigns {
 
   /** The event of a failed call; undefined when the same call comes again after a pause. */
   #failed(key: string, call: MemberCall, component: string, error: unknown): CampaignEvent | undefined {
-    const before = this.#tries.get(key);
-    const tries = before?.call === call ? before.count + 1 : 1;
-    this.#tries.set(key, { call, count: tries });
+    const tries = this.#retries.fail(key, call);
     const silent = isUnreachable(error);
-    const again = REPEATED.has(call) && (silent || (call === "rollback" && tries < this.#options.rollbackTries));
-    if (again) {
-      const delayMs = this.#options.retryMs * Math.min(2 ** (tries - 1), MAX_BACKOFF);
-      this.#pause(key, delayMs, () => this.#reconcile(idOf(key)));
+    // who is silent may be back at any time
+    if (silent) this.#retries.succeed(idOf(key));
+    if (REPEATED.has(call) && (silent || (call === "rollback" && tries < this.#options.rollbackTries))) {
+      this.#retries.pause(key, this.#options.retryMs, () => this.#reconcile(idOf(key)));
       return undefined;
     }
-    this.#tries.delete(key);
+    this.#retries.succeed(key);
     if (call === "close") {
       // the verdict stands: a target that cannot drop its old software keeps it, no more
       this.#options.onProblem(error, `close ${component}`);
@@ -340,17 +339,8 @@ export class Campaigns {
     } catch (problem) {
       if (this.#stopped || (problem instanceof Fault && OUTRUN.has(problem.kind))) return;
       this.#options.onProblem(problem, `${event.type} ${id}`);
-      this.#pause(`${id}/`, this.#options.retryMs, () => this.#reconcile(id));
+      this.#retries.pause(storeKeyOf(id), this.#options.retryMs, () => this.#reconcile(id));
     }
-  }
-
-  #pause(key: string, delayMs: number, then: () => void): void {
-    if (this.#pauses.has(key)) return;
-    const timer = this.#options.clock.setTimeout(() => {
-      this.#pauses.delete(key);
-      if (!this.#stopped) then();
-    }, delayMs);
-    this.#pauses.set(key, timer);
   }
 
   /** What is left after a restart is never more than the state may last: the wall clock may have been set back meanwhile. */
@@ -390,6 +380,11 @@ const REPEATED: ReadonlySet<MemberCall> = new Set(["commit", "close", "rollback"
 
 function keyOf(id: string, component: string): string {
   return `${id}/${component}`;
+}
+
+/** Under which a store that could not write gets its pause. */
+function storeKeyOf(id: string): string {
+  return keyOf(id, "");
 }
 
 /** Ids hold no slash. */
