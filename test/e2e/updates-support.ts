@@ -76,10 +76,14 @@ export async function startNode(t: TestContext, update: Tree, config: Tree = {},
     await server.ready;
     return server;
   };
-  let server = await start();
+  const remove = () => rm(folder, { recursive: true, force: true });
+  let server = await start().catch(async (refused: unknown) => {
+    await remove();
+    throw refused;
+  });
   t.after(async () => {
     await server.close();
-    await rm(folder, { recursive: true, force: true });
+    await remove();
   });
   const token = await tokenOf(server.port, tls);
   const node: Node = {

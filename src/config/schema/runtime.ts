@@ -250,7 +250,11 @@ export const UPDATE = section("Software update (`/updates`) and retrieval of dat
     "Time after which a secondary without a verdict goes back by itself, whatever its primary asks for; no less than `execute_timeout_ms` and `commit_timeout_ms` of the primary together.",
   ),
   retry_ms: atLeast(10, 1_000, "Pause before a silent target is asked again; it doubles up to 32 times as much."),
-  service_retry_ms: atLeast(100, 60_000, "Pause before a target that could not go back is tried again; up to 32 times as long for one that refuses it each time."),
+  service_retry_ms: atLeast(
+    100,
+    60_000,
+    "Pause before a target that could not go back is tried again; up to 32 times as long for one that refuses it each time.",
+  ),
   max_parallel: atLeast(1, 4, "Targets that prepare, or execute, at the same time."),
   max_restarts: u32(2, "Restarts of the program in the middle of an execution before it is given up."),
   max_packages: atLeast(1, 1_000, "Packages that may be registered."),
