@@ -32,10 +32,10 @@ export function ecuConfig({ ecu }: Config, name: string): EcuConfig | undefined 
   return other === undefined ? undefined : ecu[other];
 }
 
-/** A node that hands updates on, or takes them, and talks to no ECU needs neither databases nor DoIP. */
-export function needsVehicle({ update, doip }: Config): boolean {
-  if (update.role === "standalone" || !update.enabled) return true;
-  if (update.role === "primary") return doip.enabled;
+/** A node that is there for updates alone, and talks to no ECU, needs neither databases nor DoIP. */
+export function needsVehicle({ update, doip, can }: Config): boolean {
+  if (!update.enabled) return true;
+  if (update.role !== "secondary") return doip.enabled || can !== undefined;
   return Object.values(update.targets).some(({ provider }) => provider === "uds-flash");
 }
 

@@ -64,10 +64,11 @@ function* doip({ doip }: Config): Iterable<Finding> {
   if (doip.tls.min_version > doip.tls.max_version) yield finding("doip.tls.max_version", "is lower than min_version");
 }
 
-/** A node that hands updates on, or takes them, may stand without ECUs of its own. */
+/** A node that hands updates on, takes them, or installs them on itself may stand without ECUs of its own. */
 function* transports({ doip, can, update }: Config, features: Features): Iterable<Finding> {
   if (can !== undefined && !features.can) yield finding("can", "this build speaks DoIP only; remove the section");
-  const alone = update.role === "standalone" || !update.enabled;
+  const hasTargets = Object.keys(update.targets).length > 0;
+  const alone = !update.enabled || (update.role === "standalone" && !hasTargets);
   if (alone && can === undefined && !doip.enabled) yield finding("doip.enabled", "neither DoIP nor CAN is configured");
 }
 

@@ -98,6 +98,17 @@ test("the seed's calls word for word: upload, register, execute, status, audit",
   assert.equal((await node.send("GET", "/updates/vehicle-fw-v2.1")).status, 404);
 });
 
+test("a node of its own without a vehicle is ready, and updates itself", async (t) => {
+  const node = await slotNode(t, { role: "standalone" });
+  assert.equal((await fetch(`http://127.0.0.1:${node.server.port}/health/ready`)).status, 204);
+  const uri = await upload(node, COMPONENT, "new software", "fw");
+  const update = { id: "alone", update_name: "u", automated: true, origins: ["proximity"], artifact_uri: uri };
+  assert.equal((await node.send("POST", "/updates", { ...update, affected_components: [COMPONENT] })).status, 201);
+  assert.equal((await node.send("PUT", "/updates/alone/automated")).status, 202);
+  await node.until("alone", "completed");
+  assert.equal(await readFile(join(node.slots, "current", "image"), "utf8"), "new software");
+});
+
 test("filters, and every base path shows the same", async (t) => {
   const node = await slotNode(t);
   await node.send("POST", "/updates", { id: "a", origins: ["remote"], target_version: "1" });

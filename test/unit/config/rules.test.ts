@@ -61,6 +61,16 @@ const CASES: { name: string; toml: string; keys: string[]; can?: boolean }[] = [
     toml: "[doip]\nenabled = false\ntester_address = 'x'",
     keys: ["doip.enabled"],
   },
+  {
+    name: "neither transport, on a node that installs updates on itself",
+    toml: "[doip]\nenabled = false\n[update.targets.self]\nprovider = 'slot'\nfolder = '/slots'",
+    keys: [],
+  },
+  {
+    name: "neither transport, and updates are off",
+    toml: "[doip]\nenabled = false\n[update]\nenabled = false\n[update.targets.self]\nprovider = 'slot'\nfolder = '/slots'",
+    keys: ["doip.enabled"],
+  },
   { name: "CAN in a build without", toml: "[can]\ninterface = 'can0'", keys: ["can"] },
   {
     name: "CAN alone in a build with it",
