@@ -12,7 +12,8 @@ import { jobRunner } from "./database-updater.ts";
 
 export interface OpenBulk {
   readonly bulk: Bulk;
-  stop(): Promise<void>;
+  /** As `Jobs.stop`. */
+  stop(patienceMs?: number): Promise<void>;
 }
 
 /** No thread is started before there is something to write. */
@@ -29,6 +30,6 @@ export function openBulk(config: Config, store: Store): OpenBulk {
   const room = () => Math.max(0, config.store.max_bytes.bulk - store.bulk.space().usedBytes);
   return {
     bulk: new Bulk(storage, bulkJobs(jobRunner({ jobs, config })), new Places(all, perClient), room),
-    stop: () => jobs.stop(),
+    stop: (patienceMs) => jobs.stop(patienceMs),
   };
 }

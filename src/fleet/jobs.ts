@@ -11,6 +11,9 @@ export interface JobsOptions {
   readonly parallel?: number;
 }
 
+/** What jobs wait for, such as an upload's client, has ended when they are stopped: this is for what they write. */
+const PATIENCE_MS = 5_000;
+
 /** A thread for slow work: one job at a time or a few, started on demand. What a job is, the caller's table of types says. */
 export class Jobs<Table extends Record<keyof Table, { readonly args: unknown; readonly result: unknown }>> {
   readonly #pool: LazyPool;
@@ -39,7 +42,8 @@ export class Jobs<Table extends Record<keyof Table, { readonly args: unknown; re
     return this.#pool.run({ job, args }, transferList) as Promise<Table[K]["result"]>;
   }
 
-  async stop(): Promise<void> {
-    await this.#pool.destroy();
+  /** Lets the jobs that there are end; those that take longer are ended with the thread. */
+  async stop(patienceMs = PATIENCE_MS): Promise<void> {
+    await this.#pool.destroy(patienceMs);
   }
 }

@@ -23,7 +23,9 @@ export interface UploadSource {
 /** Runs a job that reads `source` from the port it is given. Its result; rejects with the fault of the body, else with that of the job. */
 export async function uploadTo<T>(source: UploadSource, job: (port: MessagePort) => Promise<T>): Promise<T> {
   const { port1, port2 } = new MessageChannel();
-  const [sent, result] = await Promise.allSettled([sendUpload(source, port1), job(port2)]).finally(() => port1.close());
+  // also where the job never got the port: nobody would take what is sent
+  const done = job(port2).finally(() => port1.close());
+  const [sent, result] = await Promise.allSettled([sendUpload(source, port1), done]);
   if (sent.status === "rejected") throw sent.reason;
   if (result.status === "rejected") throw result.reason;
   return result.value;

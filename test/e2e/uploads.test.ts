@@ -100,7 +100,7 @@ test("a thread that dies: the fault may be tried again, nothing half is seen, an
   while ((uploads.bulk.find(startOf("f"))?.size ?? 0) < SEGMENT_BYTES) {
     await new Promise((resolve) => setImmediate(resolve));
   }
-  await uploads.stop();
+  await uploads.stop(0);
   await failed;
   const { size, complete, sha256: hash } = uploads.bulk.get(startOf("f"));
   assert.deepEqual([size, complete, hash], [SEGMENT_BYTES, false, ""]);
@@ -111,6 +111,31 @@ test("a thread that dies: the fault may be tried again, nothing half is seen, an
   const info = await next.bulk.write(startOf("f"), SEGMENT_BYTES, rest, true);
   assert.deepEqual([info.sha256, info.size], [sha256(content), content.byteLength]);
   assert.ok(Buffer.concat([...next.bulk.chunks(info)]).equals(content));
+});
+
+test("what is being written when uploads are stopped is written to its end; later ones are refused at once, however long they are", async (t) => {
+  const uploads = (await store(t))();
+  const content = randomBytes(SEGMENT_BYTES + 5);
+  const body = new Body();
+  body.give(content.subarray(0, SEGMENT_BYTES));
+  const written = uploads.bulk.write(startOf("f"), 0, body, true);
+  await body.asked();
+  body.give(content.subarray(SEGMENT_BYTES));
+  body.end();
+  await uploads.stop();
+  assert.equal((await written).sha256, sha256(content));
+  const late = new Body();
+  for (let at = 0; at < 4; at++) late.give(randomBytes(MIB));
+  await assert.rejects(uploads.bulk.write(startOf("late"), 0, late, true), { kind: "workerLost" });
+  assert.equal(uploads.bulk.find(startOf("late")), undefined);
+});
+
+test("a job that ends before it has got the body ends the upload: nobody would take what is sent", async () => {
+  const body = new Body();
+  body.give(randomBytes(2 * MIB));
+  body.give(randomBytes(2 * MIB));
+  const refused = uploadTo({ chunks: body }, () => Promise.reject(new Error("no thread")));
+  await assert.rejects(refused, /no thread/);
 });
 
 test("clients that send nothing keep no other from its end; when their places are gone the next is refused, and the node's own work goes on", async (t) => {

@@ -50,6 +50,8 @@ async function withWriter<T>(
     if (users === 0) {
       closed = close(session);
       session = undefined;
+      // whoever ends the thread waits for its jobs, not for what they leave behind
+      await closed;
     }
   }
 }
