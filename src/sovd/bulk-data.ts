@@ -104,7 +104,7 @@ interface Range {
 }
 
 /** `bytes a-b/total` of an upload; undefined when the whole is sent. @throws Fault badRequest */
-export function contentRange(header: string): Range | undefined {
+function contentRange(header: string): Range | undefined {
   if (header === "") return undefined;
   const match = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(header);
   const [from = 0, last = 0, total = 0] = (match?.slice(1) ?? []).map(Number);
@@ -113,7 +113,7 @@ export function contentRange(header: string): Range | undefined {
 }
 
 /** The part a client asks for; undefined for the whole, which is also the answer to what we do not understand (RFC 9110, 14.2). */
-export function requestedRange(header: string, size: number): { from: number; to: number } | undefined {
+function requestedRange(header: string, size: number): { from: number; to: number } | undefined {
   const match = /^bytes=(\d*)-(\d*)$/i.exec(header.trim());
   if (match === null || (match[1] === "" && match[2] === "")) return undefined;
   const [first, last] = [match[1] ?? "", match[2] ?? ""];
@@ -259,7 +259,7 @@ export const bulkDataRoutes: readonly Route[] = [
     params: FileParams,
     responses: { 200: ok(UploadState) },
     handle: (request, context) => {
-      const info = bulkOf(request, context).find(request.params);
+      const info = bulkOf(request, context).upload(request.params);
       const { size: offset = 0, complete = false, sha256 = "" } = info ?? {};
       return { status: 200, json: { offset, complete, ...(complete ? { sha256 } : {}) } };
     },

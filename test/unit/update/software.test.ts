@@ -16,6 +16,7 @@ import { runCommand } from "#update/software/providers/command-runner.ts";
 import { checkedRecipe, requestBytes } from "#update/software/providers/uds-recipe.ts";
 import { checkManifest, checkVersion } from "#update/software/trust/trust.ts";
 import { compareVersions } from "#update/software/trust/versions.ts";
+import { sha256 } from "./job-support.ts";
 
 test("versions in the order people mean", () => {
   const ordered = ["0.9", "1.0-alpha", "1.0-rc1", "1.0", "v1.0.1", "1.2", "1.10", "2", "10.0.0"];
@@ -192,4 +193,32 @@ test("bulk: a cut upload goes on where its last segment ended, and the hash is t
     bulk.write({ ...start, id: "h" }, 0, rest(0), true),
     (error) => (error as Fault).kind === "noSpaceLeft",
   );
+});
+
+test("bulk: a whole file stays until what is to replace it is whole, which may take several tries", async () => {
+  const storage = createMemoryStorage({ maxMappedBytes: 1 << 20, maxBytes: 64 << 20 });
+  const bulk = new Bulk(storage, new StorageBulkWriter(storage, { maxBytes: 32 << 20, maxFiles: 1 }));
+  const start = { component: "c", category: "k", id: "f", name: "f", mimetype: "x/y" };
+  const [old, next] = [Buffer.from("old"), Buffer.alloc(SEGMENT_BYTES + 100, "next")];
+  async function* of(bytes: Buffer, isCut = false) {
+    yield bytes;
+    if (isCut) throw new Fault("badRequest", "gone");
+  }
+  const content = () => Buffer.concat([...bulk.chunks(bulk.get(start))]);
+  const before = await bulk.write(start, 0, of(old), true);
+  await assert.rejects(bulk.write(start, 0, of(old, true), true), /gone/);
+  assert.deepEqual(bulk.upload(start), before, "nothing came that an upload could go on with");
+  for (let tries = 2; tries > 0; tries--) await assert.rejects(bulk.write(start, 0, of(next, true), true), /gone/);
+  assert.ok(content().equals(old));
+  assert.deepEqual([bulk.find(start), bulk.list("c", "k")], [before, [before]]);
+  const { size, complete } = bulk.upload(start)!;
+  assert.deepEqual([size, complete], [SEGMENT_BYTES, false]);
+  const after = await bulk.write(start, size, of(next.subarray(size)), true);
+  assert.ok(content().equals(next));
+  assert.deepEqual([after.sha256, bulk.upload(start)], [sha256(next), after]);
+  assert.equal(storage.collections().length, 1, "nothing stays of the old one, nor of the first tries");
+  await assert.rejects(bulk.write(start, 0, of(next, true), true), /gone/);
+  await bulk.remove(start);
+  assert.equal(bulk.upload(start), undefined, "what was coming goes with the file");
+  assert.deepEqual(storage.collections(), []);
 });

@@ -13,6 +13,7 @@ import {
   fileChunks,
   fileRecords,
   findFile,
+  findUpload,
   getFile,
   recordOf,
 } from "./files.ts";
@@ -70,6 +71,11 @@ export class Bulk {
   /** Undefined as well for what is about to be gone: nobody is to build on it. */
   find(key: BulkKey): BulkInfo | undefined {
     return this.#going.has(recordOf(key)) ? undefined : findFile(this.#storage, key);
+  }
+
+  /** What an upload would go on with, a whole file included; undefined as `find`. */
+  upload(key: BulkKey): BulkInfo | undefined {
+    return this.#going.has(recordOf(key)) ? undefined : findUpload(this.#storage, key);
   }
 
   /** Facts of a file; `notFound`. */

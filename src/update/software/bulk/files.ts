@@ -4,6 +4,8 @@ import type { Storage } from "#store/storage.ts";
 import type { UploadSource } from "#update/upload-port.ts";
 
 const RECORD_PREFIX = "bulk/";
+/** Of what is to take the place of a whole file, as soon as it is whole itself. */
+const NEXT_PREFIX = "bulk-next/";
 const SEGMENT_DIGITS = 6;
 
 export interface BulkKey {
@@ -46,7 +48,7 @@ export interface BulkForm extends Omit<BulkKey, "id"> {
 /** Makes all changes, one transaction after the other. */
 export interface BulkWriter {
   /**
-   * Writes a file from `offset` on; what the file had behind that is replaced. Resolves when all is on the disk and, with `last`, the
+   * Writes a file from `offset` on; what the file had behind that is replaced, a whole one when the new one is whole. Resolves when all is on the disk and, with `last`, the
    * file is complete. A stream that breaks leaves whole segments behind, to go on from: `rangeNotSatisfiable` names where.
    */
   write(start: BulkStart, offset: number, source: UploadSource, last: boolean): Promise<BulkInfo>;
@@ -63,6 +65,17 @@ export function fileRecords(storage: Storage, ...place: readonly string[]): stri
 
 export function findFile(storage: Storage, key: BulkKey): BulkInfo | undefined {
   return storage.record<BulkInfo>(recordOf(key));
+}
+
+/** What is coming to the place of a whole file. */
+export function findNext(storage: Storage, key: BulkKey): BulkInfo | undefined {
+  return storage.record<BulkInfo>(nextOf(key));
+}
+
+/** What an upload goes on with: a whole file is one that nothing has come of yet to replace it. */
+export function findUpload(storage: Storage, key: BulkKey): BulkInfo | undefined {
+  const next = findNext(storage, key);
+  return next !== undefined && next.size > 0 ? next : findFile(storage, key);
 }
 
 /** `notFound` when there is none. */
@@ -114,6 +127,11 @@ function* segmentChunks(
 /** Name of a file's record. */
 export function recordOf({ component, category, id }: BulkKey): string {
   return `${RECORD_PREFIX}${component}/${category}/${id}`;
+}
+
+/** Name of the record of what is coming to its place. */
+export function nextOf({ component, category, id }: BulkKey): string {
+  return `${NEXT_PREFIX}${component}/${category}/${id}`;
 }
 
 /** Key of a segment in its file's collection. */

@@ -19,7 +19,10 @@ import {
   fileChunks,
   fileRecords,
   findFile,
+  findNext,
+  findUpload,
   getFile,
+  nextOf,
   recordOf,
   segmentKey,
 } from "./files.ts";
@@ -83,11 +86,12 @@ export class StorageBulkWriter implements BulkWriter {
   async remove(key: BulkKey): Promise<void> {
     const info = getFile(this.#storage, key);
     if (this.#writing.has(recordOf(key))) throw new Fault("storageBusy", `File ${key.id} is being written`);
-    await this.#change(async (tx) => {
-      if (tx.has(info.collection)) tx.deleteCollection(info.collection);
-      tx.setRecord(recordOf(key), undefined);
+    const next = findNext(this.#storage, key);
+    await this.#change((tx) => {
+      for (const name of [recordOf(key), nextOf(key)]) tx.setRecord(name, undefined);
+      for (const each of [info, next]) dropContent(tx, each);
     });
-    this.#hashes.delete(info.collection);
+    for (const { collection } of next === undefined ? [info] : [info, next]) this.#hashes.delete(collection);
   }
 
   async #begin({ component, category, id, name, mimetype }: BulkStart): Promise<BulkInfo> {
@@ -97,21 +101,24 @@ export class StorageBulkWriter implements BulkWriter {
     if (known === undefined && fileRecords(this.#storage).length >= maxFiles) {
       throw new Fault("noSpaceLeft", `There are ${maxFiles} files already`);
     }
+    // a whole file stays until the new one is whole
+    const [place, replaced] =
+      known?.complete === true ? [nextOf(key), findNext(this.#storage, key)] : [recordOf(key), known];
     const collection = `bulk-${randomUUID()}`;
     const fresh = { ...key, name, mimetype, collection };
     const info: BulkInfo = { ...fresh, size: 0, sha256: "", complete: false, createdAt: Date.now(), segments: [] };
     await this.#change((tx) => {
-      if (known !== undefined && tx.has(known.collection)) tx.deleteCollection(known.collection);
+      dropContent(tx, replaced);
       tx.create(collection);
-      tx.setRecord(recordOf(key), info);
+      tx.setRecord(place, info);
     });
-    if (known !== undefined) this.#hashes.delete(known.collection);
+    if (replaced !== undefined) this.#hashes.delete(replaced.collection);
     this.#hashes.set(collection, { size: 0, hash: createHash("sha256") });
     return info;
   }
 
   #goOn(key: BulkKey, offset: number): BulkInfo {
-    const known = findFile(this.#storage, key);
+    const known = findUpload(this.#storage, key);
     if (known !== undefined && !known.complete && known.size === offset) return known;
     const size = known === undefined || known.complete ? 0 : known.size;
     throw new Fault("rangeNotSatisfiable", `The upload goes on at byte ${size}`, { offset: size });
@@ -164,9 +171,13 @@ export class StorageBulkWriter implements BulkWriter {
       segments: isEmpty ? segments : [...segments, bytes.byteLength],
       ...(last ? { complete: true, sha256: hash.copy().digest("hex") } : {}),
     };
+    const isNext = findNext(this.#storage, info)?.collection === collection;
+    const replaced = isNext && last ? findFile(this.#storage, info) : undefined;
     await this.#change(async (tx) => {
       if (!isEmpty) await tx.write(collection, segmentKey(segments.length), bytes);
-      tx.setRecord(recordOf(info), grown);
+      tx.setRecord(isNext && !last ? nextOf(info) : recordOf(info), grown);
+      if (isNext && last) tx.setRecord(nextOf(info), undefined);
+      dropContent(tx, replaced);
     });
     if (last) this.#hashes.delete(collection);
     else this.#hashes.set(collection, { size: grown.size, hash: hash.copy() });
@@ -177,6 +188,10 @@ export class StorageBulkWriter implements BulkWriter {
   #change(work: (tx: StorageTransaction) => Promise<void> | void): Promise<void> {
     return this.#turns.run(() => this.#storage.transaction(work));
   }
+}
+
+function dropContent(tx: StorageTransaction, info: BulkInfo | undefined): void {
+  if (info !== undefined && tx.has(info.collection)) tx.deleteCollection(info.collection);
 }
 
 /** `vehicle-fw v2.1.tar.zst` → `vehicle-fw-v2-1-tar-zst-a1b2c3`. */
