@@ -1,11 +1,12 @@
 /** The updates of this node, as routes, other protocols and the command line use them. */
 import { Fault } from "#core/errors.ts";
+import { Turns } from "#core/turns.ts";
 import { fits, problems } from "#core/validate.ts";
 import type { Bulk, BulkKey } from "#update/software/bulk/bulk.ts";
 import type { Campaigns } from "#update/software/campaign/campaigns.ts";
 import { lastKnown } from "#update/software/campaign/last-known.ts";
 import { isUnderWay, occupies, refusalOf } from "#update/software/campaign/next.ts";
-import { dropRelayed, dropSpare, isRelayed, oldestRelayed, spareBytes } from "#update/software/campaign/relayed.ts";
+import { dropRelayed, dropSpare, isRelayed, oldestRelayed, roomForRelayed } from "#update/software/campaign/relayed.ts";
 import type { Staging } from "#update/software/campaign/staging.ts";
 import { type CampaignRecord, FINAL_STATES, freshMember, SYSTEM } from "#update/software/campaign/states.ts";
 import type { AuditRecord } from "#update/software/journal/audit.ts";
@@ -66,6 +67,7 @@ export class Updates {
   readonly bulk: Bulk;
   readonly #options: UpdatesOptions;
   readonly #watchers: Watchers;
+  readonly #registering = new Turns();
   /** Progress shown, by campaign, attempt and phase: it does not fall back. */
   readonly #shown = new Map<string, { readonly key: string; readonly percent: number }>();
   #alarms: ReadonlyMap<string, readonly string[]> = new Map();
@@ -116,16 +118,17 @@ export class Updates {
     }
     const update = readPackage(body);
     const { campaigns, role, maxPackages, verdictTimeoutMs } = this.#options;
-    if (update.watchdogMs !== undefined && role !== "secondary") {
+    if (update.watchdogMs !== undefined && role !== "secondary")
       throw new Fault("badRequest", "Only a secondary waits for the verdict of another node");
-    }
-    if ((update.watchdogMs ?? 0) > verdictTimeoutMs) {
+    if ((update.watchdogMs ?? 0) > verdictTimeoutMs)
       throw new Fault("badRequest", `This node waits at most ${verdictTimeoutMs} ms for a verdict`);
-    }
     const components = update.components.length > 0 ? update.components : this.#onlyTarget();
     const record = recordOf(update, components, body as Record<string, unknown>);
-    if (isRelayed(record)) await this.#makeRoom();
-    await campaigns.register(record, actor, maxPackages);
+    // one after the other: two at once would find the same one to give way
+    await this.#registering.run(async () => {
+      if (isRelayed(record)) await this.#makeRoom();
+      await campaigns.register(record, actor, maxPackages);
+    });
     return update.id;
   }
 
@@ -298,9 +301,9 @@ export class Updates {
     const installed = journal.installed(component);
     const version = facts.version ?? installed?.version;
     // what a primary hands on lies in the store first
-    const room = own && role === "secondary" ? this.bulk.roomBytes : undefined;
-    const spare = room === undefined ? 0 : spareBytes(this.bulk, journal.campaigns(), component);
-    const freeBytes = Math.min(facts.freeBytes ?? Number.POSITIVE_INFINITY, (room ?? Number.POSITIVE_INFINITY) + spare);
+    const isRelayedTo = own && role === "secondary";
+    const room = isRelayedTo ? roomForRelayed(this.bulk, journal.campaigns(), component) : Number.POSITIVE_INFINITY;
+    const freeBytes = Math.min(facts.freeBytes ?? Number.POSITIVE_INFINITY, room);
     return {
       role: own ? role : provider.kind === "sovd-secondary" ? "secondary" : "ecu",
       ecu_hardware_id: facts.hardwareId ?? "",

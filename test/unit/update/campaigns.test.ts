@@ -1,9 +1,11 @@
 /** Orders and times of a campaign: who goes when, what is on the disk before it, and clocks that nobody can trust. */
 import assert from "node:assert/strict";
+import { EventEmitter, once } from "node:events";
 import { test } from "node:test";
 import { Fault } from "#core/errors.ts";
 import type { CallRun } from "#update/software/campaign/campaigns.ts";
 import { lastKnown } from "#update/software/campaign/last-known.ts";
+import { keyOf, Retries } from "#update/software/campaign/retries.ts";
 import { type CampaignRecord, IDLE_STATES } from "#update/software/campaign/states.ts";
 import { verifyStored } from "#update/software/journal/chain.ts";
 import { statusOf } from "#update/software/views/status.ts";
@@ -157,6 +159,32 @@ test("what comes up later may make unwell who was healthy: the verdict is about 
   assert.equal(process.campaigns.get(ID)?.state, "rolledBack");
   assert.deepEqual(eventsOf(process, "memberHealthy", "memberUnhealthy").slice(0, 1), ["memberHealthy a"]);
   assert.ok(world.isOld("a") && world.isOld("single"));
+});
+
+test("a check that is under way when another comes up begins anew; what it has found well by then is void", async () => {
+  const world = new World(["a", "b"], [], []);
+  const { gate, execute } = world.calls;
+  const told = new EventEmitter();
+  const rounds: string[] = [];
+  world.calls.execute = async (record, member, run) => {
+    if (member.component === "b") await once(told, "checked");
+    return execute(record, member, run);
+  };
+  world.calls.gate = async (record, member, run) => {
+    rounds.push(member.component);
+    if (rounds.length === 1) {
+      told.emit("checked");
+      // as one that does not hear of the abort, and ends well
+      await once(run.signal, "abort");
+    }
+    return gate(record, member, run);
+  };
+  const { process } = await play(["a", "b"], "coordinated", [], {}, world);
+  assert.equal(process.campaigns.get(ID)?.state, "completed");
+  assert.deepEqual(rounds.sort(), ["a", "a", "b"]);
+  const events = eventsOf(process, "memberExecuted", "memberHealthy");
+  assert.equal(events.indexOf("memberExecuted b"), 1, events.join());
+  assert.equal(events.filter((event) => event === "memberHealthy a").length, 1);
 });
 
 test("where members decide for themselves one that is unwell goes back alone; the whole has failed, each with its result", async () => {
@@ -317,6 +345,52 @@ test("a component that refuses to go back is tried again ever more seldom, one t
     const times = waitsMs.map((waitMs) => waitMs / firstMs);
     assert.deepEqual(times, grows ? [1, 1, 2, 4, 8, 16, 32, 32] : Array(8).fill(1), outcome);
   }
+});
+
+test("a pause for service that was not waited for counts for nothing later", async () => {
+  const world = new World(["a"], [{ call: "gate", component: "a", outcome: "refused", times: 2 }], []);
+  const { rollback } = world.calls;
+  let refuses = true;
+  world.calls.rollback = async (...call) => {
+    if (refuses) throw new Fault("conflict", "stays as it is");
+    return rollback(...call);
+  };
+  const { process, clock, disk } = await play(["a"], "coordinated", [], {}, world);
+  const { campaigns } = process;
+  assert.equal(campaigns.get(ID)?.state, "needsService");
+  refuses = false;
+  await campaigns.apply(ID, { type: "rollback", reason: "asked for" }, "tester");
+  await settle(process, clock, disk);
+  assert.equal(campaigns.get(ID)?.state, "rolledBack");
+  while (clock.jump()) await turn();
+  refuses = true;
+  await campaigns.apply(ID, { type: "prepare", thenExecute: true }, "tester");
+  await settle(process, clock, disk);
+  const waitsMs: number[] = [];
+  while (waitsMs.length < 2) {
+    const sinceMs = clock.now();
+    while (campaigns.get(ID)?.state === "needsService") {
+      clock.jump();
+      await turn();
+    }
+    waitsMs.push(clock.now() - sinceMs);
+    await settle(process, clock, disk);
+  }
+  assert.equal(waitsMs[1], waitsMs[0]);
+});
+
+test("what is forgotten of an update that was deleted: its failures and its pauses", () => {
+  const clock = new JumpClock();
+  const retries = new Retries(clock);
+  for (const key of [ID, keyOf(ID, "a"), keyOf("other", "a")]) {
+    retries.fail(key, "rollback");
+    retries.pause(key, 10, () => undefined);
+  }
+  retries.forget(ID);
+  const isKnown = (key: string) => [retries.hasFailed(key), retries.isPausing(key)];
+  assert.deepEqual([isKnown(ID), isKnown(keyOf(ID, "a"))].flat(), [false, false, false, false]);
+  assert.deepEqual(isKnown(keyOf("other", "a")), [true, true]);
+  assert.deepEqual([clock.jump(), clock.jump()], [true, false], "no timer of it runs on");
 });
 
 test("who waits for service is no other update's until it went back, or the update was deleted", async () => {

@@ -1,13 +1,19 @@
 /** What a primary handed on to a secondary does not stay for ever: nobody else tidies up there. */
 import assert from "node:assert/strict";
+import { EventEmitter, once } from "node:events";
 import { test } from "node:test";
 import { createMemoryStorage } from "#store/memory-storage.ts";
 import { Bulk } from "#update/software/bulk/bulk.ts";
 import { StorageBulkWriter } from "#update/software/bulk/writer.ts";
-import { dropRelayed, dropSpare, oldestRelayed, RELAYED, spareBytes } from "#update/software/campaign/relayed.ts";
+import { dropRelayed, dropSpare, oldestRelayed, RELAYED, roomForRelayed } from "#update/software/campaign/relayed.ts";
+import { Staging } from "#update/software/campaign/staging.ts";
 import { type CampaignRecord, type CampaignState, freshMember } from "#update/software/campaign/states.ts";
+import { Updates } from "#update/software/updates.ts";
+import { freshPersistence, JumpClock, startProcess, World } from "./software-model.ts";
 
 const NOW = Date.now();
+/** Bytes that the store has left. */
+const ROOM = 1_000;
 
 function update(id: string, state: CampaignState, createdAtMs: number, more: object = {}): CampaignRecord {
   return {
@@ -26,7 +32,8 @@ function update(id: string, state: CampaignState, createdAtMs: number, more: obj
 
 async function storeWith(...ids: readonly string[]) {
   const storage = createMemoryStorage({ maxMappedBytes: 1 << 20, maxBytes: 1 << 20 });
-  const bulk = new Bulk(storage, new StorageBulkWriter(storage, { maxBytes: 1 << 20, maxFiles: 20 }));
+  const writer = new StorageBulkWriter(storage, { maxBytes: 1 << 20, maxFiles: 20 });
+  const bulk = new Bulk(storage, writer, undefined, () => ROOM);
   const put = async (id: string, category: string) => {
     const chunks = (async function* () {
       yield Buffer.from(id);
@@ -62,6 +69,18 @@ for (const [what, ended, others, left] of [
   ["one registered since stays", update("a", "completed", LATER), [update("b", "registered", LATER + 1)], ["b"]],
   ["what was brought since stays", update("a", "completed", NOW - 60_000), [], ["b"]],
   [
+    "one that has begun anew meanwhile keeps its own",
+    update("a", "rolledBack", LATER),
+    [update("a", "preparing", LATER)],
+    ["a"],
+  ],
+  [
+    "one that was registered anew meanwhile too",
+    update("a", "rolledBack", LATER),
+    [update("a", "registered", LATER + 1)],
+    ["a"],
+  ],
+  [
     "of the same image",
     update("a", "completed", LATER),
     [update("c", "executing", NOW, { artifact_uri: `/components/hud/bulk-data/${RELAYED}/a` })],
@@ -93,15 +112,15 @@ test("images handed on: a deleted update leaves none, whatever it was", async ()
 test("images handed on: the next one takes the room of those that nobody needs, and of no other", async () => {
   const { bulk, left } = await storeWith("failed", "cut", "staged", "running");
   const records = [update("failed", "failed", 1), update("staged", "prepared", 1), update("running", "trial", 1)];
-  assert.equal(spareBytes(bulk, records, "hud"), "failed".length + "cut".length);
+  assert.equal(roomForRelayed(bulk, records, "hud"), ROOM + ["failed", "cut", "staged"].join("").length);
   const next = { component: "hud", category: RELAYED, id: "failed" };
   await dropSpare(bulk, records, { ...next, category: "firmware-artifacts" });
   assert.equal(left().length, 4, "an upload of a client takes nothing away");
   await dropSpare(bulk, records, next);
-  assert.deepEqual(left(), ["failed", "running", "staged"], "the same image again goes on where it was");
+  assert.deepEqual(left(), ["failed", "running"], "the same image again goes on where it was");
   await dropSpare(bulk, records, { ...next, id: "new" });
-  assert.deepEqual(left(), ["running", "staged"]);
-  assert.equal(spareBytes(bulk, records, "hud"), 0);
+  assert.deepEqual(left(), ["running"]);
+  assert.equal(roomForRelayed(bulk, records, "hud"), ROOM);
 });
 
 test("the update that gives way is the oldest that was handed on and is over", () => {
@@ -130,4 +149,49 @@ test("an update that begins anew while its image is being removed is asked to ha
   assert.equal(info.complete, true);
   assert.deepEqual(left(), ["own"], "the upload waits for the removal");
   assert.equal(bulk.find(key)?.size, 5);
+});
+
+test("an image that is still being written, by whomever, keeps no other from being handed on", async () => {
+  const { bulk, left } = await storeWith("cut");
+  const key = { component: "hud", category: RELAYED, id: "dead" };
+  const connection = new EventEmitter();
+  const bytes = (async function* () {
+    yield Buffer.from("half");
+    connection.emit("silent");
+    await once(connection, "close");
+  })();
+  const silent = once(connection, "silent");
+  const written = bulk.write({ ...key, name: "dead", mimetype: "x/y" }, 0, bytes, true);
+  await silent;
+  await dropSpare(bulk, [], { ...key, id: "new" });
+  assert.deepEqual(left(), ["dead"]);
+  connection.emit("close");
+  await written;
+});
+
+test("updates that are handed on at once each find one that gives way", async () => {
+  const { bulk } = await storeWith();
+  const world = new World([], [], []);
+  const { campaigns, journal } = await startProcess(freshPersistence(), world, new JumpClock());
+  for (const id of ["old", "older"]) await campaigns.register(update(id, "completed", 1), "primary");
+  const updates = new Updates({
+    journal,
+    campaigns,
+    bulk,
+    staging: new Staging({ bulk, repository: undefined, timeoutMs: 1 }),
+    role: "secondary",
+    verdictTimeoutMs: 1,
+    ownComponents: ["hud"],
+    implicitPrepare: false,
+    maxPackages: 2,
+    maxSubscribers: 1,
+    providerOf: () => undefined,
+    knows: () => true,
+    discover: async () => {},
+    describeTimeoutMs: 1,
+  });
+  const body = (id: string) => ({ id, updated_components: ["hud"], "x-relay": "1:" });
+  await Promise.all(["new", "newer"].map((id) => updates.register(body(id), "primary")));
+  assert.deepEqual(updates.list({}), ["new", "newer"]);
+  await campaigns.stop();
 });

@@ -344,6 +344,24 @@ for (const [what, [answer, kind]] of Object.entries(LIARS)) {
   });
 }
 
+for (const [what, refusal] of [
+  ["still writes what a dead connection of ours has sent", { http: 409, vendor_code: "storage-transaction-busy" }],
+  ["has got more than it said over such a connection", { http: 416, message: "The upload goes on elsewhere" }],
+] as const) {
+  test(`a node that ${what} is handed the image once it can take it`, async (t) => {
+    const { answer, remote } = own();
+    let refused = 0;
+    const { provider } = await node(t, (request, body, response) => {
+      if (request.method !== "PUT" || !request.url?.includes("bulk-data") || refused++ > 0)
+        return answer(request, body, response);
+      return refusal;
+    });
+    await provider.prepare(hudJob());
+    assert.equal(remote.state, "prepared");
+    assert.ok(refused > 1);
+  });
+}
+
 test("a redirect is not followed: the token is for this server", async (t) => {
   const other = await node(t, () => ({}));
   const { provider } = await node(t, (_request, _body, response) => {

@@ -23,7 +23,7 @@ import {
   startable,
 } from "./next.ts";
 import { progressAfter } from "./progress.ts";
-import { Retries } from "./retries.ts";
+import { idOf, keyOf, Retries, storeKeyOf } from "./retries.ts";
 import {
   CALL_OF,
   type CampaignEvent,
@@ -157,8 +157,17 @@ export class Campaigns {
     try {
       return await journal.transition(entryOf(record, changed, event, actor), changed);
     } finally {
+      if (event.type === "memberExecuted") this.#checkAnew(record);
       // also where it failed: what is on the chain is so from then on, whatever could not be written behind it
       this.#follow(record);
+    }
+  }
+
+  /** Checks under way say nothing of what has just come up beside: they begin anew, as those that are over do. */
+  #checkAnew({ id, policy, members }: CampaignRecord): void {
+    for (const { component } of policy === "coordinated" ? members : []) {
+      const running = this.#inFlight.get(keyOf(id, component));
+      if (running?.call === "gate") running.controller.abort(new Fault("conflict", "Another component has come up"));
     }
   }
 
@@ -246,7 +255,7 @@ export class Campaigns {
     if (state !== "needsService") this.#retries.succeed(id);
     else
       this.#retries.pause(id, this.#options.serviceRetryMs, () => {
-        this.#retries.fail(id, state);
+        if (this.get(id)?.state === state) this.#retries.fail(id, state);
         void this.#report(id, { type: "retry" });
       });
   }
@@ -287,7 +296,7 @@ export class Campaigns {
     over = true;
     const running = this.#inFlight.get(key);
     if (running !== undefined) running.settling = true;
-    if (event !== undefined) await this.#report(record.id, event);
+    if (event !== undefined) await this.#report(record.id, event, signal);
     this.#inFlight.delete(key);
     this.#reconcile(record.id);
   }
@@ -330,12 +339,16 @@ export class Campaigns {
     this.#options.onChange(id);
   }
 
-  /** Applies an event of our own, unless the campaign has moved on; a store that cannot write is tried again. */
-  async #report(id: string, event: CampaignEvent): Promise<void> {
+  /**
+   * Applies an event of our own, unless the campaign has moved on; a store that cannot write is tried again. `signal`: of the call that
+   * brought it; a health check that is to begin anew has no result.
+   */
+  async #report(id: string, event: CampaignEvent, signal?: AbortSignal): Promise<void> {
     const record = this.get(id);
     if (this.#stopped || record === undefined || !accepts(record, event)) return;
     try {
-      await this.apply(id, event, SYSTEM);
+      const isVoid = () => event.type === "memberHealthy" && signal?.aborted === true;
+      await this.#inTurn(async () => isVoid() || (await this.#apply(id, event, SYSTEM)));
     } catch (problem) {
       if (this.#stopped || (problem instanceof Fault && OUTRUN.has(problem.kind))) return;
       this.#options.onProblem(problem, `${event.type} ${id}`);
@@ -377,17 +390,3 @@ const FAILURE = {
 const OUTRUN: ReadonlySet<FaultKind> = new Set(["conflict", "updatePreparing", "updateExecuting"]);
 /** After the verdict a silent target is asked until the state's deadline; before it, silence is a failure. */
 const REPEATED: ReadonlySet<MemberCall> = new Set(["commit", "close", "rollback"]);
-
-function keyOf(id: string, component: string): string {
-  return `${id}/${component}`;
-}
-
-/** Under which a store that could not write gets its pause. */
-function storeKeyOf(id: string): string {
-  return keyOf(id, "");
-}
-
-/** Ids hold no slash. */
-function idOf(key: string): string {
-  return key.slice(0, key.indexOf("/"));
-}

@@ -1,8 +1,9 @@
 /** Images that a primary handed on to this node: the store keeps one as long as an update may need it. Nobody else tidies up here. */
 import { Fault } from "#core/errors.ts";
 import type { Bulk, BulkInfo, BulkKey } from "#update/software/bulk/bulk.ts";
+import { isUnderWay } from "./next.ts";
 import { bulkKeyOf } from "./staging.ts";
-import { type CampaignRecord, FINAL_STATES, IDLE_STATES } from "./states.ts";
+import { type CampaignRecord, FINAL_STATES } from "./states.ts";
 
 /** Category of what is handed on. */
 export const RELAYED = "x-relayed";
@@ -31,9 +32,8 @@ export async function dropRelayed(
   if (!isRelayed(ended)) return;
   const { createdAtMs = 0 } = ended;
   const own = imageOf(ended);
-  const needed = new Set(
-    records.filter((record) => record.id !== ended.id && mayNeed(record, createdAtMs)).map(imageOf),
-  );
+  // also of the update itself, where it has begun anew meanwhile
+  const needed = new Set(records.filter((record) => record !== ended && mayNeed(record, createdAtMs)).map(imageOf));
   const isOver = (info: BulkInfo) => {
     const key = textOf(info);
     return (key === own ? withOwn : info.createdAt < createdAtMs) && !needed.has(key);
@@ -43,12 +43,16 @@ export async function dropRelayed(
   await Promise.all(over.map((info) => bulk.remove(info).catch(ignoreGone)));
 }
 
-/** Bytes that `dropSpare` would free. */
-export function spareBytes(bulk: Bulk, records: readonly CampaignRecord[], component: string): number {
-  return spareOf(bulk, records, component).reduce((sum, { size }) => sum + size, 0);
+/** Bytes that an image handed on may have once `dropSpare` was called; infinite where the store does not tell. */
+export function roomForRelayed(bulk: Bulk, records: readonly CampaignRecord[], component: string): number {
+  const { roomBytes = Number.POSITIVE_INFINITY } = bulk;
+  return spareOf(bulk, records, component).reduce((sum, { size }) => sum + size, roomBytes);
 }
 
-/** Before an image is handed on: what stands in its way for updates that are over, or were never registered, goes. */
+/**
+ * Before an image is handed on: what stands in its way goes, unless its update is under way. Also what was only prepared: it is about to be
+ * overwritten where it was staged.
+ */
 export async function dropSpare(bulk: Bulk, records: readonly CampaignRecord[], next: BulkKey): Promise<void> {
   if (next.category !== RELAYED) return;
   for (const info of spareOf(bulk, records, next.component)) {
@@ -57,17 +61,21 @@ export async function dropSpare(bulk: Bulk, records: readonly CampaignRecord[], 
 }
 
 function spareOf(bulk: Bulk, records: readonly CampaignRecord[], component: string): readonly BulkInfo[] {
-  const needed = new Set(records.filter(({ state }) => !FINAL_STATES.has(state)).map(imageOf));
+  const needed = new Set(records.filter(isBusy).map(imageOf));
   return bulk.list(component, RELAYED).filter((info) => !needed.has(textOf(info)));
 }
 
+/** One that is still being written, e.g. over a connection that nobody has closed, goes the next time. */
 function ignoreGone(error: unknown): void {
-  if (!(error instanceof Fault && error.kind === "notFound")) throw error;
+  if (!(error instanceof Fault && (error.kind === "notFound" || error.kind === "storageBusy"))) throw error;
+}
+
+function isBusy(record: CampaignRecord): boolean {
+  return isUnderWay(record) || record.state === "needsService";
 }
 
 function mayNeed(record: CampaignRecord, sinceMs: number): boolean {
-  const isUnderWay = !IDLE_STATES.has(record.state) || record.state === "needsService";
-  return isUnderWay || (record.createdAtMs ?? 0) > sinceMs;
+  return isBusy(record) || (record.createdAtMs ?? 0) > sinceMs;
 }
 
 function imageOf({ package: { artifact_uri: uri } }: CampaignRecord): string | undefined {

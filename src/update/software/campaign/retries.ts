@@ -45,13 +45,34 @@ export class Retries {
     this.#pauses.set(key, timer);
   }
 
-  /** Failures of a campaign that is no more. */
+  /** Failures and pauses of a campaign that is no more: another one may have its id. */
   forget(id: string): void {
-    for (const key of this.#failed.keys()) if (key === id || key.startsWith(`${id}/`)) this.#failed.delete(key);
+    const isOf = (key: string): boolean => key === id || key.startsWith(`${id}/`);
+    for (const key of [...this.#failed.keys()].filter(isOf)) this.#failed.delete(key);
+    for (const key of [...this.#pauses.keys()].filter(isOf)) this.#end(key);
   }
 
   stop(): void {
-    for (const timer of this.#pauses.values()) this.#clock.clearTimeout(timer);
-    this.#pauses.clear();
+    for (const key of [...this.#pauses.keys()]) this.#end(key);
   }
+
+  #end(key: string): void {
+    const timer = this.#pauses.get(key);
+    if (timer !== undefined) this.#clock.clearTimeout(timer);
+    this.#pauses.delete(key);
+  }
+}
+
+export function keyOf(id: string, component: string): string {
+  return `${id}/${component}`;
+}
+
+/** Under which a store that could not write gets its pause. */
+export function storeKeyOf(id: string): string {
+  return keyOf(id, "");
+}
+
+/** Ids hold no slash. */
+export function idOf(key: string): string {
+  return key.slice(0, key.indexOf("/"));
 }

@@ -152,9 +152,15 @@ export async function objectOf(body: AsyncIterable<Uint8Array>): Promise<Answer[
   return parsedObject(bytes.toString()) ?? {};
 }
 
-/** A refusal is a refusal; anything about the other server itself, or our token there, is a reason to ask again. */
+/** Somebody else writes there: ourselves, over a connection that the other server does not know to be dead. */
+const BUSY = "storage-transaction-busy";
+
+/**
+ * A refusal is a refusal; anything about the other server itself, or our token there, is a reason to ask again. So is a range (416) behind
+ * what such a connection still brought.
+ */
 function kindOf({ status, json }: Answer): FaultKind {
   if (json.error_code === "invalid-signature") return "invalidSignature";
-  if (status >= 500 || [401, 403, 408, 429].includes(status)) return "notResponding";
+  if (status >= 500 || [401, 403, 408, 416, 429].includes(status) || json.vendor_code === BUSY) return "notResponding";
   return status === 400 || status === 415 || status === 422 ? "invalidData" : "conflict";
 }

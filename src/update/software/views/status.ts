@@ -14,7 +14,7 @@ interface StateWords {
   readonly medkit: "none" | "preparing" | "prepared" | "executing" | "executed" | "failed" | "deleting";
 }
 
-export const STATE_WORDS: Readonly<Record<CampaignState, StateWords>> = {
+const STATE_WORDS: Readonly<Record<CampaignState, StateWords>> = {
   registered: { phase: "prepare", status: "pending", medkit: "none" },
   preparing: { phase: "prepare", status: "inProgress", medkit: "preparing" },
   prepared: { phase: "prepare", status: "completed", medkit: "prepared" },
