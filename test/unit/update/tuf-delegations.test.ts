@@ -21,6 +21,7 @@ import {
   repositoryOf,
   rootOf,
   sameKey,
+  WRITTEN,
 } from "./tuf-support.ts";
 
 const keys = newKeys();
@@ -179,6 +180,16 @@ const ATTACKS: Readonly<Record<string, readonly [metadata: TufFiles, kind: Fault
     "invalidSignature",
     /signed by 1\/2/,
   ],
+  ...Object.fromEntries(
+    Object.entries(WRITTEN).map(([how, write]) => [
+      `one key under two ids, ${how}`,
+      [
+        repository({ acme: acme({ keys: [ACME, sameKey(ACME, write)] }) }),
+        "invalidSignature",
+        /one key under two ids/,
+      ] as const,
+    ]),
+  ),
   "one key under two ids": [
     repository({ acme: acme({ keys: [ACME, sameKey(ACME)] }) }),
     "invalidSignature",

@@ -1,6 +1,6 @@
 /** A TUF repository made in the test: keys, roles, files as text, each as the test wants it. */
 import assert from "node:assert/strict";
-import { createHash, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
+import { createHash, createPublicKey, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
 import { Key, Metadata, MetaFile, Root, Signature, Snapshot, type TargetFile, Targets, Timestamp } from "@tufjs/models";
 import { Fault, type FaultKind } from "#core/errors.ts";
 import { type Believed, type TufFiles, type TufState, TufVerifier } from "#update/software/trust/tuf.ts";
@@ -21,14 +21,24 @@ export function newKey(id?: string): RoleKey {
   return { privateKey, key: new Key({ keyID, keyType: "ed25519", scheme: "ed25519", keyVal: { public: raw } }) };
 }
 
-/** The same key under another id. */
-export function sameKey({ key, privateKey }: RoleKey): RoleKey {
+/** The same key under another id. `write`: how, from hexadecimal. */
+export function sameKey({ key, privateKey }: RoleKey, write = (hex: string) => hex): RoleKey {
   const again = newKey("another-id");
-  return {
-    privateKey,
-    key: Object.assign(Object.create(Object.getPrototypeOf(key)), again.key, { keyVal: key.keyVal }),
-  };
+  const keyVal = { public: write(key.keyVal.public!) };
+  return { privateKey, key: Object.assign(Object.create(Object.getPrototypeOf(key)), again.key, { keyVal }) };
 }
+
+/** Ways to write one key. */
+export const WRITTEN: Readonly<Record<string, (hex: string) => string>> = {
+  "in capitals": (hex) => hex.toUpperCase(),
+  "with half a byte more": (hex) => `${hex}0`,
+  "as PEM": (hex) => {
+    const der = Buffer.concat([Buffer.from("302a300506032b6570032100", "hex"), Buffer.from(hex, "hex")]);
+    return createPublicKey({ key: der, format: "der", type: "spki" })
+      .export({ type: "spki", format: "pem" })
+      .toString();
+  },
+};
 
 export interface Keys {
   readonly root: readonly RoleKey[];

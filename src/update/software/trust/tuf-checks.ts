@@ -1,5 +1,5 @@
 /** Checks that each file of TUF metadata has to pass (specification 1.0, 5.3 to 5.6), whoever names it. */
-import { createHash } from "node:crypto";
+import { createHash, createPublicKey } from "node:crypto";
 import type { Key, Metadata, Root, Snapshot, Targets, Timestamp } from "@tufjs/models";
 import { Fault, reasonOf } from "#core/errors.ts";
 
@@ -74,7 +74,21 @@ export function requireFresh({ timeMs }: Walk, role: string, expires: string): v
 
 /** One key under two ids would count twice against a threshold. */
 export function requireDistinctKeys(role: string, keys: Readonly<Record<string, Key>>): void {
-  const values = Object.values(keys).map(({ keyVal }) => keyVal.public);
-  if (new Set(values).size !== values.length)
+  const points = Object.values(keys).map(({ keyVal: { public: text = "" } }) => pointOf(text).toString("hex"));
+  if (new Set(points).size !== points.length)
     throw new Fault("invalidSignature", `The ${role} has one key under two ids`);
+}
+
+const POINT_BYTES = 32;
+const HEX = /^[0-9a-f]+$/i;
+
+/** What tells keys apart, however they are written: PEM, or hexadecimal in either case, of which half a byte more is not read. */
+function pointOf(text: string): Buffer {
+  if (HEX.test(text)) return Buffer.from(text, "hex").subarray(-POINT_BYTES);
+  try {
+    return createPublicKey(text).export({ type: "spki", format: "der" }).subarray(-POINT_BYTES);
+  } catch {
+    // nothing is verified by it
+    return Buffer.from(text);
+  }
 }
