@@ -1,7 +1,7 @@
 /** Request bodies by the family a route names; every refusal is a `Fault`, so one JSON error object goes out whatever the family. */
 import type { TObject, TSchema } from "typebox";
 import { Fault, type FaultKind, reasonOf } from "#core/errors.ts";
-import { BYTES_TYPE, JSON_TYPE, MULTIPART_TYPE } from "#core/media-types.ts";
+import { BYTES_TYPE, JSON_TYPE, MULTIPART_TYPE, URL_ENCODED_TYPE } from "#core/media-types.ts";
 import { problemsOf } from "#core/validate.ts";
 import type { ServiceBody } from "#fleet/messages.ts";
 import type { JsonBody, JsonFamily, NegotiatedBody, RawBody, ServiceCall, UploadBody } from "#sovd/route.ts";
@@ -62,10 +62,8 @@ export function uploadType(spec: UploadBody, given: string): string {
 
 /** What has no type is bytes, as RFC 9110, 8.3 has it; and what `curl --data-binary` sends is no form, whatever it says. */
 function bulkType(given: string): string {
-  return given === "" || mediaType(given) === URL_FORM_TYPE ? BYTES_TYPE : given;
+  return given === "" || mediaType(given) === URL_ENCODED_TYPE ? BYTES_TYPE : given;
 }
-
-const URL_FORM_TYPE = "application/x-www-form-urlencoded";
 
 function readJson(spec: JsonBody, raw: RawRequestBody): unknown {
   if (spec.unreadable === undefined) return checkedJson(spec, raw);
