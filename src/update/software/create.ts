@@ -141,7 +141,8 @@ async function openJournal({ config, persistence, log }: SoftwareParts, nowMs: (
       log("info", "audit head", { seq, hash, update: campaign, component, event, to, result }),
     sign: await headSigner(config.update.audit_key),
     onSigned: (head) => log("info", "audit head signed", { ...head }),
-    onProblem: (error) => log("warn", "the audit chain was not pruned or signed", { error }),
+    onProblem: (error) =>
+      log("warn", "a step of the journal comes again: pruning, signing, or what a crash cut", { error }),
   });
   await journal.open();
   return journal;

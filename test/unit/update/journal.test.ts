@@ -54,6 +54,26 @@ test("what is on the chain goes on, also when the campaign's own key could not b
   assert.ok(process.journal.verify().whole);
 });
 
+test("a disk that is full when the store is opened keeps no program from its start", async () => {
+  let full = false;
+  const disk = fickle((_, bucket) => full && bucket === BUCKETS.campaigns);
+  const clock = new JumpClock();
+  const world = new World(["a"], [], []);
+  const first = await startProcess(disk, world, clock);
+  await first.campaigns.register(registered(["a"], "coordinated"), "tester");
+  full = true;
+  await assert.rejects(first.campaigns.apply(ID, { type: "prepare", thenExecute: true }, "tester"), FULL);
+  await first.campaigns.stop();
+  clock.clear();
+  const second = await startProcess(disk, world, clock);
+  assert.equal(second.campaigns.get(ID)?.state, "preparing", "the chain says so");
+  await second.campaigns.resume();
+  full = false;
+  await settle(second, clock, new DyingPersistence(disk));
+  assert.equal(second.campaigns.get(ID)?.state, "completed");
+  assert.ok(second.journal.verify().whole);
+});
+
 test("notes are those of the present attempt", async () => {
   const disk = freshPersistence();
   const process = await startProcess(disk, new World(["a"], [], []), new JumpClock());

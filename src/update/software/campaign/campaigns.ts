@@ -103,10 +103,12 @@ export class Campaigns {
   /** Goes on with what a former process left, and begins with what was asked for since: before, requests only go on record. */
   resume(): Promise<void> {
     return this.#inTurn(async () => {
-      const { journal } = this.#options;
+      const { journal, onProblem } = this.#options;
       for (const { id, state } of journal.campaigns()) {
         if (IDLE_STATES.has(state) && state !== "needsService") continue;
-        const record = await this.#apply(id, { type: "restart" }, SYSTEM);
+        // a full disk keeps no ECU from going back, nor this program from its other work
+        await this.#apply(id, { type: "restart" }, SYSTEM).catch((problem) => onProblem(problem, `restart ${id}`));
+        const record = this.get(id)!;
         const stuck = inNeedOfService(record);
         if (stuck.length > 0) this.#options.onAlarm(record, stuck);
       }
@@ -255,7 +257,7 @@ export class Campaigns {
     if (state !== "needsService") this.#retries.succeed(id);
     else
       this.#retries.pause(id, this.#options.serviceRetryMs, () => {
-        if (this.get(id)?.state === state) this.#retries.fail(id, state);
+        this.#retries.fail(id, state);
         void this.#report(id, { type: "retry" });
       });
   }

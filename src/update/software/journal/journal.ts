@@ -47,7 +47,7 @@ export interface JournalOptions {
   readonly sign?: SignHead | undefined;
   /** Each head that was signed, for the log. */
   readonly onSigned?: (head: SignedHead) => void;
-  /** Pruning or signing that failed; it comes again. */
+  /** What failed beside a transition and comes again: pruning, signing, the key of a transition that a crash has cut. */
   readonly onProblem?: (problem: unknown) => void;
 }
 
@@ -81,7 +81,9 @@ export class Journal {
     if (state === undefined) return;
     const known = this.#campaigns.get(state.id);
     if ((known?.auditSeq ?? 0) >= state.auditSeq) return;
-    await this.#store({ ...state, package: state.package ?? known?.package ?? {} });
+    // what cannot be written now is so all the same, and is written with the next record
+    const cut = { ...state, package: state.package ?? known?.package ?? {} };
+    await this.#store(cut).catch((error: unknown) => this.#options.onProblem?.(error));
   }
 
   /** Where the chain ends. */
