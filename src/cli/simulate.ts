@@ -1,5 +1,5 @@
 /** `sovd-edge simulate`: the simulated vehicle until a signal or its own shutdown route ends it. */
-import { type Command, InvalidArgumentError } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { parseDelay } from "#sim/delay-text.ts";
 import { CONTROL_PORT, optionsFromEnvironment, PROFILES, type SimulateOptions, simulate } from "#sim/main.ts";
 import type { Delay } from "#sim/misbehaviour.ts";
@@ -23,11 +23,14 @@ interface Flags {
   readonly announce?: boolean;
 }
 
+/** What a vehicle description says itself: given beside one they would mean nothing. */
+const OF_THE_CONFIGURATION = ["address", "port", "profile", "gateways", "ecusPerGateway", "delay"] as const;
+
 export function register(program: Command): void {
   program
     .command("simulate")
     .description("Run a simulated vehicle: DoIP entities, ECUs and a control API")
-    .option("-c, --config <file>", "vehicle description (TOML)")
+    .addOption(new Option("-c, --config <file>", "vehicle description (TOML)").conflicts([...OF_THE_CONFIGURATION]))
     .option("--address <ip,…>", "addresses of the DoIP entities", list)
     .option("--port <port>", `UDP and TCP port [${DOIP_PORT}]`, number)
     .option("--control-port <port>", `HTTP control API, 0 takes a free one [${CONTROL_PORT}]`, number)

@@ -1,5 +1,4 @@
 /** `sovd-edge store check|backup|restore|compact`: care of the store; only `backup` may run beside a server. */
-import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
@@ -7,8 +6,8 @@ import { storePath } from "#config/derived.ts";
 import { addConfigOptions, configFromFlags } from "#config/flags.ts";
 import { loadConfig } from "#config/load.ts";
 import type { Config } from "#config/types.ts";
-import { Fault } from "#core/errors.ts";
 import { checkInProcess } from "#store/check-process.ts";
+import { requireStore } from "#store/environments.ts";
 import { backupFolder, compactStore, restoreStore } from "#store/maintenance.ts";
 
 const MIB = 1 << 20;
@@ -102,11 +101,6 @@ function checkEntry(): string | undefined {
 
 function optionsOf(config: Config) {
   return { folder: resolve(storePath(config)), maxBytes: config.store.max_bytes };
-}
-
-/** A wrong path must not make a new, empty store. */
-function requireStore(folder: string): void {
-  if (!existsSync(folder)) throw new Fault("storageIo", `There is no store in ${folder}`);
 }
 
 const mib = (bytes: number): string => (bytes / MIB).toFixed(1);

@@ -4,7 +4,7 @@ import { basename, resolve } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { Fault } from "#core/errors.ts";
 import { encodeHead } from "#update/skybrush/signed-image.ts";
-import { listOf, measure, plainId, signatureOf } from "./update-manifest.ts";
+import { listOf, measure, plainId, signatureOf, signingKey } from "./update-manifest.ts";
 import type { Output } from "./update-progress.ts";
 import { wrongUsage } from "./usage.ts";
 
@@ -19,11 +19,12 @@ export interface PackOptions {
 
 /** @throws Fault badRequest */
 export async function pack(file: string, options: PackOptions, output: Output): Promise<void> {
-  const { key, version, expires, output: to = `${file}.signed` } = options;
+  const { version, expires, output: to = `${file}.signed` } = options;
   if (expires !== undefined && Number.isNaN(Date.parse(expires))) {
     throw wrongUsage(`--expires ${expires} is no time, such as 2030-01-31T00:00:00Z`);
   }
   if (resolve(to) === resolve(file)) throw new Fault("badRequest", `--output ${to} is the image itself`);
+  const key = signingKey(options.key);
   const components = listOf(options.components).map((name) => name.toLowerCase());
   const image = { ...(await measure(file)), ...(version === undefined ? {} : { version }) };
   const id = options.id ?? plainId(version === undefined ? basename(file) : `${basename(file)}-${version}`);

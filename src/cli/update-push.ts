@@ -1,8 +1,9 @@
 /** `sovd-edge update push`: upload, register, and begin. */
+import type { KeyObject } from "node:crypto";
 import { basename } from "node:path";
 import { Fault } from "#core/errors.ts";
 import { type Client, type Connection, connect, type Json, type StoredFile } from "./update-client.ts";
-import { listOf, measure, plainId, signatureOf } from "./update-manifest.ts";
+import { listOf, measure, plainId, signatureOf, signingKey } from "./update-manifest.ts";
 import { bar, follow, interruptible, isLive, type Output } from "./update-progress.ts";
 
 export interface PushOptions extends Connection {
@@ -20,6 +21,7 @@ const CATEGORY = "firmware-artifacts";
 /** @throws Fault when a call is refused or, with `--watch`, when the update fails */
 export async function push(file: string, options: PushOptions, output: Output): Promise<void> {
   const components = listOf(options.components);
+  const key = options.key === undefined ? undefined : signingKey(options.key);
   const { sha256 } = await measure(file);
   const client = await connect(options);
   const path = `/components/${components[0]}/bulk-data/${CATEGORY}`;
@@ -29,7 +31,7 @@ export async function push(file: string, options: PushOptions, output: Output): 
     () => send(client, path, file, sha256, output),
   );
   const id = options.id ?? plainId(basename(file));
-  await client.json("POST", "/updates", packageOf(id, basename(file), stored, components, options));
+  await client.json("POST", "/updates", packageOf(id, basename(file), stored, components, { ...options, key }));
   const prepareOnly = options.prepareOnly === true;
   await (prepareOnly ? act(client, id, "prepare") : execute(client, id, output));
   output.write(`update ${id} is under way on ${components.join(", ")}\n`);
@@ -78,7 +80,7 @@ function packageOf(
   name: string,
   { id: stored, size, sha256 }: StoredFile,
   components: readonly string[],
-  { policy, version, key }: PushOptions,
+  { policy, version, key }: Pick<PushOptions, "policy" | "version"> & { readonly key: KeyObject | undefined },
 ): Json {
   const uri = `/components/${components[0]}/bulk-data/${CATEGORY}/${stored}`;
   const target = { uri, sha256, length: size, ...(version === undefined ? {} : { version }) };

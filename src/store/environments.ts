@@ -165,6 +165,16 @@ export function environmentFile(folder: string, name: EnvironmentName): string {
   return join(environmentFolder(folder), `${name}.mdb`);
 }
 
+/** @throws Fault storageIo where no store is, or one without a data file: opened it would be a new, empty one, and in order */
+export function requireStore(folder: string): void {
+  const isThere = existsSync(environmentFolder(folder));
+  // a swap that was interrupted is finished by whoever opens it
+  if (!isThere && existsSync(outgoingFolder(folder))) return;
+  if (!isThere) throw new Fault("storageIo", `There is no store in ${folder}`);
+  const missing = ENVIRONMENT_NAMES.map((name) => environmentFile(folder, name)).find((file) => !existsSync(file));
+  if (missing !== undefined) throw new Fault("storageIo", `The store in ${folder} has no ${missing}`);
+}
+
 /** The folder that is exchanged as a whole by a restore. */
 export function environmentFolder(folder: string): string {
   return join(folder, "store");

@@ -119,6 +119,11 @@ test("what cannot work says so in one line and fails", async (t) => {
   const node = await twoSlots(t);
   const to = ["--to", node.url];
   const WRONG_USAGE = 2;
+  const rsa = join(node.folder, "rsa.pem");
+  await writeFile(
+    rsa,
+    generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey.export({ type: "pkcs8", format: "pem" }),
+  );
   const ROWS: readonly [argv: string[], says: RegExp, code?: number][] = [
     [["update", "push", join(node.folder, "none"), ...to, "--components", "compute"], /ENOENT/],
     [["update", "push", node.file, ...to, "--components", "compute,"], /a name is missing/, WRONG_USAGE],
@@ -134,13 +139,19 @@ test("what cannot work says so in one line and fails", async (t) => {
     [["update", "list", "--to", "localhost:1/api/v1"], /is no URL with http/, WRONG_USAGE],
     [["update", "list", "--to", new URL(node.url).origin], /404.*--to has to be a base path/],
     [["update", "list", ...to, "--tls-ca", join(node.folder, "none")], /--tls-ca .*ENOENT/],
-    [["update", "pack", node.file, "--components", "compute", "--key", node.file], /--key/],
+    [["update", "pack", node.file, "--components", "compute", "--key", node.file], /is no Ed25519 private key/],
+    [["update", "pack", node.file, "--components", "compute", "--key", rsa], /is no Ed25519 private key/],
+    [["update", "pack", node.file, "--components", "compute", "--key", "/nowhere.pem"], /--key \/nowhere\.pem: ENOENT/],
     [
       ["update", "pack", node.file, "--components", "compute", "--key", node.file, "--expires", "soon"],
       /--expires soon is no time/,
       WRONG_USAGE,
     ],
-    [["update", "push", node.file, ...to, "--components", "compute", "--key", node.file], /--key/],
+    // before anything goes to the server
+    [
+      ["update", "push", node.file, "--to", "http://127.0.0.1:1/api/v1", "--components", "compute", "--key", node.file],
+      /is no Ed25519 private key/,
+    ],
   ];
   const ended = await Promise.all(ROWS.map(([argv]) => cli(...argv)));
   for (const [i, [argv, says, code = 1]] of ROWS.entries()) {

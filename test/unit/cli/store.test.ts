@@ -1,7 +1,7 @@
 /** `store check|backup|restore|compact` on the command line. */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { mkdtemp, open, rm } from "node:fs/promises";
+import { mkdtemp, open, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -62,11 +62,21 @@ test("damage is named and gives exit code 1; a store that is not there or in use
   const root = await mkdtemp(join(tmpdir(), "store-cli-"));
   t.after(() => rm(root, { recursive: true, force: true }));
   const folder = join(root, "store");
-  for (const command of ["check", "compact"]) {
-    const missing = await store(command, "--store", folder);
-    assert.equal(missing.code, 1);
-    assert.match(missing.error, /There is no store/);
-  }
+  const refusals = async (where: string, says: RegExp) => {
+    const asked = ["check", "compact", "backup"].map((command) => [
+      command,
+      ...(command === "backup" ? [join(root, "copy")] : []),
+    ]);
+    for (const missing of await Promise.all(asked.map((command) => store(...command, "--store", where)))) {
+      assert.equal(missing.code, 1);
+      assert.match(missing.error, says);
+      assert.doesNotMatch(missing.error, /\n {4}at /);
+    }
+  };
+  await refusals(folder, /There is no store/);
+  const empty = await mkdtemp(join(root, "empty-"));
+  await refusals(empty, /There is no store/);
+  assert.deepEqual(await readdir(empty), [], "none was made");
   const held = await openStore({ folder, maxBytes: LIMITS });
   await createLmdbPersistence(held.state).set("b", "k", "a text that can be found in the file");
   const busy = await store("compact", "--store", folder);
@@ -83,4 +93,6 @@ test("damage is named and gives exit code 1; a store that is not there or in use
   const damaged = await store("check", "--store", folder);
   assert.equal(damaged.code, 1, damaged.out);
   assert.match(damaged.out, /state: .*does not match its hash/);
+  await rm(file);
+  await refusals(folder, /has no .*state\.mdb/);
 });

@@ -14,6 +14,7 @@ const ROWS: readonly [argv: readonly string[], code: number, text: RegExp][] = [
   [["serve", "--bogus"], 2, /unknown option '--bogus'/],
   [["serve", "--listen-port"], 2, /argument missing/],
   [["serve", "--listen-port", "abc"], 2, /server\.port: expected an integer/],
+  [["simulate", "--config", "vehicle.toml", "--port", "13401"], 2, /'--port <port>'/],
   [["serve", "--config", "/nowhere/at/all.toml"], 1, /ENOENT/],
 ];
 

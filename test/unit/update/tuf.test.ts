@@ -255,6 +255,8 @@ test("targets become the manifest of one update", async () => {
     release_counter: 7,
   });
   assert.deepEqual(Object.keys(targets), ["bcm"]);
+  const twice = await manifest({ a: { content: "a", custom: { components: ["/components/BCM", "bcm"] } } });
+  assert.deepEqual(Object.keys(twice.targets), ["bcm"], "one file that names a component by id and by path");
   await assert.rejects(
     manifest({ a: { content: "a", custom: custom({}) }, b: { content: "b", custom: custom({}) } }),
     /two files for component bcm/,

@@ -60,7 +60,8 @@ export function manifestOf(
   const found: Record<string, ManifestTarget> = {};
   const add = (file: TargetFile, custom: Custom, components: readonly string[]): void => {
     const target = targetOf(file, custom, custom.uri ?? locate(file));
-    for (const component of components) {
+    // an id and a path may both name it
+    for (const component of new Set(components)) {
       if (Object.hasOwn(found, component))
         throw new Fault("invalidData", `Targets name two files for component ${component}`);
       found[component] = target;
