@@ -33,6 +33,7 @@ const WANTED = { id: "fw-1", components: ["camera"] };
 const files = (content: string, custom: object = {}, path = PATH): FileStates => ({
   [path]: { content, custom: { components: ["camera"], ...custom } },
 });
+const numbered = <T>(count: number, make: (n: number) => T): T[] => Array.from({ length: count }, (_, n) => make(n));
 /** A supplier's role, trusted with its folder. */
 const acme = (more: Partial<RoleState> = {}): RoleState => ({
   keys: [ACME],
@@ -233,9 +234,24 @@ const ATTACKS: Readonly<Record<string, readonly [metadata: TufFiles, kind: Fault
     /metadata is none/,
   ],
   "too many roles": [repository({ ...many(32), acme: acme() }), "invalidData", /more than 32 delegated roles/],
+  "more paths and patterns than anyone compares": [
+    repository(
+      {
+        acme: acme({
+          files: Object.assign({}, ...numbered(200, (n) => files("x", {}, `acme/camera/${n}`))),
+          to: ["lab"],
+        }),
+        other: acme({ files: {}, to: ["lab"] }),
+        lab: lab({ files: {}, paths: numbered(200, (n) => `acme/*a*${n}/*`) }),
+      },
+      { to: ["other", "acme"] },
+    ),
+    "invalidData",
+    /more paths and patterns than 16384/,
+  ],
   "hash bins": [repository({ acme: acme() }, { succinct: true }), "invalidData", /succinct roles/],
   ...Object.fromEntries(
-    ["{a,b}/*/*", "+(a)/*/*", "[ab]/*/*", "!(x)/*/*", "*a*b*c*d/*/*", `${"a".repeat(300)}/*/*`].map((pattern) => [
+    ["{a,b}/*/*", "+(a)/*/*", "[ab]/*/*", "!(x)/*/*", "*a*b*c/*/*", `${"a".repeat(300)}/*/*`].map((pattern) => [
       `the pattern ${pattern.slice(0, 12)}`,
       [repository({ acme: acme({ paths: [pattern] }) }), "invalidData", /path pattern .* is not supported/] as const,
     ]),

@@ -1,6 +1,6 @@
 /**
  * Signed heads of the audit chain: a key that the store does not hold vouches for where the chain ended and from where it is kept. Whoever
- * holds the store alone can neither write a chain anew, nor cut it back to before a head, nor take records away at its front.
+ * holds the store alone can neither write a chain anew, nor cut it back to before a head that stays, nor take records away at its front.
  */
 import { createHash, createPublicKey, type KeyObject, sign, verify } from "node:crypto";
 import { canonical } from "#update/software/canonical.ts";
