@@ -6,7 +6,7 @@ import { Turns } from "#core/turns.ts";
 import type { Persistence } from "#store/persistence.ts";
 import type { Bulk } from "./bulk/bulk.ts";
 import { type CallsOptions, createCalls } from "./campaign/calls.ts";
-import { Campaigns } from "./campaign/campaigns.ts";
+import { Campaigns, type CampaignsOptions } from "./campaign/campaigns.ts";
 import { awaitFound } from "./campaign/found.ts";
 import type { GateSettings } from "./campaign/gate.ts";
 import { isMet } from "./campaign/preconditions.ts";
@@ -67,29 +67,7 @@ export async function createSoftware(parts: SoftwareParts): Promise<Software> {
   const searched: CallsOptions["searched"] = (names, signal) =>
     awaitFound(parts, names, upSinceMs + rules.now().gate.bootTimeoutMs, signal);
   const calls = createCalls(callsOptions(parts, targets, { journal, staging, nowMs, rules, searched }));
-  const tidying = new Turns();
-  const campaigns = new Campaigns({
-    journal,
-    calls,
-    clock,
-    nowMs,
-    limits: limitsOf(update),
-    retryMs: update.retry_ms,
-    serviceRetryMs: update.service_retry_ms,
-    rollbackTries: ROLLBACK_TRIES,
-    onChange(id) {
-      updates.changed(id);
-      const record = campaigns.get(id);
-      if (record === undefined || !FINAL_STATES.has(record.state)) return;
-      const dropped = tidying.run(() => dropRelayed(bulk, journal.campaigns(), record));
-      dropped.catch((error) => log("warn", "images handed on were kept", { error }));
-    },
-    onAlarm: ({ id }, stuck) => {
-      updates.alarm(id, stuck);
-      if (stuck.length > 0) log("error", "components need service", { update: id, components: stuck });
-    },
-    onProblem: (problem, where) => log("warn", "a step of an update failed", { error: problem, where }),
-  });
+  const { campaigns, tidied } = createCampaigns(parts, { journal, calls, nowMs }, () => updates);
   const updates = createUpdates(parts, targets, { journal, staging, campaigns });
   return {
     updates,
@@ -109,12 +87,44 @@ export async function createSoftware(parts: SoftwareParts): Promise<Software> {
       await booted;
       await nodes.withdraw();
       await campaigns.stop();
-      await tidying.run(() => undefined);
+      await tidied();
       await each(providers.all, log, (provider) => provider.dispose?.());
       await discovery.dispose();
       await journal.close();
     },
   };
+}
+
+/** The campaigns, and what tidies up behind them: `tidied` resolves when that has ended. */
+function createCampaigns(
+  { config: { update }, bulk, clock, log }: SoftwareParts,
+  { journal, calls, nowMs }: Pick<CampaignsOptions, "journal" | "calls" | "nowMs">,
+  updates: () => Updates,
+): { readonly campaigns: Campaigns; tidied(): Promise<void> } {
+  const tidying = new Turns();
+  const campaigns = new Campaigns({
+    journal,
+    calls,
+    clock,
+    nowMs,
+    limits: limitsOf(update),
+    retryMs: update.retry_ms,
+    serviceRetryMs: update.service_retry_ms,
+    rollbackTries: ROLLBACK_TRIES,
+    onChange(id) {
+      updates().changed(id);
+      const record = campaigns.get(id);
+      if (record === undefined || !FINAL_STATES.has(record.state)) return;
+      const dropped = tidying.run(() => dropRelayed(bulk, journal.campaigns(), record));
+      dropped.catch((error) => log("warn", "images handed on were kept", { error }));
+    },
+    onAlarm: ({ id }, stuck) => {
+      updates().alarm(id, stuck);
+      if (stuck.length > 0) log("error", "components need service", { update: id, components: stuck });
+    },
+    onProblem: (problem, where) => log("warn", "a step of an update failed", { error: problem, where }),
+  });
+  return { campaigns, tidied: () => tidying.run(() => undefined) };
 }
 
 /** One after the other; what fails at one is logged and keeps no other from it. */
@@ -214,7 +224,7 @@ interface CallsParts extends Pick<CallsOptions, "journal" | "staging" | "nowMs" 
 
 function callsOptions(
   { config, fleet, bulk, clock, log }: SoftwareParts,
-  { patientProviderOf }: Targets,
+  { patientProviderOf, discovery }: Targets,
   { journal, staging, nowMs, rules, searched }: CallsParts,
 ): CallsOptions {
   const { update } = config;
@@ -241,6 +251,7 @@ function callsOptions(
       return rules.now().allowExpired;
     },
     providerOf: patientProviderOf,
+    silent: () => discovery.silent,
     holds: (condition, signal) => isMet(fleet, condition, signal),
     verdictMs: update.execute_timeout_ms + update.commit_timeout_ms,
     resetReason(component, signal) {

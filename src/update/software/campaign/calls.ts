@@ -7,7 +7,14 @@ import type { Journal } from "#update/software/journal/journal.ts";
 import { type ManifestTarget, packageOf } from "#update/software/package.ts";
 import type { SignedManifest, UpdateJob } from "#update/software/provider.ts";
 import { checkCounter, checkExpiry, checkMoreHashes, checkVersion } from "#update/software/trust/trust.ts";
-import { type AdmissionOptions, Admissions, checkRoom, providerFor, requireConditions } from "./admission.ts";
+import {
+  type Admission,
+  type AdmissionOptions,
+  Admissions,
+  checkRoom,
+  providerFor,
+  requireConditions,
+} from "./admission.ts";
 import type { CallRun, MemberCalls } from "./campaigns.ts";
 import { type Baseline, type GateSettings, runGate } from "./gate.ts";
 import { type CampaignRecord, type Member, type PreparedFacts, SYSTEM } from "./states.ts";
@@ -83,18 +90,25 @@ async function prepare(
   const { component } = member;
   const all = record.members.map((each) => each.component);
   await searched([...spokenTo(options, all), ...conditionsOf(record)], run.signal);
-  const { signed, target, facts, installed, fromVersion, toVersion } = await admissions.of(
-    record,
-    component,
-    run.signal,
-  );
+  const admission = await admissions.of(record, component, run.signal);
+  const { signed, target, facts } = admission;
   const image = await staging.image(packageOf(record), target, run.signal);
   if (image !== undefined) {
     if (target !== undefined) await checkMoreHashes(target, image, bulk);
     checkRoom(facts, component, image.size);
     await rememberImage(journal, record, component, image);
   }
-  const prepared: PreparedFacts = {
+  const prepared = preparedOf(admission, image);
+  await journal.writeNote("notes", noteKey(record, component, SIGNED_NOTE), JSON.stringify(signed));
+  await providerFor(options, component).prepare(jobOf(options, record, { ...member, ...prepared }, run));
+  return prepared;
+}
+
+function preparedOf(
+  { facts, target, installed, fromVersion, toVersion }: Admission,
+  image: BulkInfo | undefined,
+): PreparedFacts {
+  return {
     supportsTrial: facts.supportsTrial,
     ...(facts.hardwareId === undefined ? {} : { hardwareId: facts.hardwareId }),
     ...(facts.serial === undefined ? {} : { serial: facts.serial }),
@@ -106,9 +120,6 @@ async function prepare(
     ...(toVersion === undefined ? {} : { toVersion }),
     ...(image === undefined ? {} : { sha256: image.sha256, sizeBytes: image.size }),
   };
-  await journal.writeNote("notes", noteKey(record, component, SIGNED_NOTE), JSON.stringify(signed));
-  await providerFor(options, component).prepare(jobOf(options, record, { ...member, ...prepared }, run));
-  return prepared;
 }
 
 /** Whatever calls of these components may speak to. */
