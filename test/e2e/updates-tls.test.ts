@@ -110,6 +110,22 @@ test("mutual TLS: a secondary named by its URL is found and updated", async (t) 
   assert.equal(await readFile(image, "utf8"), CONTENT);
 });
 
+test("mutual TLS: of a secondary that cannot be asked what it has, the update says which one, and why", async (t) => {
+  if (skip !== false) return t.skip(skip);
+  const { url, token } = await startSecondary(t);
+  const primary = await startNode(t, {
+    role: "primary",
+    component: "compute",
+    secondaries: [url],
+    token,
+    tls_ca: pem("elsewhere"),
+  });
+  const uri = await upload(primary, "compute", CONTENT);
+  await run(primary, { id: "fw", affected_components: ["camera"], artifact_uri: uri });
+  const { error } = await primary.until("fw", "failed");
+  assert.match(error, /component camera; of the secondaries these do not answer: https:.*: .*certificate/);
+});
+
 const STRANGERS: readonly [what: string, who: string | undefined, ca: string][] = [
   ["a certificate of another CA", "stranger", "vehicle"],
   ["no certificate", undefined, "vehicle"],

@@ -23,6 +23,7 @@ interface World {
   image: typeof IMAGE | undefined;
   faults: readonly TargetFault[];
   resetReason: string | undefined;
+  silent: readonly string[];
   nowMs: number;
 }
 
@@ -34,6 +35,7 @@ async function nodeOf(world: Partial<World> = {}, options: Partial<CallsOptions>
     image: IMAGE,
     faults: [],
     resetReason: undefined,
+    silent: [],
     nowMs: NOW,
     ...world,
   };
@@ -81,6 +83,7 @@ async function nodeOf(world: Partial<World> = {}, options: Partial<CallsOptions>
     allowExpired: false,
     verdictMs: 1_000,
     providerOf: (component) => (component === "ghost" ? undefined : provider),
+    silent: () => now.silent,
     holds: async () => now.holds,
     searched: async (names) => {
       searches.push(`${names.join(" ")} before ${done.length}`);
@@ -126,7 +129,13 @@ interface Row {
 
 const REFUSED: readonly Row[] = [
   { what: "nothing is wrong", says: /^ok$/ },
-  { what: "a component that takes no updates", components: ["bcm", "ghost"], says: /No update provider .* ghost/ },
+  { what: "a component that takes no updates", components: ["bcm", "ghost"], says: /No update provider .* ghost$/ },
+  {
+    what: "a component that may be behind a server that is silent",
+    world: { silent: ["https://camera/api/v1: certificate has expired"] },
+    components: ["bcm", "ghost"],
+    says: /ghost; .*do not answer: https:\/\/camera\/api\/v1: certificate has expired$/,
+  },
   {
     what: "other hardware",
     world: { facts: { hud: { hardwareId: "hud-r2" } } },

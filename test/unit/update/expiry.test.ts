@@ -76,6 +76,7 @@ async function startNode(rootExpires: string) {
       return rules.allowExpired;
     },
     providerOf: () => provider,
+    silent: () => [],
     holds: async () => true,
     searched: async () => undefined,
     verdictMs: 0,

@@ -23,6 +23,8 @@ export interface AdmissionOptions {
   readonly verdictMs: number;
   /** Who installs on a component; undefined for a component that takes no updates. */
   readonly providerOf: (component: string) => UpdateProvider | undefined;
+  /** Servers that may have further components and did not answer, each with the reason. */
+  readonly silent: () => readonly string[];
   /** Whether a condition holds now; a Fault of its own when it cannot be read. */
   readonly holds: (condition: Precondition, signal: AbortSignal) => Promise<boolean>;
 }
@@ -119,10 +121,15 @@ export class Admissions {
 }
 
 /** @throws Fault conflict for a component that takes no updates */
-export function providerFor({ providerOf }: Pick<AdmissionOptions, "providerOf">, component: string): UpdateProvider {
+export function providerFor(
+  { providerOf, silent }: Pick<AdmissionOptions, "providerOf" | "silent">,
+  component: string,
+): UpdateProvider {
   const found = providerOf(component);
-  if (found === undefined) throw new Fault("conflict", `No update provider is configured for component ${component}`);
-  return found;
+  if (found !== undefined) return found;
+  const others = silent();
+  const perhaps = others.length === 0 ? "" : `; of the secondaries these do not answer: ${others.join(", ")}`;
+  throw new Fault("conflict", `No update provider is configured for component ${component}${perhaps}`);
 }
 
 /** @throws Fault conflict for the first condition of the package that does not hold */

@@ -30,6 +30,8 @@ type Server = Pick<SecondaryTarget, "url" | "dispatcher">;
 export class Discovery {
   readonly #options: DiscoveryOptions;
   readonly #found = new Map<string, SecondaryTarget>();
+  /** Why a server did not answer when it was last asked, by URL. */
+  readonly #silent = new Map<string, string>();
   /** Questions to announced nodes that are under way, by URL. */
   readonly #joining = new Map<string, Promise<void>>();
   /** Made at first use. */
@@ -46,6 +48,11 @@ export class Discovery {
 
   get components(): readonly string[] {
     return [...this.#found.keys()];
+  }
+
+  /** Servers whose components are not known, and why. */
+  get silent(): readonly string[] {
+    return [...this.#silent].map(([url, problem]) => `${url}: ${problem}`);
   }
 
   async dispose(): Promise<void> {
@@ -74,14 +81,21 @@ export class Discovery {
 
   /** Forgets an announced node. */
   leave(url: string): void {
+    this.#silent.delete(url);
     for (const [component, target] of this.#found)
       if (target.url === url && target.dispatcher !== undefined) this.#found.delete(component);
   }
 
   async #tryAsk(server: Server, signal: AbortSignal): Promise<void> {
-    await this.#ask(server, signal).catch((error: unknown) =>
-      this.#options.log("secondary does not answer", { url: server.url, problem: reasonOf(error) }),
-    );
+    const { url } = server;
+    try {
+      await this.#ask(server, signal);
+      this.#silent.delete(url);
+    } catch (error) {
+      const problem = reasonOf(error);
+      this.#silent.set(url, problem);
+      this.#options.log("secondary does not answer", { url, problem });
+    }
   }
 
   async #ask(server: Server, signal: AbortSignal): Promise<void> {
