@@ -181,8 +181,9 @@ test("Flockwave by TCP, WebSocket and Socket.IO", async (t) => {
 test("the audit chain is whole, a store in use is backed up, both nodes end with 0", async () => {
   await succeeds("audit", "verify", "--to", base(), "--token", token);
   await succeeds("store", "backup", at("backup"), "--config", at("primary.toml"));
-  await succeeds("store", "check", "--store", at("backup"));
   await succeeds("audit", "verify", "--store", at("backup"));
+  await succeeds("store", "restore", at("backup"), "--store", at("restored"));
+  await succeeds("store", "check", "--store", at("restored"));
   assert.deepEqual([await primary.end(), await secondary.end()], [0, 0]);
 });
 
