@@ -1,7 +1,8 @@
 /** Updates (ISO 17978-3, 7.18): register, prepare, execute, status; verdicts between nodes and the audit beside. */
-import { Fault, toFaultData } from "#core/errors.ts";
+import { Fault } from "#core/errors.ts";
 import { Type } from "#core/schema.ts";
 import type { UpdateFacts } from "#security/plugin.ts";
+import { attempt } from "#update/software/attempt.ts";
 import { keyOfId, PackageSchema, readPackage } from "#update/software/package.ts";
 import type { Updates } from "#update/software/updates.ts";
 import type { SovdContext } from "./context.ts";
@@ -108,22 +109,21 @@ export type UpdateWork = (updates: Updates, id: string, actor: string) => Promis
 export async function act(
   request: AnyRequest,
   context: SovdContext,
-  event: string,
+  action: string,
   id: string,
   work: UpdateWork,
 ): Promise<void> {
   const updates = updatesOf(context);
-  const { members } = updates.record(id);
-  try {
-    const targets = members.map(({ component }) => component);
-    await permit(request, context, { id, targets, action: event });
-    await work(updates, id, request.owner);
-  } catch (error) {
-    await updates
-      .refused(id, event, request.owner, toFaultData(error).message)
-      .catch((problem: unknown) => context.onProblem(problem, `putting on record that ${event} was refused`));
-    throw error;
-  }
+  const { owner: actor } = request;
+  await attempt(
+    updates,
+    { id, action, actor },
+    async (targets) => {
+      await permit(request, context, { id, targets, action });
+      await work(updates, id, actor);
+    },
+    (problem) => context.onProblem(problem, `putting on record that ${action} was refused`),
+  );
 }
 
 /** PUT without a body, answered with 202 and where the status is. */

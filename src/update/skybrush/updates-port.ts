@@ -3,10 +3,11 @@
  * gate, on record in the same audit. Objects are components, targets are kinds of providers.
  */
 import { createHash } from "node:crypto";
-import { Fault, toFaultData } from "#core/errors.ts";
+import { Fault } from "#core/errors.ts";
 import { isObject } from "#core/json.ts";
 import { BYTES_TYPE } from "#core/media-types.ts";
 import { Turns } from "#core/turns.ts";
+import { attempt } from "#update/software/attempt.ts";
 import { SYSTEM } from "#update/software/campaign/states.ts";
 import { keyOfId } from "#update/software/package.ts";
 import type { Updates } from "#update/software/updates.ts";
@@ -144,22 +145,21 @@ export class UpdatesPort implements FirmwarePort {
   }
 
   /** Asks whether the requester may, acts, and puts a refusal on record. */
-  async #act(
+  #act(
     upload: string,
     action: string,
     { actor, caller }: Requester,
     work: (actor: string) => Promise<void>,
   ): Promise<void> {
-    const components = this.#updates.record(upload).members.map(({ component }) => component);
-    try {
-      await caller?.mayUpdate(upload, components, action);
-      await work(actor);
-    } catch (error) {
-      await this.#updates
-        .refused(upload, action, actor, toFaultData(error).message)
-        .catch((problem: unknown) => this.#onProblem(problem, upload));
-      throw error;
-    }
+    return attempt(
+      this.#updates,
+      { id: upload, action, actor },
+      async (components) => {
+        await caller?.mayUpdate(upload, components, action);
+        await work(actor);
+      },
+      (problem) => this.#onProblem(problem, upload),
+    );
   }
 
   #mayGo(upload: string): boolean {
