@@ -46,6 +46,11 @@ export interface CallOptions {
   whenAborted?(listener: () => void): void;
 }
 
+/** The ECUs of a functional group. */
+export function membersOf({ ecus }: Pick<Fleet, "ecus">, group: string): readonly EcuView[] {
+  return ecus.filter(({ groups }) => groups.includes(group));
+}
+
 export interface Fleet {
   readonly ecus: readonly EcuView[];
   /** Any case. */

@@ -1,7 +1,7 @@
 /** Gateways, functional groups and their ECUs, as main knows them from the shards' events. */
 import { formatAddress } from "#core/bytes.ts";
 import { type Static, Type } from "#core/schema.ts";
-import type { EcuView, Fleet, GatewayView } from "#fleet/api.ts";
+import { type EcuView, type Fleet, type GatewayView, membersOf } from "#fleet/api.ts";
 
 const EcuEntry = Type.Object({
   Qualifier: Type.String(),
@@ -43,7 +43,7 @@ function entryOf(ecu: EcuView): EcuEntry {
 export function networkStructure(fleet: Pick<Fleet, "ecus" | "gateways" | "groups">): Static<typeof NetworkStructure> {
   const FunctionalGroups = fleet.groups.map((group) => ({
     Qualifier: group,
-    Ecus: fleet.ecus.filter((ecu) => ecu.groups.includes(group)).map(entryOf),
+    Ecus: membersOf(fleet, group).map(entryOf),
   }));
   const Gateways = fleet.gateways.map((gateway: GatewayView) => ({
     Name: gateway.name,

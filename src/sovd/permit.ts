@@ -1,6 +1,6 @@
 /** The security plugin's part: it is asked before services are sent for a client, and for each entry of a list. */
 import { Fault } from "#core/errors.ts";
-import type { CallOptions, EcuView } from "#fleet/api.ts";
+import { type CallOptions, type EcuView, membersOf } from "#fleet/api.ts";
 import type {
   EcuCalls,
   GroupCalls,
@@ -62,7 +62,7 @@ export async function callGroupPermitted<K extends GroupServiceCallName>(
 }
 
 function groupTarget(group: string, { fleet }: SovdContext): ServiceTarget {
-  const ecus = fleet.ecus.filter(({ groups }) => groups.includes(group)).map(({ id }) => id);
+  const ecus = membersOf(fleet, group).map(({ id }) => id);
   return { addressing: "functional", ecus };
 }
 

@@ -1,6 +1,6 @@
 /** Puts the state machines of the resources together, so that `main` hands over the fleet and its own parts only. */
 import type { Clock } from "#core/time.ts";
-import type { Fleet } from "#fleet/api.ts";
+import { type Fleet, membersOf } from "#fleet/api.ts";
 import { ComParamRegistry } from "./comparam-registry.ts";
 import type { SovdContext, SovdOptions } from "./context.ts";
 import type { CyclicSubscription } from "./cyclic-subscriptions.ts";
@@ -42,7 +42,7 @@ export function createSovdContext(parts: SovdParts): SovdContext & { close(): vo
   const stopTriggers = softwareUpdates?.onChange((id) => fireTriggers(triggers, softwareUpdates, id, onTrigger));
   const locks = new LockRegistry({
     clock,
-    members: (group) => fleet.ecus.filter((ecu) => ecu.groups.includes(group)).map((ecu) => ecu.id),
+    members: (group) => membersOf(fleet, group).map(({ id }) => id),
     effects: lockEffects(parts),
     lockStatus: options.lockStatus,
     restoreEcuLocks: options.restoreEcuLocks,

@@ -3,7 +3,7 @@
  * a target that comes up: an ECU that nobody has found yet is not silent.
  */
 import type { Clock } from "#core/time.ts";
-import type { Fleet } from "#fleet/api.ts";
+import { type Fleet, membersOf } from "#fleet/api.ts";
 import type { EcuStateWord } from "#fleet/messages.ts";
 import { aborted } from "#update/software/sleep.ts";
 
@@ -45,5 +45,5 @@ function ecusOf(fleet: Fleet, name: string): readonly string[] {
   const ecu = fleet.ecu(name);
   if (ecu !== undefined) return [ecu.id];
   const group = fleet.group(name.toLowerCase());
-  return group === undefined ? [] : fleet.ecus.filter(({ groups }) => groups.includes(group)).map(({ id }) => id);
+  return group === undefined ? [] : membersOf(fleet, group).map(({ id }) => id);
 }

@@ -2,15 +2,15 @@
  * Flashes that reach one ECU go one after the other. Counting who has switched something off would not do: what begins a flash, such as
  * the extended session for all, reaches an ECU in the middle of another one and ends its programming session.
  */
-import type { Fleet } from "#fleet/api.ts";
+import { type Fleet, membersOf } from "#fleet/api.ts";
 import { aborted } from "#update/software/sleep.ts";
 import { othersOf, type Recipe } from "./uds-recipe.ts";
 
 /** Ids of all ECUs that a flash speaks to. What goes to a group is heard by every ECU behind the gateways of its members. */
 export function reachOf(fleet: Fleet, component: string, recipe: Recipe): ReadonlySet<string> {
   const { ecus, groups } = othersOf(recipe);
-  const names = groups.map((name) => fleet.group(name.toLowerCase()));
-  const members = fleet.ecus.filter((ecu) => names.some((name) => name !== undefined && ecu.groups.includes(name)));
+  const known = groups.flatMap((name) => fleet.group(name.toLowerCase()) ?? []);
+  const members = known.flatMap((group) => membersOf(fleet, group));
   const gateways = new Set(members.map(({ gatewayAddress }) => gatewayAddress));
   const heard = fleet.ecus.filter(({ gatewayAddress }) => gateways.has(gatewayAddress)).map(({ id }) => id);
   return new Set([component, ...ecus].map((name) => name.toLowerCase()).concat(heard));
