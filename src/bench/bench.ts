@@ -1,5 +1,6 @@
 /** A comparison: every server is warmed up, then all are measured in turn, round by round, in one run. */
 
+import { isLoopback } from "#core/loopback.ts";
 import type { Address } from "./connection.ts";
 import { type LoadResult, runLoad } from "./load.ts";
 import { listenerOf, usageOf } from "./process-usage.ts";
@@ -31,8 +32,6 @@ export interface Measurement {
   readonly rounds: readonly (readonly Round[])[];
 }
 
-const LOCAL = /^(localhost|127\..*|::1)$/;
-
 /** Measures all contenders with each number of connections. Never rejects for a server that fails: its errors are counted. */
 export async function compare(contenders: readonly Contender[], options: BenchOptions): Promise<Measurement[]> {
   const { warmUpMs, rounds, onProgress } = options;
@@ -60,7 +59,7 @@ async function measure(
   durationMs: number,
   ratePerS: number | undefined,
 ): Promise<Round> {
-  const pid = LOCAL.test(address.host) ? listenerOf(address.port) : undefined;
+  const pid = address.host === "localhost" || isLoopback(address.host) ? listenerOf(address.port) : undefined;
   const before = pid === undefined ? undefined : usageOf(pid);
   const load =
     run === undefined

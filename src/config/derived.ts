@@ -1,5 +1,4 @@
 /** Values that follow from several keys, or from keys and the machine. */
-
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { isLoopback } from "#core/loopback.ts";

@@ -1,5 +1,4 @@
 /** Opening the sockets of a diagnostic connection. */
-
 import { connect, isIPv6, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { isLoopback } from "#core/loopback.ts";

@@ -1,5 +1,4 @@
 /** Broadcasts to and from DoIP entities that are bound to an address of their own. */
-
 import { createSocket, type SocketOptions } from "node:dgram";
 import { once } from "node:events";
 import { isIPv6 } from "node:net";

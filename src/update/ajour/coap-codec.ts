@@ -19,6 +19,9 @@ export const CODE = {
   entityTooLarge: 0x8d,
 } as const;
 
+/** EXCHANGE_LIFETIME (RFC 7252 §4.8.2), milliseconds: so long may a message come again. */
+export const EXCHANGE_LIFETIME_MS = 247_000;
+
 /** RFC 7252 §12.2, RFC 7959 §6, RFC 9175 §5, and the two that Drogue Cloud added. */
 export const OPTION = {
   uriHost: 3,

@@ -4,9 +4,10 @@
  */
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import type { Clock } from "#core/time.ts";
+import { EXCHANGE_LIFETIME_MS } from "./coap-codec.ts";
 
-/** A proof holds so long, an Echo to give it with up to twice as long; as the RFC's EXCHANGE_LIFETIME. */
-const LIFETIME_MS = 247_000;
+/** A proof holds so long, an Echo to give it with up to twice as long. */
+const LIFETIME_MS = EXCHANGE_LIFETIME_MS;
 /** Addresses that are remembered; the one proved longest ago goes first, and proves itself again. */
 const MAX_PROVED = 4_096;
 /** Of 1 to 40 (RFC 9175 §2.2.1): more than anyone can guess. */

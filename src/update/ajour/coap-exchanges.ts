@@ -12,6 +12,7 @@ import {
   type CoapOption,
   decodeBlock,
   decodeMessage,
+  EXCHANGE_LIFETIME_MS,
   encodeBlock,
   encodeMessage,
   MAX_SZX,
@@ -59,8 +60,6 @@ interface Bodies {
 /** In the order of their age. */
 type Kept<T> = Map<string, T & { readonly atMs: number }>;
 
-/** EXCHANGE_LIFETIME (RFC 7252 §4.8.2): so long may a message come again. */
-const LIFETIME_MS = 247_000;
 /** Header, token and options of an answer, at most; what is longer nevertheless is seen before it goes out. */
 const HEAD_BYTES = 48;
 const OWN_OPTIONS: ReadonlySet<number> = new Set([OPTION.block1, OPTION.block2]);
@@ -191,7 +190,7 @@ export class CoapExchanges {
   }
 
   #forget(): void {
-    const since = this.#options.clock.now() - LIFETIME_MS;
+    const since = this.#options.clock.now() - EXCHANGE_LIFETIME_MS;
     dropOlder(this.#replies, since);
     dropOlder(this.#transfers, since);
     dropFirst(this.#replies, (this.#options.maxReplies ?? 4_096) - 1);
