@@ -5,6 +5,8 @@ import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
+/** Many times what the longest file takes: one that never ends is named and fails, and the others still run. */
+const FILE_TIMEOUT_MS = 300_000;
 const FOLDERS = ["test/unit", "test/e2e", "test/faults", "test/fuzz"];
 
 const wanted = process.argv.slice(2);
@@ -21,7 +23,8 @@ if (files.length === 0) {
 
 // more files at once than cores make tests wait for each other, and what they measure in milliseconds goes wrong
 const concurrency = Math.min(4, availableParallelism());
-const args = ["--import", "tsx", "--test", `--test-concurrency=${concurrency}`, "--test-reporter=spec", ...files];
+const args = ["--import", "tsx", "--test", "--test-reporter=spec"];
+args.push(`--test-concurrency=${concurrency}`, `--test-timeout=${FILE_TIMEOUT_MS}`, ...files);
 const runner = spawn(process.execPath, args, { cwd: ROOT, stdio: "inherit" });
 for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => runner.kill(signal));
 runner.on("exit", (code, signal) => {

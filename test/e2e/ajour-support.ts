@@ -1,7 +1,6 @@
 /** A server without a vehicle, and devices that fetch their firmware from it. */
 import { createHash, randomBytes } from "node:crypto";
-import { mkdir, mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { readConfig } from "#config/load.ts";
@@ -9,6 +8,7 @@ import { merge, type Tree } from "#config/tree.ts";
 import { AjourDevice, type AjourDeviceEvent, type AjourDeviceOptions, type AjourFlash } from "#sim/ajour-device.ts";
 import { createLogger } from "#telemetry/logger.ts";
 import { type RunningServer, startServer } from "../../src/main.ts";
+import { cleanup, scratchFolder } from "../fixtures/cleanup.ts";
 import { bounded } from "./harness.ts";
 
 export const HOST = "127.0.0.1";
@@ -65,7 +65,7 @@ const PATIENCE_MS = 50_000;
 
 /** `folder`: of a node that was closed before, to go on with. */
 export async function startNode(t: TestContext, config: Tree = {}, folder?: string): Promise<AjourNode> {
-  const own = folder ?? (await newFolder(t));
+  const own = folder ?? (await newFolder());
   const tree = merge(
     merge(BASE, { store: { path: join(own, "store") }, database: { path: join(own, "mdd") } }),
     config,
@@ -73,7 +73,7 @@ export async function startNode(t: TestContext, config: Tree = {}, folder?: stri
   const { config: read, problems } = readConfig({ flags: { tree, names: new Map() }, cwd: own });
   if (problems.length > 0) throw new Error(problems.map(({ key, message }) => `${key}: ${message}`).join("\n"));
   const server = await startServer(read, createLogger(read.logging));
-  t.after(() => server.close());
+  cleanup(t, () => server.close());
   await server.ready;
   const origin = `http://${HOST}:${server.port}`;
   const token = await authorize(origin);
@@ -140,10 +140,9 @@ export async function startNode(t: TestContext, config: Tree = {}, folder?: stri
   };
 }
 
-async function newFolder(t: TestContext): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), "sovd-edge-ajour-"));
+async function newFolder(): Promise<string> {
+  const folder = scratchFolder("ajour");
   await mkdir(join(folder, "mdd"));
-  t.after(() => rm(folder, { recursive: true, force: true }));
   return folder;
 }
 
@@ -179,7 +178,7 @@ export function startDevice(t: TestContext, flash: AjourFlash, settings: DeviceS
       for (const wake of waiting) wake(event);
     },
   });
-  t.after(() => device.stop());
+  cleanup(t, () => device.stop());
   device.start();
   const seen: TestDevice["seen"] = (type, accepts = () => true) => {
     const matches = (event: AjourDeviceEvent) => event.type === type && accepts(event);

@@ -8,6 +8,7 @@ import { type AjourLink, createFlash } from "#sim/ajour-device.ts";
 import { coapLink, httpLink, mqttLink } from "#sim/ajour-links.ts";
 import { CODE, decodeMessage, encodeMessage, OPTION, TYPE } from "#update/ajour/coap-codec.ts";
 import { decodeCommand, encodeStatus } from "#update/ajour/codec.ts";
+import { cleanup } from "../fixtures/cleanup.ts";
 import { type AjourNode, HOST, image, isOver, MIB, PASSWORD, startDevice, startNode } from "./ajour-support.ts";
 
 const TIMEOUT_MS = 2_000;
@@ -56,7 +57,7 @@ test("CoAP: blocks larger than a message, and datagrams of any kind", async (t) 
   const node = await startNode(t, { update: { ajour: { coap: { address: HOST, port: 0, max_block_bytes: 16_384 } } } });
   const port = node.server.devicePorts.coap;
   const socket = createSocket("udp4");
-  t.after(() => socket.close());
+  cleanup(t, () => socket.close());
   for (let at = 0; at < 200; at++) {
     await new Promise((resolve) => socket.send(image(at), port, HOST, resolve));
   }
@@ -72,7 +73,7 @@ test("CoAP: blocks larger than a message, and datagrams of any kind", async (t) 
 /** A device that knows nothing of options, and what came for what it sent. */
 async function simpleCoap(t: TestContext, port: number): Promise<{ link: AjourLink; factors: number[] }> {
   const socket = createSocket("udp4");
-  t.after(() => socket.close());
+  cleanup(t, () => socket.close());
   socket.bind(0, HOST);
   await once(socket, "listening");
   const factors: number[] = [];
@@ -133,7 +134,7 @@ test("a device that reports without a pause is refused, and no other with it", a
   assert.match(await refused[0]!.text(), /at most 1 reports a second \(update\.ajour\.max_reports_per_second\)/);
   assert.equal((await post("bms-2@default")).status, 200);
   const link = await coapLink(HOST, node.server.devicePorts.coap, LOGIN);
-  t.after(() => link.close());
+  cleanup(t, () => link.close());
   const asked = await Promise.allSettled(Array.from({ length: 30 }, () => link.ask(report)));
   const problems = asked.filter((each) => each.status === "rejected").map(({ reason }) => String(reason));
   assert.ok(
@@ -148,7 +149,7 @@ test("MQTT: events and commands of a Drogue Cloud", async (t) => {
   await startNode(t, { update: { ajour: { mqtt } } });
   const { default: client } = await import("mqtt");
   const cloud = await client.connectAsync(url);
-  t.after(() => cloud.endAsync(true));
+  cleanup(t, () => cloud.endAsync(true));
   await cloud.subscribeAsync("command/sensors/+/dfu", { qos: 1 });
   const answered = new Promise<[string, Uint8Array]>((resolve) =>
     cloud.once("message", (...all) => resolve([all[0], all[1]])),
@@ -339,7 +340,7 @@ async function startBroker(t: TestContext): Promise<string> {
   const server = createServer({ noDelay: true }, broker.handle);
   server.listen(0, HOST);
   await once(server, "listening");
-  t.after(async () => {
+  cleanup(t, async () => {
     await new Promise<void>((resolve) => broker.close(() => resolve()));
     await new Promise((resolve) => server.close(resolve));
   });

@@ -1,8 +1,7 @@
 /** `sovd-edge audit verify` as a process of its own: on a server, on the store it has open, on a backup, and on copies that were tampered with. */
 import assert from "node:assert/strict";
 import { createHash, generateKeyPairSync, verify as signedBy } from "node:crypto";
-import { cp, mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { cp, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { type TestContext, test } from "node:test";
@@ -12,6 +11,7 @@ import { backupFolder } from "#store/maintenance.ts";
 import type { Persistence } from "#store/persistence.ts";
 import { canonical } from "#update/software/canonical.ts";
 import { BUCKETS, keyOf, readRecord } from "#update/software/journal/chain.ts";
+import { scratchFolder } from "../fixtures/cleanup.ts";
 import { serveHttp } from "../fixtures/http-server.ts";
 import { cli } from "./cli-support.ts";
 import { run, startNode, upload } from "./updates-support.ts";
@@ -20,8 +20,7 @@ const MIB = 1 << 20;
 const LIMITS = { databases: 64 * MIB, state: 64 * MIB, bulk: 512 * MIB };
 
 test("a chain is whole wherever it lies; a change, a hole, a cut tail end with 1", { timeout: 120_000 }, async (t) => {
-  const folder = await mkdtemp(join(tmpdir(), "audit-"));
-  t.after(() => rm(folder, { recursive: true, force: true }));
+  const folder = scratchFolder("audit");
   const slot = { provider: "slot", folder: join(folder, "slots") };
   const node = await startNode(t, { component: "compute", targets: { compute: slot } });
   const uri = await upload(node, "compute", "software");
@@ -85,8 +84,7 @@ test("a chain is whole wherever it lies; a change, a hole, a cut tail end with 1
 test("signed heads: the chain of a server and of its store hold them; a cut tail, another key end with 1", {
   timeout: 120_000,
 }, async (t) => {
-  const folder = await mkdtemp(join(tmpdir(), "audit-"));
-  t.after(() => rm(folder, { recursive: true, force: true }));
+  const folder = scratchFolder("audit");
   const pem = async (name: string) => {
     const { privateKey, publicKey } = generateKeyPairSync("ed25519");
     await writeFile(join(folder, name), privateKey.export({ type: "pkcs8", format: "pem" }));

@@ -9,6 +9,7 @@ import { FLASH_DEFAULTS, prepareFlash } from "#bench/flash.ts";
 import { prepare, REQUEST_PROFILES } from "#bench/profiles.ts";
 import { discover } from "#bench/target.ts";
 import { type Demo, startDemo } from "../../src/cli/demo.ts";
+import { cleanup } from "../fixtures/cleanup.ts";
 import { startHarness, withoutRealFiles } from "./harness.ts";
 
 let demo: Demo;
@@ -49,7 +50,7 @@ test("what a server lacks is said: this vehicle has no functional group", async 
 
 test("profile flash: images go in, block by block, and refusals are named", { skip: withoutRealFiles }, async (t) => {
   const car = await startHarness({ databases: "real" });
-  t.after(() => car.close());
+  cleanup(t, () => car.close());
   const image = randomBytes(50_000);
   await writeFile(join(car.folder, "flash", "image.bin"), image);
   await car.online("TMCC3000", "FLXC1000");
@@ -70,7 +71,7 @@ test("profile flash: images go in, block by block, and refusals are named", { sk
 
 test("profile functional: every request is answered", { skip: withoutRealFiles }, async (t) => {
   const car = await startHarness({ databases: "real" });
-  t.after(() => car.close());
+  cleanup(t, () => car.close());
   await car.online("TMCC3000", "FLXC1000");
   const target = await discover(car.base);
   const { requests, release } = await prepare("functional", target);

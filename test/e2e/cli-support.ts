@@ -5,6 +5,7 @@ import { createInterface } from "node:readline";
 import type { TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { cleanup } from "../fixtures/cleanup.ts";
 import { bounded } from "./harness.ts";
 
 const PACKED = process.env.SOVD_TEST_PROGRAM;
@@ -46,7 +47,7 @@ export function start(t: TestContext, argv: readonly string[], env: Readonly<Rec
     stdio: ["ignore", "pipe", "inherit"],
     env: { ...process.env, ...env },
   });
-  t.after(() => child.kill("SIGKILL"));
+  cleanup(t, () => child.kill("SIGKILL"));
   const exit = once(child, "exit") as Promise<[number | null]>;
   const lines: string[] = [];
   const waiting = new Set<() => void>();

@@ -3,8 +3,7 @@
  * it, everything on free ports of the loopback. One per test file: tests share it and put back what they change.
  */
 import { existsSync } from "node:fs";
-import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { copyFile, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parse } from "smol-toml";
@@ -23,6 +22,7 @@ import { type EntityOptions, type RunningVehicle, startVehicle } from "#sim/vehi
 import { deflateLzma } from "#store/lzma.ts";
 import { createLogger } from "#telemetry/logger.ts";
 import { type RunningServer, startServer } from "../../src/main.ts";
+import { scratchFolder } from "../fixtures/cleanup.ts";
 
 const HOST = "127.0.0.1";
 /** Tester and gateways must not share address and port. */
@@ -155,7 +155,7 @@ export function bounded<T>(
 
 export async function startHarness(options: HarnessOptions = {}): Promise<Harness> {
   const kind = options.databases ?? "demo";
-  const folder = await mkdtemp(join(tmpdir(), "sovd-edge-e2e-"));
+  const folder = scratchFolder("e2e");
   const databases = join(folder, "databases");
   await mkdir(databases);
   await (kind === "real" ? copyRealDatabases(databases) : writeDemoDatabases(databases));
@@ -175,7 +175,6 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
   const close = async () => {
     await started?.close();
     await vehicle.close();
-    await rm(folder, { recursive: true, force: true });
   };
   // What was left open would keep the test file from ending, and nobody would see why it failed.
   const orClose = async (error: unknown) => {

@@ -10,6 +10,7 @@ import { startVehicle, type VehicleOptions } from "#sim/vehicle.ts";
 import { UdsClient } from "#uds/client.ts";
 import { DEFAULT_COM_PARAMS } from "#uds/com-params.ts";
 import { doipTransport } from "#uds/over-doip.ts";
+import { cleanup } from "../fixtures/cleanup.ts";
 import { skipIpv6 } from "../unit/doip/support.ts";
 import { bounded, type HarnessOptions, startHarness } from "./harness.ts";
 
@@ -22,7 +23,7 @@ async function both(t: TestContext, more: Partial<VehicleOptions> = {}, endpoint
     announce: false,
     ...more,
   });
-  t.after(() => camera.close());
+  cleanup(t, () => camera.close());
   const options: HarnessOptions = {
     entities: (entities) => entities.filter(({ name }) => name === "CENTRAL").map((e) => ({ ...e, port: camera.port })),
     config: {
@@ -31,7 +32,7 @@ async function both(t: TestContext, more: Partial<VehicleOptions> = {}, endpoint
     },
   };
   const car = await startHarness(options);
-  t.after(() => car.close());
+  cleanup(t, () => car.close());
   return { car, camera };
 }
 
@@ -79,7 +80,7 @@ test("all nodes of a link are asked; the address that answers has its zone and i
     announce: false,
     hearBroadcasts: true,
   });
-  t.after(() => vehicle.close());
+  cleanup(t, () => vehicle.close());
   const heard: Announcement[] = [];
   let wake = () => {};
   const discovery = new Discovery({
@@ -93,7 +94,7 @@ test("all nodes of a link are asked; the address that answers has its zone and i
       wake();
     },
   });
-  t.after(() => discovery.close());
+  cleanup(t, () => discovery.close());
   const next = () =>
     bounded<Announcement>("an announcement on the link", (resolve) => {
       wake = () => heard.length > 0 && resolve(heard.shift()!);
@@ -110,7 +111,7 @@ test("all nodes of a link are asked; the address that answers has its zone and i
   };
   const options = { params, gatewayAddress: logicalAddress, ip, version, port, tlsPort: port, testerIp: "127.0.0.1" };
   const transport = doipTransport({ ...options, clock: systemClock });
-  t.after(() => transport.close());
+  cleanup(t, () => transport.close());
   await bounded<void>("a connection to the link-local address", (resolve) => {
     const onConnectivity = (up: boolean) => up && resolve();
     new UdsClient({

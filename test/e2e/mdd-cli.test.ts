@@ -2,10 +2,9 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { generateKeyPairSync } from "node:crypto";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, test } from "node:test";
+import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { build } from "#cli/mdd-build.ts";
 import { decode, encode } from "#cli/mdd-codec.ts";
@@ -22,9 +21,9 @@ import { ed25519Checker } from "#mdd/container/ed25519.ts";
 import { demoDatabase } from "#sim/demo/databases.ts";
 import { DEMO_ECUS } from "#sim/demo/vehicle.ts";
 import { inflateLzma } from "#store/lzma.ts";
+import { scratchFolder } from "../fixtures/cleanup.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "mdd-cli-"));
-after(() => rmSync(folder, { recursive: true, force: true }));
+const folder = scratchFolder("mdd-cli");
 
 interface Captured extends Terminal {
   readonly text: () => string;

@@ -1,11 +1,11 @@
 /** A plugin in the whole program: its route over HTTP, its check in the shard, its log sink, its trigger of communication. */
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { createLogger } from "#telemetry/logger.ts";
 import { startServer } from "../../src/main.ts";
+import { scratchFolder } from "../fixtures/cleanup.ts";
 import { type Harness, startHarness } from "./harness.ts";
 import { startNode } from "./updates-support.ts";
 
@@ -36,17 +36,14 @@ let folder: string;
 let h: Harness;
 
 before(async () => {
-  folder = mkdtempSync(join(tmpdir(), "plugin-e2e-"));
+  folder = scratchFolder("plugin-e2e");
   const path = join(folder, "guard.mjs");
   writeFileSync(path, PLUGIN);
   h = await startHarness({
     config: { plugins: { modules: [path] }, communication: { init_mode: "plugin" }, logging: { level: "error" } },
   });
 });
-after(async () => {
-  await h.close();
-  rmSync(folder, { recursive: true });
-});
+after(() => h.close());
 
 test("communication begins when the plugin says so", async () => {
   const read = () => h.http.get("/components/body/data/vin");

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { Agent, request } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -14,6 +14,7 @@ import { SignJWT } from "jose";
 import { stringify } from "smol-toml";
 import type { Tree } from "#config/tree.ts";
 import { selfSignedCertificate } from "#sim/certificate.ts";
+import { cleanup, scratchFolder } from "../fixtures/cleanup.ts";
 import { freePort } from "../fixtures/free-port.ts";
 import { bounded } from "./harness.ts";
 
@@ -23,7 +24,7 @@ const START_TIMEOUT_MS = 30_000;
 type Line = Readonly<Record<string, unknown>>;
 
 async function serve(t: TestContext, initial: Tree) {
-  const folder = mkdtempSync(join(tmpdir(), "reload-"));
+  const folder = scratchFolder("reload");
   mkdirSync(join(folder, "databases"));
   const certify = (name: string) => {
     const { cert, key } = selfSignedCertificate(name);
@@ -52,10 +53,9 @@ async function serve(t: TestContext, initial: Tree) {
     stdio: ["ignore", "pipe", "inherit"],
   });
   const ended = once(child, "close");
-  t.after(async () => {
+  cleanup(t, async () => {
     child.kill("SIGKILL");
     await ended;
-    rmSync(folder, { recursive: true });
   });
   const waiting = new Set<(line: Line) => void>();
   createInterface({ input: child.stdout }).on("line", (text) => {
@@ -116,7 +116,7 @@ test("SIGHUP", { timeout: 60_000 }, async (t) => {
   const [old, fresh] = [await token(first), await token(second)];
   const kept = new Agent({ keepAlive: true, maxSockets: 1 });
   const unpooled = () => new Agent({ keepAlive: false });
-  t.after(() => kept.destroy());
+  cleanup(t, () => kept.destroy());
 
   await t.test("before: the first certificate and the first key", async () => {
     const seen = await get(port, kept, old);
@@ -147,7 +147,7 @@ test("SIGHUP", { timeout: 60_000 }, async (t) => {
     const { cert } = selfSignedCertificate("third");
     const odd = join(tmpdir(), `odd-${process.pid}.pem`);
     writeFileSync(odd, cert);
-    t.after(() => rmSync(odd));
+    cleanup(t, () => rmSync(odd));
     const http = { ...(server.config({}).http as Tree), tls_certificate: odd };
     server.write(server.config({ http, security: security(first) }));
     const line = await server.hangUp("configuration not taken over, the old one stays in force");

@@ -8,6 +8,7 @@ import { type TestContext, test } from "node:test";
 import type { Tree } from "#config/tree.ts";
 import { createLogger } from "#telemetry/logger.ts";
 import { startServer } from "../../src/main.ts";
+import { cleanup } from "../fixtures/cleanup.ts";
 import { type Answer, type Harness, startHarness } from "./harness.ts";
 import {
   completed,
@@ -24,7 +25,7 @@ import {
 
 async function serve(t: TestContext, config: Tree): Promise<Harness> {
   const harness = await startHarness({ config });
-  t.after(() => harness.close());
+  cleanup(t, () => harness.close());
   return harness;
 }
 
@@ -77,7 +78,7 @@ test("signatures: required, of a trusted key, over the content as it is", async 
   const stranger = generateKeyPairSync("ed25519");
   const key = join(tmpdir(), `update-key-${process.pid}.pem`);
   await writeFile(key, trusted.publicKey.export({ type: "spki", format: "pem" }));
-  t.after(() => rm(key));
+  cleanup(t, () => rm(key));
   const h = await serve(t, { update: { verify_databases: "required", trusted_keys: [key] } });
   const rows: readonly [name: string, content: Uint8Array, status: number][] = [
     ["unsigned", await mdd("BODY", "2"), 400],
@@ -98,7 +99,7 @@ test("signatures that are optional are checked where they are", async (t) => {
   const trusted = generateKeyPairSync("ed25519");
   const key = join(tmpdir(), `update-optional-key-${process.pid}.pem`);
   await writeFile(key, trusted.publicKey.export({ type: "spki", format: "pem" }));
-  t.after(() => rm(key));
+  cleanup(t, () => rm(key));
   const h = await serve(t, { update: { verify_databases: "optional", trusted_keys: [key] } });
   const { privateKey } = generateKeyPairSync("ed25519");
   const signed = await mdd("BODY", "2", { signingKeys: trusted });
@@ -127,7 +128,7 @@ test("the operator's verifier has a word", async (t) => {
     `export default () => ({ verify: ({ ecuName, revision, container }, known) =>
        revision === "6.6.6" ? ecuName + " of " + container.length + " bytes after " + known.current : undefined })`,
   );
-  t.after(() => rm(module));
+  cleanup(t, () => rm(module));
   const h = await serve(t, { update: { database_verifier: module } });
   const evil = await mdd("BODY", "6.6.6");
   await vehicleLocked(h, async () => {
@@ -196,7 +197,7 @@ test("a restart finds sets, pending files and the execution as they were; an emp
   const token = (await h.http.post("/authorize", { client_id: "tester", client_secret: "x" })).json.access_token;
   await h.server.close();
   const again = await startServer(h.config, createLogger(h.config.logging));
-  t.after(() => again.close());
+  cleanup(t, () => again.close());
   await again.ready;
   const base = `http://127.0.0.1:${again.port}/vehicle/v15`;
   assert.deepEqual(await ids(`${base}${files("current")}`, token), []);

@@ -7,6 +7,7 @@ import { selfSignedCertificate } from "#sim/certificate.ts";
 import { STRICT_ISO } from "#sim/misbehaviour.ts";
 import { defaultEntities } from "#sim/vehicle.default.ts";
 import { type RunningVehicle, startVehicle, type VehicleOptions } from "#sim/vehicle.ts";
+import { cleanup } from "../fixtures/cleanup.ts";
 import { ManualClock, RawTester, RawUdp } from "./simulator-support.ts";
 
 const ACK = "8002/1000>0E00/00";
@@ -24,7 +25,7 @@ async function bench(t: TestContext, options: Partial<VehicleOptions> = {}): Pro
   const entities = defaultEntities(["127.0.0.1"], 0);
   const vehicle = await startVehicle({ entities, announce: false, clock, random: () => 0, ...options });
   const testers: RawTester[] = [];
-  t.after(async () => {
+  cleanup(t, async () => {
     for (const tester of testers) tester.close();
     await vehicle.close();
   });
@@ -147,7 +148,7 @@ test("a half-open socket stays open, reads and writes nothing, and comes back", 
   vehicle.ecu("FLXC1000").startRecording();
   raw.ask("1000", "22F186");
   const other = await RawUdp.open();
-  t.after(() => other.close());
+  cleanup(t, () => other.close());
   for (let i = 0; i < 20; i++) {
     other.send("02FD000200000006000000000000", vehicle.port);
     for (let entity = 0; entity < 5; entity++) await other.next();
@@ -265,7 +266,7 @@ test("TLS required: 0x07 on the plain socket, activation on the TLS one with a c
   await once(socket, "secureConnect");
   assert.equal(socket.authorized, true);
   const secure = new RawTester(socket);
-  t.after(() => secure.close());
+  cleanup(t, () => secure.close());
   secure.send(ACTIVATE);
   assert.equal(await secure.next(), "0006/0E0010001000000000");
   assert.deepEqual(await secure.exchange("1000", "22F186"), [ACK, SESSION]);
@@ -279,7 +280,7 @@ test("one connection's garbage does not reach another; bad datagrams get a NACK 
   assert.deepEqual(await bad.take(2), ["0000/00", "closed"]);
   assert.deepEqual(await raw.exchange("1000", "3E00"), [ACK, "8001/1000>0E00/7E00"]);
   const udp = await RawUdp.open();
-  t.after(() => udp.close());
+  cleanup(t, () => udp.close());
   const DATAGRAMS = [
     ["02FE000100000000", "0000/00"],
     ["02FD777700000000", "0000/01"],
@@ -297,7 +298,7 @@ test("one connection's garbage does not reach another; bad datagrams get a NACK 
 
 test("hard reset: connections and listener go, UDP stays, then three announcements", async (t) => {
   const udp = await RawUdp.open();
-  t.after(() => udp.close());
+  cleanup(t, () => udp.close());
   const targets = [{ address: "127.0.0.1", port: udp.port }];
   const { vehicle, clock, tester } = await bench(t, {
     announce: { targets },

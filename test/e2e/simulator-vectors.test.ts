@@ -5,6 +5,7 @@ import { connect } from "node:net";
 import { type TestContext, test } from "node:test";
 import { defaultEntities } from "#sim/vehicle.default.ts";
 import { type RunningVehicle, startVehicle } from "#sim/vehicle.ts";
+import { cleanup } from "../fixtures/cleanup.ts";
 import { ManualClock, RawTester, RawUdp } from "./simulator-support.ts";
 
 const VECTORS = new URL("../../../shared/facts/sim-vectors.tsv", import.meta.url);
@@ -174,7 +175,7 @@ async function open(t: TestContext): Promise<Run> {
   const vehicle = await startVehicle({ entities, controlPort: 0, announce: false, clock });
   const udp = await RawUdp.open();
   const run: Run = { vehicle, clock, udp, testers: new Map(), raw: undefined };
-  t.after(async () => {
+  cleanup(t, async () => {
     udp.close();
     run.raw?.tester.close();
     for (const tester of run.testers.values()) tester.close();

@@ -3,11 +3,12 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer } from "node:net";
 import { test } from "node:test";
-import fc from "fast-check";
 import { simulate } from "#sim/main.ts";
 import { benchEntities } from "#sim/vehicle.bench.ts";
 import { defaultEntities } from "#sim/vehicle.default.ts";
 import { startVehicle } from "#sim/vehicle.ts";
+import { cleanup } from "../fixtures/cleanup.ts";
+import fc from "../fixtures/properties.ts";
 import { ManualClock, RawTester, RawUdp } from "./simulator-support.ts";
 
 test("one broadcast finds every entity, each answers from its own address", async (t) => {
@@ -18,7 +19,7 @@ test("one broadcast finds every entity, each answers from its own address", asyn
     hearBroadcasts: true,
   });
   const udp = await RawUdp.open("0.0.0.0");
-  t.after(async () => {
+  cleanup(t, async () => {
     udp.close();
     await vehicle.close();
   });
@@ -36,7 +37,7 @@ test("after start every entity announces itself three times, half a second apart
   const udp = await RawUdp.open();
   const announce = { targets: [{ address: "127.0.0.1", port: udp.port }] };
   const vehicle = await startVehicle({ entities: defaultEntities(["127.0.0.1"], 0), announce, clock });
-  t.after(async () => {
+  cleanup(t, async () => {
     udp.close();
     await vehicle.close();
   });
@@ -54,7 +55,7 @@ test("a bench vehicle answers on every gateway", async (t) => {
     entities: benchEntities({ gateways: 8, ecusPerGateway: 3, port: 0 }),
     announce: false,
   });
-  t.after(() => vehicle.close());
+  cleanup(t, () => vehicle.close());
   for (const [g, { address, port }] of vehicle.endpoints.entries()) {
     const raw = await RawTester.activated(port, address);
     const last = (0x1000 + g * 0x100 + 2).toString(16);
@@ -66,7 +67,7 @@ test("a bench vehicle answers on every gateway", async (t) => {
 test("garbage on many connections and over UDP leaves the vehicle as it was", async (t) => {
   const vehicle = await startVehicle({ entities: defaultEntities(["127.0.0.1"], 0), announce: false });
   const udp = await RawUdp.open();
-  t.after(async () => {
+  cleanup(t, async () => {
     udp.close();
     await vehicle.close();
   });
@@ -95,7 +96,7 @@ test("garbage on many connections and over UDP leaves the vehicle as it was", as
     while ((await raw.next()) !== "closed");
   }
   const raw = await RawTester.activated(vehicle.port);
-  t.after(() => raw.close());
+  cleanup(t, () => raw.close());
   const frames = await raw.exchange("1001", "3E00");
   assert.deepEqual(frames, ["8002/1001>0E00/00", "8001/1001>0E00/7E00"]);
   udp.send("02FD400300000000", vehicle.port);
@@ -105,7 +106,7 @@ test("garbage on many connections and over UDP leaves the vehicle as it was", as
 test("a taken port rejects and leaves nothing open", async (t) => {
   const taken = createServer().listen(0, "127.0.4.2");
   await once(taken, "listening");
-  t.after(() => taken.close());
+  cleanup(t, () => taken.close());
   const { port } = taken.address() as { port: number };
   const entities = defaultEntities(["127.0.4.1", "127.0.4.2", "127.0.4.3", "127.0.4.4", "127.0.4.5"], port);
   await assert.rejects(startVehicle({ entities, announce: false }), { code: "EADDRINUSE" });
@@ -122,9 +123,9 @@ test("simulate: profile, TLS demanded, strict rules, control API", async (t) => 
     announce: false,
     vin: "V",
   });
-  t.after(() => vehicle.close());
+  cleanup(t, () => vehicle.close());
   const raw = await RawTester.open(vehicle.port);
-  t.after(() => raw.close());
+  cleanup(t, () => raw.close());
   raw.send("02FD0005000000070E000000000000");
   assert.equal(await raw.next(), "0006/0E0010000700000000");
   assert.equal(await raw.next(), "closed");

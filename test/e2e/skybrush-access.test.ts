@@ -3,16 +3,16 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { createHash, generateKeyPairSync } from "node:crypto";
 import { once } from "node:events";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type TestContext, test } from "node:test";
+import { test } from "node:test";
 import { connect as connectTls } from "node:tls";
-import fc from "fast-check";
 import { WebSocket } from "ws";
 import { pack } from "#cli/update-pack.ts";
 import { createFlash } from "#sim/ajour-device.ts";
+import { cleanup, scratchFolder } from "../fixtures/cleanup.ts";
+import fc from "../fixtures/properties.ts";
 import { type AjourNode, HOST, image, startDevice, startNode } from "./ajour-support.ts";
 import { bounded } from "./harness.ts";
 import { ask, CONFIG, lines, link, post, socketIo, TARGET, tcp, udp, webSocket } from "./skybrush-support.ts";
@@ -138,7 +138,7 @@ test("where tokens are demanded, nothing about firmware is said or done without"
 });
 
 test("over TLS, with a client's certificate where one is demanded", async (t) => {
-  const folder = await newFolder(t);
+  const folder = scratchFolder("fw");
   const [key, cert] = [join(folder, "key.pem"), join(folder, "cert.pem")];
   const curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1"];
   try {
@@ -161,7 +161,7 @@ test("over TLS, with a client's certificate where one is demanded", async (t) =>
     authenticate: () => Promise.reject(new Error("nobody is asked")),
     onProblem: () => undefined,
   });
-  t.after(() => skybrush.close());
+  cleanup(t, () => skybrush.close());
   const ca = await readFile(cert);
   const own = { ca, cert: ca, key: await readFile(key) };
   const socket = connectTls({ port: skybrush.tcpPort, host: HOST, ...own });
@@ -177,7 +177,7 @@ test("over TLS, with a client's certificate where one is demanded", async (t) =>
 
 test("an image that was packed with its signature goes through a client that knows of none", async (t) => {
   const { privateKey, publicKey } = generateKeyPairSync("ed25519");
-  const folder = await newFolder(t);
+  const folder = scratchFolder("fw");
   const [trusted, key, file] = [join(folder, "trusted.pem"), join(folder, "key.pem"), join(folder, "app.bin")];
   await writeFile(trusted, publicKey.export({ type: "spki", format: "pem" }));
   await writeFile(key, privateKey.export({ type: "pkcs8", format: "pem" }));
@@ -284,7 +284,7 @@ test("messages that are begun and not ended: all connections together have one r
   const { skybrushTcp, skybrushWebSocket } = node.server.devicePorts;
   const good = await tcp(t, skybrushTcp);
   const first = connect(skybrushTcp, HOST);
-  t.after(() => first.destroy());
+  cleanup(t, () => first.destroy());
   first.write("x".repeat(250_000));
   await held(node, good);
   const second = connect(skybrushTcp, HOST);
@@ -387,10 +387,4 @@ async function open(url: string): Promise<WebSocket> {
   const socket = new WebSocket(url);
   await once(socket, "open");
   return socket;
-}
-
-async function newFolder(t: TestContext): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), "sovd-fw-"));
-  t.after(() => rm(folder, { recursive: true, force: true }));
-  return folder;
 }

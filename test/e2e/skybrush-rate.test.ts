@@ -14,6 +14,7 @@ import { Rate } from "#update/skybrush/rate.ts";
 import { listenTcp } from "#update/skybrush/tcp.ts";
 import { listenUdp } from "#update/skybrush/udp.ts";
 import { listenWebSocket } from "#update/skybrush/websocket.ts";
+import { cleanup } from "../fixtures/cleanup.ts";
 import { HOST } from "./ajour-support.ts";
 import { bounded } from "./harness.ts";
 import { type Client, frames, lines, type Message, udp } from "./skybrush-support.ts";
@@ -61,7 +62,7 @@ async function start(t: TestContext, listen: Listen) {
     onProblem,
   };
   const listener = await listen({ ...common, messageTimeoutMs: 10_000, maxMessageBytes: 4_096, maxClients: 16 });
-  t.after(() => listener.close());
+  cleanup(t, () => listener.close());
   return { port: listener.port, problems, now };
 }
 
@@ -109,7 +110,7 @@ test("frames of a WebSocket, of which the request for it is one; pings too", asy
   const { port, problems, now } = await start(t, listenWebSocket);
   const open = async () => {
     const socket = new WebSocket(`ws://${HOST}:${port}/`);
-    t.after(() => socket.terminate());
+    cleanup(t, () => socket.terminate());
     await once(socket, "open");
     socket.on("error", () => undefined);
     const closed = bounded("the end", (resolve) => socket.on("close", () => resolve(undefined)));
@@ -136,7 +137,7 @@ for (const transport of ["websocket", "polling"] as const) {
   test(`events of Socket.IO by ${transport}`, async (t) => {
     const { port, problems } = await start(t, listenWebSocket);
     const socket = io(`http://${HOST}:${port}`, { transports: [transport], reconnection: false });
-    t.after(() => socket.close());
+    cleanup(t, () => socket.close());
     const events = { send: (message: unknown) => socket.emit("fw", message) };
     const received: Message[] = [];
     socket.on("fw", (message) => received.push(message as Message));

@@ -7,6 +7,7 @@ import type { TestContext } from "node:test";
 import { io } from "socket.io-client";
 import { WebSocket } from "ws";
 import { httpLink } from "#sim/ajour-links.ts";
+import { cleanup } from "../fixtures/cleanup.ts";
 import { type AjourNode, HOST, PASSWORD } from "./ajour-support.ts";
 import { bounded } from "./harness.ts";
 
@@ -73,7 +74,7 @@ export async function tcp(t: TestContext, port: number): Promise<Client> {
 
 /** Of a socket that is connected, by TLS or not. */
 export function lines(t: TestContext, socket: Socket): Client {
-  t.after(() => socket.destroy());
+  cleanup(t, () => socket.destroy());
   const text = (message: unknown) => (typeof message === "string" ? message : JSON.stringify(message));
   const { client, take } = clientOf((message) => socket.write(`${text(message)}\n`));
   const reader = createInterface({ input: socket });
@@ -85,7 +86,7 @@ export function lines(t: TestContext, socket: Socket): Client {
 
 export async function webSocket(t: TestContext, port: number): Promise<Client> {
   const socket = new WebSocket(`ws://${HOST}:${port}/`);
-  t.after(() => socket.terminate());
+  cleanup(t, () => socket.terminate());
   await once(socket, "open");
   return frames(socket);
 }
@@ -99,7 +100,7 @@ export function frames(socket: WebSocket): Client {
 
 export async function socketIo(t: TestContext, port: number, transports = ["websocket"]): Promise<Client> {
   const socket = io(`http://${HOST}:${port}`, { transports, reconnection: false });
-  t.after(() => socket.close());
+  cleanup(t, () => socket.close());
   if (transports.length > 1) {
     await bounded("the change to a WebSocket", (resolve) => socket.io.engine.once("upgrade", resolve));
   }
@@ -111,7 +112,7 @@ export async function socketIo(t: TestContext, port: number, transports = ["webs
 
 export async function udp(t: TestContext, port: number): Promise<Client> {
   const socket = createSocket("udp4");
-  t.after(() => socket.close());
+  cleanup(t, () => socket.close());
   socket.bind(0, HOST);
   await once(socket, "listening");
   const text = (message: unknown) => (typeof message === "string" ? message : JSON.stringify(message));

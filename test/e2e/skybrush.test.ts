@@ -2,15 +2,15 @@
 import assert from "node:assert/strict";
 import { generateKeyPairSync, sign } from "node:crypto";
 import { once } from "node:events";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { connect } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { io } from "socket.io-client";
 import { WebSocket } from "ws";
 import { createFlash } from "#sim/ajour-device.ts";
 import { canonical } from "#update/software/canonical.ts";
+import { cleanup, scratchFolder } from "../fixtures/cleanup.ts";
 import { type AjourNode, HOST, image, sha256, startDevice, startNode } from "./ajour-support.ts";
 import { bounded } from "./harness.ts";
 import { ask, type Client, CONFIG, link, socketIo, TARGET, tcp, udp, webSocket } from "./skybrush-support.ts";
@@ -144,7 +144,7 @@ test("a line that does not end closes its connection only", async (t) => {
   const port = node.server.devicePorts.skybrushTcp;
   const other = await tcp(t, port);
   const socket = connect(port, HOST);
-  t.after(() => socket.destroy());
+  cleanup(t, () => socket.destroy());
   socket.on("error", () => {});
   await once(socket, "connect");
   socket.write("x".repeat(2 << 20));
@@ -211,8 +211,7 @@ test("who loses the connection takes the receipt up again", async (t) => {
 
 test("where signatures are demanded, a blob needs a signed manifest", async (t) => {
   const { privateKey, publicKey } = generateKeyPairSync("ed25519");
-  const folder = await mkdtemp(join(tmpdir(), "sovd-edge-key-"));
-  t.after(() => rm(folder, { recursive: true }));
+  const folder = scratchFolder("key");
   const file = join(folder, "key.pem");
   await writeFile(file, publicKey.export({ type: "spki", format: "pem" }));
   const update = { ...CONFIG.update, verify: "required", trusted_keys: [file] };
@@ -248,7 +247,7 @@ test("pages of anyone's, old Engine.IO and other name spaces are refused", async
   const [code] = await once(old, "close");
   assert.equal(code, 1003);
   const socket = io(`http://${HOST}:${port}/admin`, { transports: ["websocket"], reconnection: false });
-  t.after(() => socket.close());
+  cleanup(t, () => socket.close());
   const [problem] = await bounded<unknown[]>("a refusal", (resolve) =>
     socket.on("connect_error", (...all) => resolve(all)),
   );

@@ -3,10 +3,10 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { createHash, generateKeyPairSync } from "node:crypto";
 import { once } from "node:events";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { cleanup, scratchFolder } from "../fixtures/cleanup.ts";
 import { cli, PROGRAM } from "./cli-support.ts";
 import { type Node, run, startNode, upload } from "./updates-support.ts";
 
@@ -14,7 +14,7 @@ const CONTENT = "software of the command line";
 
 /** A node with two components in slots, and a file to push. */
 async function twoSlots(t: TestContext, update: object = {}): Promise<Node & { file: string; slots: string[] }> {
-  const folder = await newFolder(t);
+  const folder = scratchFolder("cli");
   const slots = ["one", "two"].map((name) => join(folder, name));
   const [compute, other] = slots.map((place) => ({ provider: "slot", folder: place }));
   const node = await startNode(t, { component: "compute", targets: { compute, other }, ...update } as never);
@@ -23,15 +23,9 @@ async function twoSlots(t: TestContext, update: object = {}): Promise<Node & { f
   return Object.assign(node, { file, slots });
 }
 
-async function newFolder(t: TestContext): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), "sovd-cli-"));
-  t.after(() => rm(folder, { recursive: true, force: true }));
-  return folder;
-}
-
 test("push, list, status, audit verify; a head that was noted; a failure is a failed command", async (t) => {
   const keys = generateKeyPairSync("ed25519");
-  const folder = await newFolder(t);
+  const folder = scratchFolder("cli");
   const [pem, key] = [join(folder, "trusted.pem"), join(folder, "signing.pem")];
   await writeFile(pem, keys.publicKey.export({ type: "spki", format: "pem" }));
   await writeFile(key, keys.privateKey.export({ type: "pkcs8", format: "pem" }));
@@ -165,7 +159,7 @@ test("Ctrl-C while watching lets the update go on, and says so", async (t) => {
   const node = await twoSlots(t, { soak_ms: 60_000, health_timeout_ms: 120_000 });
   const argv = ["update", "push", node.file, "--to", node.url, "--components", "compute", "--id", "slow", "--watch"];
   const child = spawn(process.execPath, [...PROGRAM, ...argv], { stdio: ["ignore", "pipe", "inherit"] });
-  t.after(() => child.kill("SIGKILL"));
+  cleanup(t, () => child.kill("SIGKILL"));
   const written: string[] = [];
   let interrupted = false;
   child.stdout.setEncoding("utf8").on("data", (text: string) => {
@@ -184,7 +178,7 @@ test("who stops reading the output ends the command without a word", async (t) =
   const node = await twoSlots(t, { soak_ms: 60_000, health_timeout_ms: 120_000 });
   const argv = ["update", "push", node.file, "--to", node.url, "--components", "compute", "--watch"];
   const child = spawn(process.execPath, [...PROGRAM, ...argv], { stdio: ["ignore", "pipe", "pipe"] });
-  t.after(() => child.kill("SIGKILL"));
+  cleanup(t, () => child.kill("SIGKILL"));
   const errors: string[] = [];
   child.stderr.setEncoding("utf8").on("data", (text: string) => errors.push(text));
   child.stdout.once("data", () => child.stdout.destroy());

@@ -1,12 +1,12 @@
 /** What a client may do wrong, in one table: the codes of the reference, and nothing changed on any component. */
 import assert from "node:assert/strict";
 import { createHash, generateKeyPairSync, type KeyObject, randomBytes, sign } from "node:crypto";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { canonical } from "#update/software/canonical.ts";
+import { scratchFolder } from "../fixtures/cleanup.ts";
 import { type Node, run, startNode, tokenOf, upload } from "./updates-support.ts";
 
 const MIB = 1 << 20;
@@ -27,8 +27,7 @@ interface Vehicle extends Node {
 }
 
 async function vehicle(t: TestContext): Promise<Vehicle> {
-  const folder = await mkdtemp(join(tmpdir(), "bad-input-"));
-  t.after(() => rm(folder, { recursive: true, force: true }));
+  const folder = scratchFolder("bad-input");
   const key = join(folder, "key.pem");
   await writeFile(key, publicKey.export({ type: "spki", format: "pem" }));
   const places = COMPONENTS.map((name) => join(folder, name));
@@ -334,8 +333,7 @@ test("refused by its code, and nothing changed", { timeout: 120_000 }, async (t)
 });
 
 test("a component that vanishes between prepare and execute: nobody keeps new software", async (t) => {
-  const folder = await mkdtemp(join(tmpdir(), "vanish-"));
-  t.after(() => rm(folder, { recursive: true, force: true }));
+  const folder = scratchFolder("vanish");
   const secondary = await startNode(t, {
     component: "camera",
     targets: { camera: { provider: "slot", folder: join(folder, "camera") } },

@@ -4,12 +4,11 @@
  */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { stringify } from "smol-toml";
 import type { Tree } from "#config/tree.ts";
+import { scratchFolder } from "../fixtures/cleanup.ts";
 import { type Harness, startHarness, withoutRealFiles } from "./harness.ts";
 import { type Loose, QUICK, type SceneClient, sceneClient, tokenOf, writeText } from "./updates-support.ts";
 
@@ -57,7 +56,7 @@ describe("flashing by a recipe", { skip: withoutRealFiles }, () => {
   let run = 0;
 
   before(async () => {
-    folder = await mkdtemp(join(tmpdir(), "sovd-flash-"));
+    folder = scratchFolder("flash");
     const key_module = await writeText(
       join(folder, "key.mjs"),
       "export default (seed) => seed.map((b) => b + 0x0d);\n",
@@ -84,10 +83,7 @@ describe("flashing by a recipe", { skip: withoutRealFiles }, () => {
     client = sceneClient({ url: `${harness.origin}/api/v1`, token });
     for (const ecu of Object.keys(LEVELS).slice(0, -1)) await client.upload(ecu, "current-image", OLD);
   });
-  after(async () => {
-    await harness?.close();
-    await rm(folder, { recursive: true, force: true });
-  });
+  after(() => harness?.close());
 
   /** Registers and executes; resolves with the id and what is flashed. */
   async function begin(

@@ -1,11 +1,12 @@
 /** Bounds of `/updates`: bodies of any shape, followers of a status, readers that are slow. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import { statusEvents } from "#sovd/update-status.ts";
 import type { Updates } from "#update/software/updates.ts";
 import type { StatusBody } from "#update/software/views/status.ts";
 import type { Watcher } from "#update/software/watchers.ts";
+import { cleanup } from "../fixtures/cleanup.ts";
+import fc from "../fixtures/properties.ts";
 import { startNode } from "./updates-support.ts";
 
 const KEYS = [
@@ -70,7 +71,7 @@ test("a follower too many is refused, and lets in the next when it goes", async 
   await node.send("POST", "/updates", { id: "a", affected_components: ["compute"] });
   const follow = async () => {
     const stop = new AbortController();
-    t.after(() => stop.abort());
+    cleanup(t, () => stop.abort());
     const response = await fetch(`${node.url}/updates/a/status`, {
       headers: { accept: "text/event-stream", authorization: `Bearer ${node.token}` },
       signal: stop.signal,

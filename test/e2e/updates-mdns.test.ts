@@ -1,11 +1,12 @@
 /** Secondaries that are found by multicast DNS: whole servers on port 5353, each under a name of its own; and one that lacks the package. */
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { networkInterfaces, tmpdir } from "node:os";
+import { readFile } from "node:fs/promises";
+import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { pathToFileURL } from "node:url";
+import { cleanup, scratchFolder } from "../fixtures/cleanup.ts";
 import { hasMulticast } from "../fixtures/multicast.ts";
 import { cli, start } from "./cli-support.ts";
 import { bounded } from "./harness.ts";
@@ -45,7 +46,8 @@ function heard(t: TestContext, { server: { log } }: Node) {
   const said: Said[] = [];
   const waiting = new Set<() => void>();
   log.setLevel("info");
-  t.after(
+  cleanup(
+    t,
     log.addSink((line) => {
       said.push(JSON.parse(line) as Said);
       for (const look of waiting) look();
@@ -68,8 +70,7 @@ for (const [what, place] of Object.entries(PLACES)) {
     if (place === undefined) return t.skip("this machine has no interface with an IPv6 address that needs no zone");
     if (!(await hasMulticast(place.own, MDNS_PORT))) return t.skip(`this machine has no multicast on ${place.own}`);
     const name = `n-${randomUUID()}`;
-    const folder = await mkdtemp(join(tmpdir(), "mdns-"));
-    t.after(() => rm(folder, { recursive: true, force: true }));
+    const folder = scratchFolder("mdns");
     const own = { interface: place.own };
     const secondary = await startNode(
       t,
@@ -99,14 +100,13 @@ const WITHOUT = `export async function resolve(name, context, next) {
 }`;
 
 test("without the package a start that wants it says so and ends with 1; one that does not is none the worse", async (t) => {
-  const folder = await mkdtemp(join(tmpdir(), "mdns-"));
-  t.after(() => rm(folder, { recursive: true, force: true }));
+  const folder = scratchFolder("mdns");
   const hook = await writeText(join(folder, "hook.mjs"), WITHOUT);
   const script = `import { register } from "node:module"; register(${JSON.stringify(pathToFileURL(hook))});`;
   const loader = await writeText(join(folder, "loader.mjs"), script);
   const { NODE_OPTIONS: before = "" } = process.env;
   process.env.NODE_OPTIONS = `--import=${pathToFileURL(loader)}`;
-  t.after(() => {
+  cleanup(t, () => {
     process.env.NODE_OPTIONS = before;
   });
   const config = (announce: boolean) => `

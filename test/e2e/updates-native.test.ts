@@ -1,11 +1,11 @@
 /** Software packages, UCM campaigns, RXSWIN and provenance, as clients of OpenSOVD's native server use them. */
 import assert from "node:assert/strict";
 import { createHash, generateKeyPairSync, sign } from "node:crypto";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { canonical } from "#update/software/canonical.ts";
+import { scratchFolder } from "../fixtures/cleanup.ts";
 import { type Loose, type Node, QUICK, run, startNode, upload } from "./updates-support.ts";
 
 const [ONE, TWO] = ["compute", "telematics"];
@@ -27,8 +27,7 @@ interface TwoSlots extends Node {
 
 /** Two components in slots; an image that holds UNWELL does not pass its health check. */
 async function twoSlots(t: TestContext, update: Record<string, unknown> = {}): Promise<TwoSlots> {
-  const folder = await mkdtemp(join(tmpdir(), "native-"));
-  t.after(() => rm(folder, { recursive: true, force: true }));
+  const folder = scratchFolder("native");
   const slot = (name: string) => ({
     provider: "slot",
     folder: join(folder, name),

@@ -2,14 +2,14 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { createLogger } from "#telemetry/logger.ts";
 import { startServer } from "../../src/main.ts";
+import { cleanup, scratchFolder } from "../fixtures/cleanup.ts";
 import { type Loose, type Node, run, startNode, tokenOf, upload } from "./updates-support.ts";
 
 const sha256 = (content: string | Uint8Array): string => createHash("sha256").update(content).digest("hex");
@@ -21,11 +21,10 @@ interface Slots extends Node {
 
 /** A node with one component in slots; images that say `bad` are unwell. */
 async function slotted(t: TestContext, component: string, update: object = {}, config: object = {}): Promise<Slots> {
-  const folder = await mkdtemp(join(tmpdir(), "promises-"));
+  const folder = scratchFolder("promises");
   const image = join(folder, "current", "image");
   const slot = { provider: "slot", folder, health: [...FAILING, image] };
   const node = await startNode(t, { component, targets: { [component]: slot }, ...update } as never, config as never);
-  t.after(() => rm(folder, { recursive: true, force: true }));
   return Object.assign(node, { running: () => readFile(image, "utf8").catch(() => "nothing") });
 }
 
@@ -63,7 +62,7 @@ test("P4: starts that end before anything works end a trial as well", async (t) 
   await node.server.close();
   const taken = createServer().listen(0, "127.0.0.1");
   await once(taken, "listening");
-  t.after(() => taken.close());
+  cleanup(t, () => taken.close());
   const { port } = taken.address() as AddressInfo;
   const log = createLogger({ ...config.logging, level: "fatal" } as never);
   const STARTS = ["new", "nothing"];
@@ -163,7 +162,7 @@ test("a primary whose verdict may come too late for a secondary does not begin",
 });
 
 test("who cannot go back is named in the status, a fault of the node, in the metrics, and tried again", async (t) => {
-  const folder = await mkdtemp(join(tmpdir(), "stuck-"));
+  const folder = scratchFolder("stuck");
   const repaired = join(folder, "repaired");
   const command = {
     provider: "command",
@@ -178,7 +177,6 @@ test("who cannot go back is named in the status, a fault of the node, in the met
     service_retry_ms: 2_000,
     targets: { compute: command },
   } as never);
-  t.after(() => rm(folder, { recursive: true, force: true }));
   const uri = await upload(node, "compute", "new");
   await run(node, packageOf("fw", uri, "compute"));
   const { error } = await node.until("fw", "needsService");
@@ -219,7 +217,7 @@ async function fickle(
     response.end(then.subarray(from));
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  t.after(() => server.close());
+  cleanup(t, () => server.close());
   return { url: `http://127.0.0.1:${(server.address() as { port: number }).port}`, asked };
 }
 

@@ -1,11 +1,11 @@
 /** A backend of the operator's, as `docs/updates.md` tells to write one: what it does well, and what it does wrong. */
 import assert from "node:assert/strict";
-import { mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { parse as parseToml } from "smol-toml";
 import type { Tree } from "#config/tree.ts";
+import { scratchFolder } from "../fixtures/cleanup.ts";
 import { type Node, run, startNode, upload } from "./updates-support.ts";
 
 /** `x-mode` of a package says which call goes wrong, and how. */
@@ -45,8 +45,7 @@ async function acmeNode(
   limits: Tree = {},
   module = MODULE,
 ): Promise<Node & { readonly module: string }> {
-  const folder = await mkdtemp(join(tmpdir(), "provider-"));
-  t.after(() => rm(folder, { recursive: true, force: true }));
+  const folder = scratchFolder("provider");
   const provider = join(folder, "acme.mjs");
   await writeFile(provider, module);
   const node = await startNode(t, {
@@ -174,8 +173,7 @@ async function example(language: string): Promise<string> {
 }
 
 test("the example in docs/update-providers.md installs, keeps what was before, and goes back", async (t) => {
-  const folder = await mkdtemp(join(tmpdir(), "planner-"));
-  t.after(() => rm(folder, { recursive: true, force: true }));
+  const folder = scratchFolder("planner");
   const module = join(folder, "service-file.mjs");
   await writeFile(module, await example("js"));
   const { update } = parseToml((await example("toml")).replace("/srv/planner", folder)) as never as {

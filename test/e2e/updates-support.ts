@@ -1,6 +1,5 @@
 /** Nodes for update tests: servers of this process on free ports, each with a store of its own. */
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { Agent, request } from "undici";
@@ -8,6 +7,7 @@ import { readConfig } from "#config/load.ts";
 import { merge, type Tree } from "#config/tree.ts";
 import { createLogger } from "#telemetry/logger.ts";
 import { type RunningServer, startServer } from "../../src/main.ts";
+import { cleanup, scratchFolder } from "../fixtures/cleanup.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: tests look into answers of every shape
 export type Loose = any;
@@ -53,7 +53,7 @@ export interface TlsClient {
 
 /** Starts a node in a folder of its own; `config` is laid over. With `tls` only its token is asked for. */
 export async function startNode(t: TestContext, update: Tree, config: Tree = {}, tls?: TlsClient): Promise<Node> {
-  const folder = await mkdtemp(join(tmpdir(), "sovd-update-"));
+  const folder = scratchFolder("update");
   const databases = join(folder, "none");
   const base: Tree = {
     server: { address: "127.0.0.1", port: 0 },
@@ -76,15 +76,8 @@ export async function startNode(t: TestContext, update: Tree, config: Tree = {},
     await server.ready;
     return server;
   };
-  const remove = () => rm(folder, { recursive: true, force: true });
-  let server = await start().catch(async (refused: unknown) => {
-    await remove();
-    throw refused;
-  });
-  t.after(async () => {
-    await server.close();
-    await remove();
-  });
+  let server = await start();
+  cleanup(t, () => server.close());
   const token = await tokenOf(server.port, tls);
   const node: Node = {
     get server() {

@@ -1,13 +1,13 @@
 /** Nodes that prove who they are by certificate: a primary with the right one relays, a stranger does not get as far as HTTP. */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { request } from "node:https";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { before, type TestContext, test } from "node:test";
 import { connect } from "#cli/update-client.ts";
 import type { Tree } from "#config/tree.ts";
+import { scratchFolder } from "../fixtures/cleanup.ts";
 import { cli } from "./cli-support.ts";
 import { run, startNode, upload } from "./updates-support.ts";
 
@@ -29,7 +29,7 @@ function certificate(name: string, ca?: string): void {
 }
 
 before(async () => {
-  place = await mkdtemp(join(tmpdir(), "node-tls-"));
+  place = scratchFolder("node-tls");
   await writeFile(join(place, "names"), "subjectAltName=IP:127.0.0.1\n");
   try {
     certificate("vehicle");
@@ -53,8 +53,7 @@ interface Secondary {
 }
 
 async function startSecondary(t: TestContext): Promise<Secondary> {
-  const folder = await mkdtemp(join(tmpdir(), "slots-"));
-  t.after(() => rm(folder, { recursive: true, force: true }));
+  const folder = scratchFolder("slots");
   const http = { tls_certificate: pem("secondary"), tls_key: key("secondary"), tls_ca: pem("vehicle") };
   const client = {
     ca: await readFile(pem("vehicle")),

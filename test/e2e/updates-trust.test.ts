@@ -1,11 +1,11 @@
 /** Metadata of The Update Framework through a whole node: with the package, from a repository, handed on to a secondary. */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { cleanup, scratchFolder } from "../fixtures/cleanup.ts";
 import { newKey, newKeys, type RepositoryState, repositoryOf, rootOf } from "../unit/update/tuf-support.ts";
 import { type Node, run, startNode, tokenOf, upload } from "./updates-support.ts";
 
@@ -32,8 +32,7 @@ async function trusting(
   t: TestContext,
   update: Record<string, unknown> = {},
 ): Promise<Node & { slots: string; root: string }> {
-  const folder = await mkdtemp(join(tmpdir(), "trust-"));
-  t.after(() => rm(folder, { recursive: true, force: true }));
+  const folder = scratchFolder("trust");
   const root = join(folder, "root.json");
   await writeFile(root, rootOf(keys, 1, keys.root, LATER));
   const slots = join(folder, "slots");
@@ -148,10 +147,9 @@ test("from a repository: keys change, the new root and what a supplier signed ar
     response.writeHead(body === undefined ? 404 : 200).end(body);
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  t.after(() => void server.close());
+  cleanup(t, () => void server.close());
   const { port } = server.address() as { port: number };
-  const folder = await mkdtemp(join(tmpdir(), "trust-"));
-  t.after(() => rm(folder, { recursive: true, force: true }));
+  const folder = scratchFolder("trust");
   const slots = join(folder, "remote");
   const secondary = await trusting(t, {
     component: "remote",
@@ -178,8 +176,7 @@ test("from a repository: keys change, the new root and what a supplier signed ar
 });
 
 test("a primary that was taken over cannot put anything on a secondary", async (t) => {
-  const folder = await mkdtemp(join(tmpdir(), "trust-"));
-  t.after(() => rm(folder, { recursive: true, force: true }));
+  const folder = scratchFolder("trust");
   const slots = join(folder, "remote");
   const secondary = await trusting(t, {
     component: "remote",

@@ -1,11 +1,12 @@
 /** Updates of one node: the interface of the standard and of the seed, and everything a client may do wrong. */
 import assert from "node:assert/strict";
 import { createHash, generateKeyPairSync, sign } from "node:crypto";
-import { mkdir, readFile, readlink, writeFile } from "node:fs/promises";
+import { readFile, readlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { canonical } from "#update/software/canonical.ts";
 import { verifyChain } from "#update/software/journal/audit.ts";
+import { scratchFolder } from "../fixtures/cleanup.ts";
 import { serveHttp } from "../fixtures/http-server.ts";
 import { type Node, run, startNode, upload } from "./updates-support.ts";
 
@@ -13,10 +14,7 @@ const COMPONENT = "compute_primary";
 const { privateKey, publicKey } = generateKeyPairSync("ed25519");
 
 async function slotNode(t: TestContext, update: Record<string, unknown> = {}): Promise<Node & { slots: string }> {
-  const { mkdtemp, rm } = await import("node:fs/promises");
-  const { tmpdir } = await import("node:os");
-  const slots = await mkdtemp(join(tmpdir(), "slots-"));
-  t.after(() => rm(slots, { recursive: true, force: true }));
+  const slots = scratchFolder("slots");
   const target = { provider: "slot", folder: slots };
   const node = await startNode(t, {
     component: COMPONENT,
@@ -197,9 +195,7 @@ const BAD: readonly Bad[] = [
 ];
 
 test("signature, hash, length, hardware, image, component: refused before anything is changed", async (t) => {
-  const { mkdtemp } = await import("node:fs/promises");
-  const { tmpdir } = await import("node:os");
-  const keys = await mkdtemp(join(tmpdir(), "keys-"));
+  const keys = scratchFolder("keys");
   const pem = join(keys, "key.pem");
   await writeFile(pem, publicKey.export({ type: "spki", format: "pem" }));
   const node = await slotNode(t, { verify: "required", trusted_keys: [pem] });
@@ -230,10 +226,7 @@ test("signature, hash, length, hardware, image, component: refused before anythi
 });
 
 test("trusted keys and thresholds are taken over without a restart; a key file that is none changes nothing", async (t) => {
-  const { mkdtemp, rm } = await import("node:fs/promises");
-  const { tmpdir } = await import("node:os");
-  const keys = await mkdtemp(join(tmpdir(), "keys-"));
-  t.after(() => rm(keys, { recursive: true }));
+  const keys = scratchFolder("keys");
   const pem = join(keys, "key.pem");
   const other = generateKeyPairSync("ed25519");
   const put = (key: typeof publicKey) => writeFile(pem, key.export({ type: "spki", format: "pem" }));
@@ -263,7 +256,7 @@ test("trusted keys and thresholds are taken over without a restart; a key file t
 });
 
 test("in the wrong order or twice: the codes of the standard", async (t) => {
-  const gate = join(await slotFolder(t), "open");
+  const gate = join(scratchFolder("command"), "open");
   const wait = ["sh", "-c", "exec sleep 30"];
   const node = await slotNode(t, {
     implicit_prepare: false,
@@ -288,15 +281,6 @@ test("in the wrong order or twice: the codes of the standard", async (t) => {
   assert.equal((await node.send("PUT", "/updates/one/x-rollback")).status, 202);
   await node.until("one", "failed");
 });
-
-async function slotFolder(t: TestContext): Promise<string> {
-  const { mkdtemp, rm } = await import("node:fs/promises");
-  const { tmpdir } = await import("node:os");
-  const folder = await mkdtemp(join(tmpdir(), "command-"));
-  await mkdir(folder, { recursive: true });
-  t.after(() => rm(folder, { recursive: true, force: true }));
-  return folder;
-}
 
 test("bulk data: parts, ranges, tags, list, delete", async (t) => {
   const node = await slotNode(t);

@@ -3,9 +3,6 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { storePath } from "#config/derived.ts";
 import { readConfig } from "#config/load.ts";
@@ -18,6 +15,7 @@ import { uploadDatabases } from "#update/pending-set.ts";
 import { SEGMENT_BYTES } from "#update/software/bulk/writer.ts";
 import { uploadTo } from "#update/upload-port.ts";
 import { openBulk } from "../../src/bulk.ts";
+import { cleanup, scratchFolder } from "../fixtures/cleanup.ts";
 import { startNode } from "./updates-support.ts";
 
 const MIB = 1 << 20;
@@ -68,7 +66,7 @@ class Body {
 }
 
 async function store(t: TestContext, parallel = 16) {
-  const folder = await mkdtemp(join(tmpdir(), "uploads-"));
+  const folder = scratchFolder("uploads");
   const tree = {
     store: { path: folder },
     update: { parallel_uploads: parallel, parallel_uploads_per_client: parallel },
@@ -76,13 +74,10 @@ async function store(t: TestContext, parallel = 16) {
   const { config, problems } = readConfig({ flags: { tree, names: new Map() }, cwd: folder });
   assert.deepEqual(problems, []);
   const opened = await openStore({ folder: storePath(config), maxBytes: config.store.max_bytes });
-  t.after(async () => {
-    await opened.close();
-    await rm(folder, { recursive: true, force: true });
-  });
+  cleanup(t, () => opened.close());
   const open = () => {
     const uploads = openBulk(config, opened);
-    t.after(() => uploads.stop());
+    cleanup(t, () => uploads.stop());
     return { bulk: uploads.bulk, stop: uploads.stop, config };
   };
   return open;

@@ -2,16 +2,14 @@
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
 import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { createFlash } from "#sim/ajour-device.ts";
 import { httpLink } from "#sim/ajour-links.ts";
 import { type ServerProcess, startServerProcess } from "../crash/server-process.ts";
 import { startDevice } from "../e2e/ajour-support.ts";
+import { cleanup, scratchFolder } from "../fixtures/cleanup.ts";
 
 const MIB = 1 << 20;
 /** What the store writes in one piece. */
@@ -55,7 +53,7 @@ async function startOrigin(t: TestContext) {
     server.closeAllConnections();
     server.close();
   };
-  t.after(close);
+  cleanup(t, close);
   return { host, ranges, stuck, close };
 }
 
@@ -84,8 +82,7 @@ const SOURCES = {
 for (const [name, configOf] of Object.entries(SOURCES)) {
   test(`${name}: what was fetched before a kill is not fetched again`, async (t) => {
     const origin = await startOrigin(t);
-    const folder = await mkdtemp(join(tmpdir(), "sovd-edge-ajour-kill-"));
-    t.after(() => rm(folder, { recursive: true, force: true }));
+    const folder = scratchFolder("ajour-kill");
     const start = async (): Promise<ServerProcess> => {
       const ajour = {
         enabled: true,
@@ -95,7 +92,7 @@ for (const [name, configOf] of Object.entries(SOURCES)) {
         ...configOf(origin.host),
       };
       const process = await startServerProcess({ folder, config: { update: { role: "secondary", ajour } } });
-      t.after(async () => {
+      cleanup(t, async () => {
         process.kill();
         await process.ended;
       });

@@ -3,11 +3,11 @@
  * and slowed. First each state is looked for and met by a kill, then kills, cuts and slow links come at random. After each campaign all
  * three run the same software, or, where each decides for itself, what it says. `node --import tsx test/faults/campaign-run.ts --runs 200`.
  */
-import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
+import { scratchFolder } from "../fixtures/cleanup.ts";
 import { freePort } from "../fixtures/free-port.ts";
 import { type Goal, Histogram, meets, type Way, wayTo } from "./campaign-goals.ts";
 import { HOST, Link, NodeProcess, POLL_MS } from "./campaign-nodes.ts";
@@ -51,7 +51,7 @@ export interface Tally {
 
 /** Runs so many campaigns. @throws Error that names the seed when one ends mixed or not at all */
 export async function runCampaigns(runs: number, seed: number, say: (line: string) => void): Promise<Tally> {
-  const folder = await mkdtemp(join(tmpdir(), "sovd-campaign-"));
+  const folder = scratchFolder("campaign");
   const nodes = await Promise.all(
     NODES.map(async (name) => new NodeProcess(name, await freePort(HOST), join(folder, name))),
   );
@@ -83,7 +83,6 @@ export async function runCampaigns(runs: number, seed: number, say: (line: strin
   } finally {
     for (const link of links) link.close();
     for (const node of nodes) await node.kill();
-    await rm(folder, { recursive: true, force: true });
   }
 }
 

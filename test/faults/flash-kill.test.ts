@@ -1,8 +1,7 @@
 /** The server's process is killed in the middle of a flash; the ECU, in another process, keeps what it has. */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
@@ -14,6 +13,7 @@ import { defaultEntities } from "#sim/vehicle.default.ts";
 import { startVehicle } from "#sim/vehicle.ts";
 import { bounded, withoutRealFiles } from "../e2e/harness.ts";
 import { type SceneClient, sceneClient, writeText } from "../e2e/updates-support.ts";
+import { cleanup, scratchFolder } from "../fixtures/cleanup.ts";
 import { freePort } from "../fixtures/free-port.ts";
 import { HOST, NodeProcess, POLL_MS } from "./campaign-nodes.ts";
 
@@ -60,19 +60,18 @@ const recipeOf = (resumable: boolean): Tree => ({
 });
 
 async function startScene(t: TestContext, resumable: boolean) {
-  const folder = await mkdtemp(join(tmpdir(), "sovd-flash-kill-"));
-  t.after(() => rm(folder, { recursive: true, force: true }));
+  const folder = scratchFolder("flash-kill");
   const entities = defaultEntities(GATEWAYS, 0).map((entity, at) => ({
     ...entity,
     address: GATEWAYS[at % GATEWAYS.length]!,
     data: new Map([[VERSION_DID, { value: Buffer.from("1.0.0"), writable: true }]]),
   }));
   const vehicle = await startVehicle({ entities, announce: false });
-  t.after(() => vehicle.close());
+  cleanup(t, () => vehicle.close());
   const recipe = await writeText(join(folder, "recipe.toml"), stringify(recipeOf(resumable)));
   const key_module = await writeText(join(folder, "key.mjs"), "export default (seed) => seed.map((b) => b + 0x0d);\n");
   const node = new NodeProcess("", await freePort(), folder);
-  t.after(() => node.kill());
+  cleanup(t, () => node.kill());
   const given = parse(await readFile(join(REAL, "opensovd-cda.toml"), "utf8")) as Tree;
   const targets = { [ECU]: { provider: "uds-flash", recipe, key_module } };
   await node.configure(

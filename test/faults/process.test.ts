@@ -6,6 +6,7 @@ import { createInterface } from "node:readline";
 import { type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { bounded, type Harness, startHarness } from "../e2e/harness.ts";
+import { cleanup } from "../fixtures/cleanup.ts";
 
 const forced = (ms: number) => ({ precedence: "Config", value: { secs: 0, nanos: ms * 1_000_000 } });
 
@@ -14,7 +15,7 @@ async function cameraProcess(t: TestContext) {
   const child = spawn(process.execPath, ["--import", "tsx", entry, "127.0.1.6"], {
     stdio: ["pipe", "pipe", "inherit"],
   });
-  t.after(async () => {
+  cleanup(t, async () => {
     child.kill("SIGKILL");
     if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
   });
@@ -42,7 +43,7 @@ test("a gateway's process is stopped with its sockets open: found out by silence
       },
     },
   });
-  t.after(() => car.close());
+  cleanup(t, () => car.close());
   await car.online("CAMERA");
   const vin = "/components/camera/data/vin";
   assert.equal(await statusOf(car, vin), 200);
@@ -71,7 +72,7 @@ test("a gateway's process is stopped with its sockets open: found out by silence
 test("a worker that runs out of memory: its calls are told, the other one notices nothing, it comes back", async (t) => {
   const all = ["CENTRAL", "BODY", "CLIMATE", "ENGINE", "BRAKES", "CAMERA"];
   const car = await startHarness({ config: { shards: { workers: 2, max_heap_mib: 32, restart_delay_ms: 20 } } });
-  t.after(() => car.close());
+  cleanup(t, () => car.close());
   await car.online(...all);
   const shardOf = (ecu: string) => car.server.fleet.shardOf(ecu)!;
   const other = all.find((ecu) => shardOf(ecu) !== shardOf("ENGINE"))!;

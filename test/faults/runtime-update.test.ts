@@ -20,6 +20,7 @@ import {
   upload,
   vehicleLocked,
 } from "../e2e/runtime-update-support.ts";
+import { cleanup } from "../fixtures/cleanup.ts";
 
 const MIB = 1 << 20;
 
@@ -29,7 +30,7 @@ test("a store that is full refuses an upload and changes nothing", async (t) => 
       store: { max_bytes: { databases: 16 * MIB, bulk: 64 * MIB, state: 16 * MIB }, max_mapped_bytes: 8 * MIB },
     },
   });
-  t.after(() => h.close());
+  cleanup(t, () => h.close());
   const content = new Uint8Array(20 * MIB).map((_, i) => (i * 2_654_435_761) >>> 13);
   const large = await mdd("BODY", "2", { chunks: [{ type: 3, name: "large.bin", content }] });
   await vehicleLocked(h, async () => {
@@ -46,7 +47,7 @@ test("a store that is full refuses an upload and changes nothing", async (t) => 
 
 test("a worker that dies during an apply comes back with the new set", async (t) => {
   const h = await startHarness();
-  t.after(() => h.close());
+  cleanup(t, () => h.close());
   await h.online("ENGINE");
   await vehicleLocked(h, async () => {
     assert.equal((await upload(h, { "engine.mdd": await mdd("ENGINE", "2") })).status, 201);
@@ -69,7 +70,7 @@ test("a worker that dies during an apply comes back with the new set", async (t)
 /** Stops a server in the middle of an apply, as a power cut between the store's change and its end would. */
 async function interrupted(t: Parameters<NonNullable<Parameters<typeof test>[0]>>[0], damage: boolean) {
   const h = await startHarness();
-  t.after(() => h.close());
+  cleanup(t, () => h.close());
   await vehicleLocked(h, async () => {
     assert.equal((await upload(h, { "body.mdd": await mdd("BODY", "2.0.0") })).status, 201);
   });
@@ -89,7 +90,7 @@ async function interrupted(t: Parameters<NonNullable<Parameters<typeof test>[0]>
   await switchSet(storage, "apply", step);
   await store.close();
   const server = await startServer(h.config, createLogger(h.config.logging));
-  t.after(() => server.close());
+  cleanup(t, () => server.close());
   await server.ready;
   const base = `http://127.0.0.1:${server.port}/vehicle/v15`;
   const execution = (await (await fetch(`${base}${RUN}/e-1`)).json()) as {
@@ -138,7 +139,7 @@ test("power lost after the change to a set that does not load: it is taken back 
 
 test("what is damaged in the store is found before the switch: the execution fails, nothing changes", async (t) => {
   const h = await startHarness();
-  t.after(() => h.close());
+  cleanup(t, () => h.close());
   await vehicleLocked(h, async () => {
     assert.equal((await upload(h, { "body.mdd": await mdd("BODY", "2.0.0") })).status, 201);
     const before = await snapshot(h);
@@ -163,7 +164,7 @@ for (const [what, files] of [
 ] as const) {
   test(`requests that outlast the drain end on the database they began with: the ECU is ${what}`, async (t) => {
     const h = await startHarness({ config: { update: { drain_timeout_ms: 20 } } });
-    t.after(() => h.close());
+    cleanup(t, () => h.close());
     await h.online("ENGINE");
     const engine = h.vehicle.ecu("ENGINE");
     await vehicleLocked(h, async () => {

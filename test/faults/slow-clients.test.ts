@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { after, before, suite, type TestContext, test } from "node:test";
 import { bounded, type Harness, startHarness } from "../e2e/harness.ts";
+import { cleanup } from "../fixtures/cleanup.ts";
 
 const MAX_CONNECTIONS = 40;
 const TRICKLERS = 20;
@@ -29,7 +30,7 @@ suite("slow clients", () => {
     const { hostname, port } = new URL(car.origin);
     const socket = connect({ host: hostname, port: Number(port) });
     socket.on("error", () => undefined);
-    t.after(() => socket.destroy());
+    cleanup(t, () => socket.destroy());
     await once(socket, "connect");
     return socket;
   }

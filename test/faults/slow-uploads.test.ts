@@ -1,13 +1,13 @@
 /** Clients that upload as slowly as they can: they hold places of clients, one of them not all, and nothing that the node does itself waits for them. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { type AddressInfo, connect, type Socket } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { type Node, run, startNode, tokenOf, upload } from "../e2e/updates-support.ts";
+import { cleanup, scratchFolder } from "../fixtures/cleanup.ts";
 
 const COMPONENT = "compute";
 const PLACES = 3;
@@ -15,8 +15,7 @@ const FILES = `/components/${COMPONENT}/bulk-data/firmware`;
 const SAID_BYTES = 1 << 30;
 
 async function nodeWithSlots(t: TestContext, perClient = PLACES): Promise<Node & { readonly slots: string }> {
-  const slots = await mkdtemp(join(tmpdir(), "slots-"));
-  t.after(() => rm(slots, { recursive: true, force: true }));
+  const slots = scratchFolder("slots");
   const targets = { [COMPONENT]: { provider: "slot", folder: slots } };
   const places = { parallel_uploads: PLACES, parallel_uploads_per_client: perClient };
   const node = await startNode(t, { component: COMPONENT, ...places, targets });
@@ -28,7 +27,7 @@ async function slowSender(t: TestContext, node: Node, method: string, file: stri
   const { hostname, port, pathname } = new URL(`${node.url}${FILES}${file}`);
   const socket = connect(Number(port), hostname);
   socket.on("error", () => undefined);
-  t.after(() => socket.destroy());
+  cleanup(t, () => socket.destroy());
   await once(socket, "connect");
   const head = ["Host: h", `Authorization: Bearer ${node.token}`, "Content-Type: application/octet-stream"];
   socket.write(`${method} ${pathname} HTTP/1.1\r\n${head.join("\r\n")}\r\nContent-Length: ${SAID_BYTES}\r\n\r\nx`);
@@ -106,7 +105,7 @@ test("when slow senders hold all places, an update is fetched, installed and cle
   const old = await upload(node, COMPONENT, "not needed any more");
   await placesHeld(t, node);
   const images = createServer((_, answer) => answer.end("new software")).listen(0, "127.0.0.1");
-  t.after(() => images.close());
+  cleanup(t, () => images.close());
   await once(images, "listening");
   const uri = `http://127.0.0.1:${(images.address() as AddressInfo).port}/image.bin`;
   await run(node, { id: "fw", origins: ["remote"], artifact_uri: uri, affected_components: [COMPONENT] });

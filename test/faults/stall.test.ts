@@ -10,6 +10,7 @@ import { type ComParams, DEFAULT_COM_PARAMS } from "#uds/com-params.ts";
 import { functionalRequest } from "#uds/functional.ts";
 import { doipTransport } from "#uds/over-doip.ts";
 import type { LinkHandler, LinkTarget } from "#uds/transport.ts";
+import { cleanup } from "../fixtures/cleanup.ts";
 import type { PunctualData } from "./entities/punctual.ts";
 
 const TIMEOUT_MS = 150;
@@ -41,7 +42,7 @@ async function vehicle(t: TestContext, late: PunctualData["late"]) {
   const entry = new URL("./entities/punctual.ts", import.meta.url).href;
   const load = `import("tsx/esm/api").then(({ register }) => { register(); return import("${entry}"); })`;
   const worker = new Worker(load, { eval: true, workerData });
-  t.after(() => worker.terminate());
+  cleanup(t, () => worker.terminate());
   const [port] = (await once(worker, "message")) as [number];
   const heard = { acks: 0, responses: 0 };
   let up = (_: boolean) => {};
@@ -60,7 +61,7 @@ async function vehicle(t: TestContext, late: PunctualData["late"]) {
     aliveTimeoutMs: TIMEOUT_MS,
     events: { onConnectivity: (state) => up(state), onLog: (level) => level === "warn" && up(false) },
   });
-  t.after(() => transport.close());
+  cleanup(t, () => transport.close());
   const counted = {
     ...transport,
     open: (target: LinkTarget, handler: LinkHandler) =>

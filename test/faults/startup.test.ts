@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { type Answer, type Harness, type HarnessOptions, startHarness } from "../e2e/harness.ts";
+import { cleanup } from "../fixtures/cleanup.ts";
 
 const CLI = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
 const ALL = ["CENTRAL", "BODY", "CLIMATE", "ENGINE", "BRAKES", "CAMERA"];
@@ -13,7 +14,7 @@ const VIN = "/components/central/data/vin";
 
 async function start(t: TestContext, options: HarnessOptions): Promise<Harness> {
   const car = await startHarness(options);
-  t.after(() => car.close());
+  cleanup(t, () => car.close());
   return car;
 }
 

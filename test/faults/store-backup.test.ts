@@ -9,16 +9,16 @@ import { createLmdbPersistence } from "#store/lmdb-persistence.ts";
 import { createLmdbStorage } from "#store/lmdb-storage.ts";
 import { backupFolder, checkStore, restoreStore } from "#store/maintenance.ts";
 import { LIMITS } from "../crash/inspect.ts";
-import { temporaryFolder } from "../unit/store/support.ts";
+import { cleanup, scratchFolder } from "../fixtures/cleanup.ts";
 
 const COUNTER = fileURLToPath(new URL("../crash/counter.ts", import.meta.url));
 const BACKUPS = 8;
 
 test("backups beside a process at work show all environments at one instant, and restore", async (t) => {
-  const root = temporaryFolder(t);
+  const root = scratchFolder("store");
   const folder = join(root, "data");
   const child = spawn(process.execPath, ["--import", "tsx", COUNTER, folder], { stdio: ["pipe", "pipe", "inherit"] });
-  t.after(() => child.kill("SIGKILL"));
+  cleanup(t, () => child.kill("SIGKILL"));
   const closed = once(child, "close");
   await once(child.stdout, "data");
   const counts: number[][] = [];

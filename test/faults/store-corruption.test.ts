@@ -4,14 +4,16 @@ import { createHash } from "node:crypto";
 import { cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
-import { type TestContext, test } from "node:test";
+import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { checkInProcess } from "#store/check-process.ts";
 import { BACKUP, CURRENT, writeDatabase } from "#store/databases.ts";
 import { environmentFile, environmentFolder, openStore } from "#store/environments.ts";
 import { createLmdbStorage } from "#store/lmdb-storage.ts";
 import { randomFrom } from "../crash/model.ts";
-import { MIB, someBytes, temporaryFolder } from "../unit/store/support.ts";
+import { scratchFolder } from "../fixtures/cleanup.ts";
+import { TEST_SEED } from "../fixtures/seed.ts";
+import { MIB, someBytes } from "../unit/store/support.ts";
 
 const READER = fileURLToPath(new URL("../crash/reader.ts", import.meta.url));
 const LIMITS = { databases: 64 * MIB, state: 16 * MIB, bulk: 16 * MIB };
@@ -24,8 +26,8 @@ interface Sound {
   readonly content: ReadonlyMap<string, string>;
 }
 
-async function soundStore(t: TestContext): Promise<Sound> {
-  const folder = join(temporaryFolder(t), "sound");
+async function soundStore(): Promise<Sound> {
+  const folder = join(scratchFolder("store"), "sound");
   const store = await openStore({ folder, maxBytes: LIMITS });
   const storage = createLmdbStorage(store.databases, { maxMappedBytes: 32 * MIB });
   const content = new Map<string, string>();
@@ -57,12 +59,11 @@ async function served(folder: string): Promise<string[]> {
 }
 
 test("flipped bytes are named by the check, and wrong data is never served", async (t) => {
-  const { folder, content } = await soundStore(t);
+  const { folder, content } = await soundStore();
   assert.deepEqual((await checkInProcess(folder, LIMITS)).problems, []);
   assert.equal(new Set(await served(folder)).size, content.size);
   const original = readFileSync(environmentFile(folder, "databases"));
-  const seed = Number(process.env.CORRUPTION_SEED ?? Date.now() % 100_000);
-  const random = randomFrom(seed);
+  const random = randomFrom(TEST_SEED);
   const outcomes = { named: 0, "process died": 0, "only unused bytes": 0 };
 
   for (let trial = 0; trial < TRIALS; trial++) {
@@ -81,7 +82,7 @@ test("flipped bytes are named by the check, and wrong data is never served", asy
       copyAndServe(damaged),
     ]);
     for (const copy of [damaged, `${damaged}-read`]) rmSync(copy, { recursive: true });
-    const context = `seed ${seed}, trial ${trial}`;
+    const context = `seed ${TEST_SEED}, trial ${trial}`;
     for (const line of lines) {
       const [key = "", part = "", hash] = line.split(" ");
       assert.equal(hash, content.get(`${key} ${part}`), `${context}: ${line}`);
@@ -92,7 +93,7 @@ test("flipped bytes are named by the check, and wrong data is never served", asy
     else if (problems[0]?.problem.startsWith("checking ended with")) outcomes["process died"]++;
     else outcomes.named++;
   }
-  t.diagnostic(`seed ${seed}: ${JSON.stringify(outcomes)}`);
+  t.diagnostic(`seed ${TEST_SEED}: ${JSON.stringify(outcomes)}`);
   assert.ok(outcomes.named > 0);
 });
 

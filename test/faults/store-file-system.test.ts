@@ -1,14 +1,14 @@
 /** File systems that refuse: read-only, full, not one's own. Mounts and other users need root; without it the tests are skipped. */
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { chmodSync, mkdirSync, readdirSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { openStore } from "#store/environments.ts";
-import { faultOf, MIB, temporaryFolder } from "../unit/store/support.ts";
+import { cleanup, scratchFolder } from "../fixtures/cleanup.ts";
+import { faultOf, MIB } from "../unit/store/support.ts";
 
 const LIMITS = { databases: 64 * MIB, state: 16 * MIB, bulk: 16 * MIB };
 const FILLER = fileURLToPath(new URL("../crash/full-disk.ts", import.meta.url));
@@ -17,9 +17,9 @@ const NOBODY = 65_534;
 
 /** A file system of so many bytes that is gone after the test. Undefined, and the test skipped, where none can be mounted. */
 function fileSystem(t: TestContext, sizeBytes: number): string | undefined {
-  const folder = mkdtempSync(join(tmpdir(), "sovd-file-system-"));
+  const folder = scratchFolder("file-system");
   const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", `size=${sizeBytes}`, "tmpfs", folder], { stdio: "ignore" });
-  t.after(() => {
+  cleanup(t, () => {
     if (mounted.status === 0) spawnSync("umount", ["-l", folder]);
     rmdirSync(folder);
   });
@@ -79,7 +79,7 @@ test("a file system that is full from the start: refused as that; with room agai
 
 test("a store of somebody else: refused, and says so", async (t) => {
   if (process.getuid?.() !== 0) return t.skip("another user can be taken by root alone");
-  const folder = temporaryFolder(t);
+  const folder = scratchFolder("store");
   await (await openStore({ folder, maxBytes: LIMITS })).close();
   const asNobody = async () => {
     const stdio = ["pipe", "pipe", "inherit"] as const;

@@ -7,7 +7,8 @@ import { createInterface } from "node:readline";
 import { type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { openStore } from "#store/environments.ts";
-import { faultOf, MIB, temporaryFolder } from "../unit/store/support.ts";
+import { cleanup, scratchFolder } from "../fixtures/cleanup.ts";
+import { faultOf, MIB } from "../unit/store/support.ts";
 
 const HOLDER = fileURLToPath(new URL("../crash/holder.ts", import.meta.url));
 const LIMITS = { databases: 64 * MIB, state: 16 * MIB, bulk: 16 * MIB };
@@ -20,14 +21,14 @@ async function holder(
 ): Promise<{ child: ChildProcess; said: string }> {
   const [command = "", ...args] = [...within, process.execPath, "--import", "tsx", HOLDER, folder];
   const child = spawn(command, args, { stdio: ["pipe", "pipe", "inherit"] });
-  t.after(() => child.kill("SIGKILL"));
+  cleanup(t, () => child.kill("SIGKILL"));
   const lines = createInterface({ input: child.stdout as NonNullable<typeof child.stdout> });
   const [said] = (await once(lines, "line")) as [string];
   return { child, said };
 }
 
 test("a second process is told who has the store, and gets it when that one is killed", async (t) => {
-  const folder = temporaryFolder(t);
+  const folder = scratchFolder("store");
   const first = await holder(t, folder);
   assert.equal(first.said, "held");
   await assert.rejects(openStore({ folder, maxBytes: LIMITS }), (error: Error) => {
@@ -57,7 +58,7 @@ function missingNamespaces(): string | undefined {
 test("a process in another pid and network namespace is found, alive or gone", async (t) => {
   const missing = missingNamespaces();
   if (missing !== undefined) return t.skip(missing);
-  const folder = join(temporaryFolder(t), "long".repeat(40));
+  const folder = join(scratchFolder("store"), "long".repeat(40));
   const apart = ["unshare", ...UNSHARE, "--kill-child"];
   const first = await holder(t, folder, apart);
   assert.equal(first.said, "held");

@@ -6,15 +6,16 @@ import { openDatabasesReader } from "#store/databases-reader.ts";
 import { environmentFile, openStore } from "#store/environments.ts";
 import { createLmdbPersistence } from "#store/lmdb-persistence.ts";
 import { createLmdbStorage } from "#store/lmdb-storage.ts";
-import { MIB, someBytes, temporaryFolder } from "../unit/store/support.ts";
+import { cleanup, scratchFolder } from "../fixtures/cleanup.ts";
+import { MIB, someBytes } from "../unit/store/support.ts";
 
 const LIMITS = { databases: 128 * MIB, state: 16 * MIB, bulk: 16 * MIB };
 const COMMITS = 10_000;
 
 test("10 000 small commits beside a pinned mapping: the file of state stays flat", async (t) => {
-  const folder = temporaryFolder(t);
+  const folder = scratchFolder("store");
   const store = await openStore({ folder, maxBytes: LIMITS });
-  t.after(() => store.close());
+  cleanup(t, () => store.close());
   const storage = createLmdbStorage(store.databases, { maxMappedBytes: 32 * MIB });
   const flatbuffer = someBytes(17 * MIB);
   await storage.transaction(async (tx) => {
@@ -22,7 +23,7 @@ test("10 000 small commits beside a pinned mapping: the file of state stays flat
     await writeDatabase(tx, CURRENT, "a.mdd", someBytes(10), { ecuName: "a", flatbuffer, chunks: [], metadata: {} });
   });
   const reader = await openDatabasesReader(folder);
-  t.after(() => reader.close());
+  cleanup(t, () => reader.close());
   const pinned = reader.map("a");
   const persistence = createLmdbPersistence(store.state);
   const sizes: number[] = [];

@@ -9,6 +9,7 @@ import { demoEntities } from "#sim/demo/vehicle.ts";
 import type { EcuMisbehaviour } from "#sim/misbehaviour.ts";
 import { type EntityOptions, type RunningVehicle, startVehicle } from "#sim/vehicle.ts";
 import { type Answer, type Harness, type HarnessOptions, startHarness } from "../e2e/harness.ts";
+import { cleanup } from "../fixtures/cleanup.ts";
 
 const TESTER = "127.0.0.2";
 const forced = (ms: number) => ({ precedence: "Config", value: { secs: 0, nanos: ms * 1_000_000 } });
@@ -16,7 +17,7 @@ const forced = (ms: number) => ({ precedence: "Config", value: { secs: 0, nanos:
 async function start(t: TestContext, options: HarnessOptions): Promise<Harness> {
   const config = { com_params: { doip: { connection_retry_delay: forced(50) } } };
   const car = await startHarness({ config, ...options });
-  t.after(() => car.close());
+  cleanup(t, () => car.close());
   return car;
 }
 
@@ -35,7 +36,7 @@ async function appear(t: TestContext, car: Harness, address: string, entity: Ent
   const { port } = car.vehicle;
   const targets = [{ address: TESTER, port }];
   const vehicle = await startVehicle({ entities: [{ ...entity, address, port }], announce: { targets } });
-  t.after(() => vehicle.close());
+  cleanup(t, () => vehicle.close());
   return vehicle;
 }
 
@@ -89,7 +90,7 @@ test("a gateway that demands TLS", async (t) => {
     tls: {},
     announce: false,
   });
-  t.after(() => vehicle.close());
+  cleanup(t, () => vehicle.close());
   const secure: boolean[] = [];
   vehicle.events.subscribe((event) => event.kind === "connected" && secure.push(event.secure));
   const car = await start(t, {
@@ -140,7 +141,7 @@ test("a gateway that stayed away longer than it was tried is found by its announ
     tries.push(socket.destroy());
   });
   await new Promise<void>((resolve) => counter.listen({ host: "127.0.1.2", port: car.vehicle.port }, resolve));
-  t.after(() => counter.close());
+  cleanup(t, () => counter.close());
   ok(await car.http.get("/components/engine/data/vin"), 504);
   await new Promise<void>((resolve) => counter.close(() => resolve()));
   const used = tries.length;

@@ -1,5 +1,5 @@
 // Random database definitions with random values in their range, drawn from one fast-check generator so that failures shrink.
-import fc from "fast-check";
+
 import type { CompuMethod, DataType, DiagCodedType, DOP, Param } from "#mdd/generated/description.ts";
 import {
   codedConst,
@@ -33,6 +33,7 @@ import {
   unsigned,
   value,
 } from "#mdd/writer/dsl.ts";
+import fc from "../fixtures/properties.ts";
 
 export type Draw = fc.GeneratorValue;
 

@@ -1,10 +1,10 @@
 // Properties of the codec over random definitions; run short in `npm test`, long in codec-nightly.ts.
 import assert from "node:assert/strict";
-import fc from "fast-check";
 import { Fault } from "#core/errors.ts";
 import { decodeResponse, encodeRequest, writeResponseJson } from "#mdd/codec/codec.ts";
 import { JsonBytes } from "#mdd/codec/json-bytes.ts";
 import type { ServicePlan } from "#mdd/codec/plan.ts";
+import fc from "../fixtures/properties.ts";
 import { compile, symmetric } from "../unit/mdd/codec-support.ts";
 import { type Draw, drawBijection, drawDefinition } from "./codec-generate.ts";
 

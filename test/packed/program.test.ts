@@ -5,10 +5,9 @@
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { type AddressInfo, createServer as createTcpServer } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, type TestContext, test } from "node:test";
 import { setImmediate } from "node:timers/promises";
@@ -21,6 +20,7 @@ import { cli, type Started, start } from "../e2e/cli-support.ts";
 import { bounded } from "../e2e/harness.ts";
 import { ask, socketIo, tcp, webSocket } from "../e2e/skybrush-support.ts";
 import { QUICK } from "../e2e/updates-support.ts";
+import { cleanup, scratchFolder } from "../fixtures/cleanup.ts";
 import { everything } from "../unit/mdd/odx-every.ts";
 import { newKeys, repositoryOf, rootOf } from "../unit/update/tuf-support.ts";
 
@@ -31,11 +31,13 @@ const IMAGE = randomBytes(40_000);
 const YEAR_MS = 365 * 24 * 3_600_000;
 
 /** Lives as long as the file's tests. */
-const endings: (() => unknown)[] = [];
-const whole = { after: (end: () => unknown) => void endings.unshift(end) } as unknown as TestContext;
-after(async () => {
-  for (const end of endings) await end();
-});
+let endAll: () => unknown = () => {};
+const whole = {
+  after: (end: () => unknown) => {
+    endAll = end;
+  },
+} as unknown as TestContext;
+after(() => endAll());
 
 let folder: string;
 let token: string;
@@ -46,8 +48,7 @@ const at = (...names: string[]) => join(folder, ...names);
 const base = () => `http://${HOST}:${primary.port}/api/v1`;
 
 before(async () => {
-  folder = await mkdtemp(join(tmpdir(), "sovd-program-"));
-  whole.after(() => rm(folder, { recursive: true, force: true }));
+  folder = scratchFolder("program");
   await mkdir(at("mdd"));
   const lifetime = Math.floor((Date.now() + YEAR_MS) / 1_000);
   const claims = new SignJWT({ sub: "operator" }).setProtectedHeader({ alg: "HS256" }).setExpirationTime(lifetime);
@@ -74,7 +75,7 @@ test("simulate and serve: an ECU is read, systemd and a collector are told, the 
   const systemd = new DgramSocket();
   const ready = once(systemd, "data");
   systemd.bind(at("notify"));
-  whole.after(() => systemd.close());
+  cleanup(whole, () => systemd.close());
   await writeFile(at("root.json"), rootOf(keys, 1, keys.root, LATER));
   const slot = (name: string) => ({ provider: "slot", folder: at(name) });
   secondary = await node("secondary", {
@@ -265,14 +266,14 @@ async function listen(content: (path: string) => string | Buffer | undefined): P
   });
   server.listen(0, HOST);
   await once(server, "listening");
-  whole.after(() => server.close());
+  cleanup(whole, () => server.close());
   return (server.address() as AddressInfo).port;
 }
 
 async function brokerHandle() {
   const { Aedes } = await import("aedes");
   const broker = await Aedes.createBroker();
-  whole.after(() => new Promise<void>((resolve) => broker.close(() => resolve())));
+  cleanup(whole, () => new Promise<void>((resolve) => broker.close(() => resolve())));
   return broker.handle;
 }
 
@@ -280,6 +281,6 @@ async function listenTcp(handle: Parameters<typeof createTcpServer>[1]): Promise
   const server = createTcpServer({ noDelay: true }, handle);
   server.listen(0, HOST);
   await once(server, "listening");
-  whole.after(() => server.close());
+  cleanup(whole, () => server.close());
   return (server.address() as AddressInfo).port;
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import { decodeResponse, encodeRequest } from "#bench/http-message.ts";
+import fc from "../../fixtures/properties.ts";
 
 const bytes = (text: string) => Buffer.from(text, "latin1");
 

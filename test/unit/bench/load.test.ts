@@ -4,6 +4,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import { type TestContext, test } from "node:test";
 import { encodeRequest } from "#bench/http-message.ts";
 import { runLoad } from "#bench/load.ts";
+import { cleanup } from "../../fixtures/cleanup.ts";
 
 const OK = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
 const BUSY = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n";
@@ -21,7 +22,7 @@ async function serve(t: TestContext, answer: (n: number, socket: Socket) => void
     socket.on("data", () => answer(n++, socket));
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  t.after(() => {
+  cleanup(t, () => {
     for (const socket of sockets) socket.destroy();
     server.close();
   });

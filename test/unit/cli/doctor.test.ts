@@ -1,20 +1,14 @@
 import assert from "node:assert/strict";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type TestContext, test } from "node:test";
+import { test } from "node:test";
 import { diagnose, doctor } from "#cli/doctor.ts";
 import { defaultConfig } from "#config/load.ts";
 import type { Config } from "#config/types.ts";
-
-function folder(t: TestContext): string {
-  const path = mkdtempSync(join(tmpdir(), "doctor-"));
-  t.after(() => rmSync(path, { recursive: true }));
-  return path;
-}
+import { cleanup, scratchFolder } from "../../fixtures/cleanup.ts";
 
 /** A configuration that is right on any machine, in a folder of its own. */
 function healthy(path: string, more: Partial<Config> = {}): Config {
@@ -38,8 +32,8 @@ async function verdict(config: Config, check: string): Promise<string> {
   return `${found?.verdict}: ${found?.message}`;
 }
 
-test("a machine that is right: nothing fails, nothing is left behind", async (t) => {
-  const path = folder(t);
+test("a machine that is right: nothing fails, nothing is left behind", async () => {
+  const path = scratchFolder("doctor");
   const lines: string[] = [];
   assert.equal(await doctor(healthy(path), (line) => lines.push(line)), 0, lines.join("\n"));
   assert(lines.includes(`ok    databases: 1 MDD file in ${join(path, "mdd")}`), lines.join("\n"));
@@ -50,15 +44,15 @@ test("a machine that is right: nothing fails, nothing is left behind", async (t)
 test("a port that is taken", async (t) => {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
-  t.after(() => server.close());
+  cleanup(t, () => server.close());
   const { port } = server.address() as AddressInfo;
-  const config = healthy(folder(t), { server: { address: "127.0.0.1", port } });
+  const config = healthy(scratchFolder("doctor"), { server: { address: "127.0.0.1", port } });
   assert.match(await verdict(config, "HTTP address"), /^fail: .*EADDRINUSE/);
   assert.equal(await doctor(config, () => {}), 1);
 });
 
-test("an address of another machine", async (t) => {
-  const path = folder(t);
+test("an address of another machine", async () => {
+  const path = scratchFolder("doctor");
   const { doip } = defaultConfig();
   const config = healthy(path, { doip: { ...doip, tester_address: "192.0.2.1" } });
   assert.match(await verdict(config, "tester address"), /^fail: .*EADDRNOTAVAIL/);
@@ -67,25 +61,25 @@ test("an address of another machine", async (t) => {
 test("another listener on the DoIP port is a warning", async (t) => {
   const socket = createSocket("udp4").bind(0, "127.0.0.2");
   await once(socket, "listening");
-  t.after(() => socket.close());
+  cleanup(t, () => socket.close());
   const { doip } = defaultConfig();
-  const config = healthy(folder(t), {
+  const config = healthy(scratchFolder("doctor"), {
     doip: { ...doip, tester_address: "127.0.0.2", gateway_port: socket.address().port },
   });
   assert.match(await verdict(config, "DoIP port"), /^warn: another program/);
 });
 
-test("without DoIP its checks are left out", async (t) => {
+test("without DoIP its checks are left out", async () => {
   const { doip } = defaultConfig();
-  const findings = await diagnose(healthy(folder(t), { doip: { ...doip, enabled: false } }));
+  const findings = await diagnose(healthy(scratchFolder("doctor"), { doip: { ...doip, enabled: false } }));
   assert.deepEqual(
     findings.filter(({ check }) => ["tester address", "DoIP port", "discovery"].includes(check)),
     [],
   );
 });
 
-test("no databases: a warning, or a failure when one is required", async (t) => {
-  const path = folder(t);
+test("no databases: a warning, or a failure when one is required", async () => {
+  const path = scratchFolder("doctor");
   const { database } = defaultConfig();
   const empty = { ...database, path };
   assert.match(await verdict(healthy(path, { database: empty }), "databases"), /^warn: no MDD file/);
@@ -99,8 +93,8 @@ test("no databases: a warning, or a failure when one is required", async (t) => 
   );
 });
 
-test("a store in use names its process", async (t) => {
-  const path = folder(t);
+test("a store in use names its process", async () => {
+  const path = scratchFolder("doctor");
   const store = join(path, ".sovd-edge");
   mkdirSync(store);
   const config = healthy(path);
@@ -109,8 +103,8 @@ test("a store in use names its process", async (t) => {
   assert.match(await verdict(config, "store"), /^fail: .*in use by process 1$/);
 });
 
-test("files that the configuration names must be there", async (t) => {
-  const path = folder(t);
+test("files that the configuration names must be there", async () => {
+  const path = scratchFolder("doctor");
   const { http } = defaultConfig();
   writeFileSync(join(path, "c.pem"), "");
   const config = healthy(path, {
@@ -119,8 +113,8 @@ test("files that the configuration names must be there", async (t) => {
   assert.equal(await verdict(config, "files"), `fail: not readable: ${join(path, "k.pem")}`);
 });
 
-test("a log folder that cannot be", async (t) => {
-  const path = folder(t);
+test("a log folder that cannot be", async () => {
+  const path = scratchFolder("doctor");
   const { logging } = defaultConfig();
   const log_file_config = { ...logging.log_file_config, enabled: true, path: "/dev/null/logs" };
   assert.match(await verdict(healthy(path, { logging: { ...logging, log_file_config } }), "log file"), /^fail: /);

@@ -1,14 +1,14 @@
 /** `store check|backup|restore|compact` on the command line. */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { mkdtemp, open, readdir, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { open, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { environmentFile, openStore } from "#store/environments.ts";
 import { createLmdbPersistence } from "#store/lmdb-persistence.ts";
+import { scratchFolder } from "../../fixtures/cleanup.ts";
 
 const CLI = fileURLToPath(new URL("../../../src/cli/main.ts", import.meta.url));
 const MIB = 1 << 20;
@@ -37,9 +37,8 @@ const value = async (folder: string, write?: string): Promise<string | undefined
   return found;
 };
 
-test("a store is checked, backed up, compacted and restored", async (t) => {
-  const root = await mkdtemp(join(tmpdir(), "store-cli-"));
-  t.after(() => rm(root, { recursive: true, force: true }));
+test("a store is checked, backed up, compacted and restored", async () => {
+  const root = scratchFolder("store-cli");
   const folder = join(root, "store");
   const backup = join(root, "backup");
   await value(folder, "before");
@@ -58,9 +57,8 @@ test("a store is checked, backed up, compacted and restored", async (t) => {
   assert.equal(await value(folder), "before");
 });
 
-test("damage is named and gives exit code 1; a store that is not there or in use is refused", async (t) => {
-  const root = await mkdtemp(join(tmpdir(), "store-cli-"));
-  t.after(() => rm(root, { recursive: true, force: true }));
+test("damage is named and gives exit code 1; a store that is not there or in use is refused", async () => {
+  const root = scratchFolder("store-cli");
   const folder = join(root, "store");
   const refusals = async (where: string, says: RegExp) => {
     const asked = ["check", "compact", "backup"].map((command) => [
@@ -74,7 +72,7 @@ test("damage is named and gives exit code 1; a store that is not there or in use
     }
   };
   await refusals(folder, /There is no store/);
-  const empty = await mkdtemp(join(root, "empty-"));
+  const empty = scratchFolder("empty");
   await refusals(empty, /There is no store/);
   assert.deepEqual(await readdir(empty), [], "none was made");
   const held = await openStore({ folder, maxBytes: LIMITS });

@@ -1,12 +1,12 @@
 /** The commands' client against a server that says when to come again: one that has just been started, or has too much to do. */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { connect } from "#cli/update-client.ts";
 import { push } from "#cli/update-push.ts";
+import { scratchFolder } from "../../fixtures/cleanup.ts";
 import { serveHttp } from "../../fixtures/http-server.ts";
 
 const IMAGE = Buffer.from("image");
@@ -41,8 +41,7 @@ async function busyServer(t: TestContext) {
 }
 
 test("push --watch comes again when the server wants it", async (t) => {
-  const folder = await mkdtemp(join(tmpdir(), "sovd-push-"));
-  t.after(() => rm(folder, { recursive: true, force: true }));
+  const folder = scratchFolder("push");
   const file = join(folder, "fw.bin");
   await writeFile(file, IMAGE);
   const { url, taken } = await busyServer(t);
@@ -74,8 +73,7 @@ const DIALECTS: readonly [server: string, status: number, refusal: object, view:
 ];
 for (const [server, status, refusal, view] of DIALECTS) {
   test(`push to a server that does not prepare by itself: ${server}`, async (t) => {
-    const folder = await mkdtemp(join(tmpdir(), "sovd-push-"));
-    t.after(() => rm(folder, { recursive: true, force: true }));
+    const folder = scratchFolder("push");
     const file = join(folder, "fw.bin");
     await writeFile(file, IMAGE);
     let phase = "";

@@ -4,6 +4,7 @@ import { mock, test } from "node:test";
 import type { Client } from "#cli/update-client.ts";
 import { follow, painter, progressLines } from "#cli/update-progress.ts";
 import { Fault } from "#core/errors.ts";
+import { cleanup } from "../../fixtures/cleanup.ts";
 
 const view = (progress: number, entities: readonly string[] = ["compute"]) => ({
   phase: "execute",
@@ -97,7 +98,7 @@ function server(...says: readonly (ReturnType<typeof view> | { status: string; p
 
 test("a server that starts anew is waited for, one that stays away is not", async (t) => {
   mock.timers.enable({ apis: ["setTimeout", "Date"] });
-  t.after(() => mock.timers.reset());
+  cleanup(t, () => mock.timers.reset());
   const over = { phase: "execute", status: "completed" };
   for (const [client, lost] of [
     [server(view(10), 100, over), false],

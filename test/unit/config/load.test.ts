@@ -1,28 +1,27 @@
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type TestContext, test } from "node:test";
+import { test } from "node:test";
 import { Command } from "commander";
-import fc from "fast-check";
 import { ecuConfig, risks, shardCount, storePath, strictness } from "#config/derived.ts";
 import { addConfigOptions, configFromFlags } from "#config/flags.ts";
 import { type ConfigInput, loadConfig, problemText, readConfig } from "#config/load.ts";
 import { Fault } from "#core/errors.ts";
+import { scratchFolder } from "../../fixtures/cleanup.ts";
+import fc from "../../fixtures/properties.ts";
 
-function folder(t: TestContext, files: Readonly<Record<string, string>> = {}): string {
-  const path = mkdtempSync(join(tmpdir(), "config-"));
-  t.after(() => rmSync(path, { recursive: true }));
+function folder(files: Readonly<Record<string, string>> = {}): string {
+  const path = scratchFolder("config");
   for (const [name, text] of Object.entries(files)) writeFileSync(join(path, name), text);
   return path;
 }
 
-function fromToml(t: TestContext, text: string, more: ConfigInput = {}) {
-  return readConfig({ file: join(folder(t, { "a.toml": text }), "a.toml"), ...more });
+function fromToml(text: string, more: ConfigInput = {}) {
+  return readConfig({ file: join(folder({ "a.toml": text }), "a.toml"), ...more });
 }
 
-test("without file, environment and flags the defaults hold", (t) => {
-  const { config, problems, warnings, source } = readConfig({ cwd: folder(t) });
+test("without file, environment and flags the defaults hold", () => {
+  const { config, problems, warnings, source } = readConfig({ cwd: folder() });
   assert.deepEqual([problems, warnings, source], [[], [], undefined]);
   assert.deepEqual(config.server, { address: "0.0.0.0", port: 20_002 });
   assert.deepEqual(config.com_params.uds.timeout_default, {
@@ -33,7 +32,7 @@ test("without file, environment and flags the defaults hold", (t) => {
   assert.equal(config.can, undefined);
 });
 
-test("an open port for firmware is a risk that is named, and what it has too much is refused", (t) => {
+test("an open port for firmware is a risk that is named, and what it has too much is refused", () => {
   const OPEN = "skybrush: whoever reaches its address may update components";
   const certificate = "[http]\ntls_certificate = 'a.pem'\ntls_key = 'b.pem'\n";
   for (const [text, risk, problems] of [
@@ -50,7 +49,7 @@ test("an open port for firmware is a risk that is named, and what it has too muc
     ["[skybrush]\ntls = true", false, ["skybrush.tls"]],
     ["[skybrush]\nudp = true\nauthentication = 'token'", false, ["skybrush.udp"]],
   ] as const) {
-    const read = fromToml(t, text);
+    const read = fromToml(text);
     assert.equal(risks(read.config).includes(OPEN), risk, text);
     assert.deepEqual(
       read.problems.map(({ key }) => key),
@@ -59,13 +58,13 @@ test("an open port for firmware is a risk that is named, and what it has too muc
   }
 });
 
-test("certificates of gateways are of no concern to a node that speaks to none", (t) => {
-  const isNamed = (text: string) => risks(fromToml(t, text).config).some((risk) => risk.startsWith("doip.tls.ca"));
+test("certificates of gateways are of no concern to a node that speaks to none", () => {
+  const isNamed = (text: string) => risks(fromToml(text).config).some((risk) => risk.startsWith("doip.tls.ca"));
   assert.deepEqual([isNamed(""), isNamed("[update]\nrole = 'secondary'")], [true, false]);
 });
 
-test("file < environment < flags, each over the defaults", (t) => {
-  const cwd = folder(t, {
+test("file < environment < flags, each over the defaults", () => {
+  const cwd = folder({
     "opensovd-cda.toml": "[server]\nport = 1\naddress = '127.0.0.1'\n[doip]\ngateway_port = 2\n",
   });
   const env = { CDA_SERVER__PORT: "3", CDA_DOIP__GATEWAY_PORT: "4" };
@@ -76,8 +75,8 @@ test("file < environment < flags, each over the defaults", (t) => {
   assert.equal(config.doip.gateway_port, 5);
 });
 
-test("an unnamed file is found in a folder above", (t) => {
-  const top = folder(t, { "opensovd-cda.toml": "flash_files_path = 'x'" });
+test("an unnamed file is found in a folder above", () => {
+  const top = folder({ "opensovd-cda.toml": "flash_files_path = 'x'" });
   mkdirSync(join(top, "a", "b"), { recursive: true });
   const { config, source } = readConfig({ cwd: join(top, "a", "b") });
   assert.equal(config.flash_files_path, "x");
@@ -86,8 +85,8 @@ test("an unnamed file is found in a folder above", (t) => {
 
 const FILE_VARIABLES = ["CDA_CONFIG_FILE", "SOVD_EDGE_CONFIG_FILE"];
 for (const name of FILE_VARIABLES) {
-  test(`${name} names the file`, (t) => {
-    const file = join(folder(t, { "b.toml": "flash_files_path = 'y'" }), "b.toml");
+  test(`${name} names the file`, () => {
+    const file = join(folder({ "b.toml": "flash_files_path = 'y'" }), "b.toml");
     assert.equal(readConfig({ env: { [name]: file } }).config.flash_files_path, "y");
   });
 }
@@ -99,22 +98,21 @@ test("a named file that cannot be read is fatal", () => {
   );
 });
 
-test("a syntax error has line and column", (t) => {
-  const { problems } = fromToml(t, "[server]\nport = 1\nname = @\n");
+test("a syntax error has line and column", () => {
+  const { problems } = fromToml("[server]\nport = 1\nname = @\n");
   assert.deepEqual(
     problems.map(({ line, column }) => [line, column]),
     [[3, 8]],
   );
 });
 
-test("an unreadable file that was found is fatal too", (t) => {
-  const cwd = folder(t, { "opensovd-cda.toml": "[server" });
+test("an unreadable file that was found is fatal too", () => {
+  const cwd = folder({ "opensovd-cda.toml": "[server" });
   assert.equal(readConfig({ cwd }).problems.length, 1);
 });
 
-test("every problem is told at once, with key, line and column", (t) => {
+test("every problem is told at once, with key, line and column", () => {
   const { problems } = fromToml(
-    t,
     [
       "[server]",
       'port = "x"',
@@ -138,8 +136,8 @@ test("every problem is told at once, with key, line and column", (t) => {
   );
 });
 
-test("loadConfig throws all problems as data and as lines", (t) => {
-  const file = join(folder(t, { "a.toml": "[server]\nport = -1\naddress = 3\n" }), "a.toml");
+test("loadConfig throws all problems as data and as lines", () => {
+  const file = join(folder({ "a.toml": "[server]\nport = -1\naddress = 3\n" }), "a.toml");
   assert.throws(
     () => loadConfig({ file }),
     (error) => {
@@ -152,9 +150,8 @@ test("loadConfig throws all problems as data and as lines", (t) => {
   );
 });
 
-test("unknown and dead keys are warned about by name", (t) => {
+test("unknown and dead keys are warned about by name", () => {
   const { problems, warnings } = fromToml(
-    t,
     "[server]\nprt = 1\n[nothing]\n[flat_buf]\nmdd_decompress = true\n[database.naming_convention]\nconfiguration_service_parameter_semantic_id = 'ID'\n",
   );
   assert.deepEqual(problems, []);
@@ -208,23 +205,23 @@ const VARIABLES = [
 ] as const;
 
 for (const { name, text, read, value } of VARIABLES) {
-  test(`environment ${name}=${text}`, (t) => {
-    const { config, problems, warnings } = readConfig({ cwd: folder(t), env: { [name]: text } });
+  test(`environment ${name}=${text}`, () => {
+    const { config, problems, warnings } = readConfig({ cwd: folder(), env: { [name]: text } });
     assert.deepEqual([problems, warnings], [[], []]);
     const found = read.split(".").reduce<unknown>((at, key) => (at as Record<string, unknown>)[key], config);
     assert.deepEqual(found, value);
   });
 }
 
-test("a wrong value of a variable names the variable", (t) => {
-  const { problems } = readConfig({ cwd: folder(t), env: { CDA_SERVER__PORT: "many" } });
+test("a wrong value of a variable names the variable", () => {
+  const { problems } = readConfig({ cwd: folder(), env: { CDA_SERVER__PORT: "many" } });
   assert.deepEqual(problems.map(problemText), [
     'environment CDA_SERVER__PORT: server.port: expected an integer 0 to 65535, got "many"',
   ]);
 });
 
-test("a variable that looks like ours and is none is warned about", (t) => {
-  const { warnings } = readConfig({ cwd: folder(t), env: { CDA_SERVER_PORT: "1", CDROM: "x", PATH: "y" } });
+test("a variable that looks like ours and is none is warned about", () => {
+  const { warnings } = readConfig({ cwd: folder(), env: { CDA_SERVER_PORT: "1", CDROM: "x", PATH: "y" } });
   assert.deepEqual(
     warnings.map(({ key }) => key),
     ["CDA_SERVER_PORT"],
@@ -246,30 +243,29 @@ const FLAGS = [
 ] as const;
 
 for (const { argv, read, value } of FLAGS) {
-  test(`flags ${argv.join(" ")}`, (t) => {
+  test(`flags ${argv.join(" ")}`, () => {
     const command = addConfigOptions(new Command()).parse([...argv], { from: "user" });
-    const { config, problems } = readConfig({ cwd: folder(t), ...configFromFlags(command.opts()) });
+    const { config, problems } = readConfig({ cwd: folder(), ...configFromFlags(command.opts()) });
     assert.deepEqual(problems, []);
     const found = read.split(".").reduce<unknown>((at, key) => (at as Record<string, unknown>)[key], config);
     assert.deepEqual(found, value);
   });
 }
 
-test("a wrong flag names the flag", (t) => {
+test("a wrong flag names the flag", () => {
   const command = addConfigOptions(new Command()).parse(["--listen-port", "99999"], { from: "user" });
-  const { problems } = readConfig({ cwd: folder(t), ...configFromFlags(command.opts()) });
+  const { problems } = readConfig({ cwd: folder(), ...configFromFlags(command.opts()) });
   assert.equal(problems[0]?.source, "flag --listen-port");
 });
 
-test("--config names the file", (t) => {
-  const file = join(folder(t, { "c.toml": "flash_files_path = 'z'" }), "c.toml");
+test("--config names the file", () => {
+  const file = join(folder({ "c.toml": "flash_files_path = 'z'" }), "c.toml");
   const command = addConfigOptions(new Command()).parse(["-c", file], { from: "user" });
   assert.equal(readConfig(configFromFlags(command.opts())).config.flash_files_path, "z");
 });
 
-test("maps add to their defaults, lists replace theirs", (t) => {
+test("maps add to their defaults, lists replace theirs", () => {
   const { config } = fromToml(
-    t,
     [
       "[components.additional_fields.mine.SD]",
       'values = ["a"]',
@@ -291,9 +287,8 @@ test("maps add to their defaults, lists replace theirs", (t) => {
   );
 });
 
-test("an ECU overrides only what it names", (t) => {
+test("an ECU overrides only what it names", () => {
   const { config, problems } = fromToml(
-    t,
     "[ecu.TMCC3000]\nignore_protocol = true\n[ecu.TMCC3000.com_params.doip.logical_gateway_address]\nvalue = 0x3000\nprecedence = 'Config'\n",
   );
   assert.deepEqual(problems, []);
@@ -305,27 +300,26 @@ test("an ECU overrides only what it names", (t) => {
   assert.equal(ecuConfig(config, "other"), undefined);
 });
 
-test("hostile key names stay plain keys", (t) => {
-  const { config } = fromToml(t, '[ecu.__proto__]\nprotocol = "x"\n[ecu.constructor]\nprotocol = "y"\n');
+test("hostile key names stay plain keys", () => {
+  const { config } = fromToml('[ecu.__proto__]\nprotocol = "x"\n[ecu.constructor]\nprotocol = "y"\n');
   assert.deepEqual(Object.keys(config.ecu), ["__proto__", "constructor"]);
   assert.equal(({} as Record<string, unknown>).protocol, undefined);
 });
 
-test("64-bit values larger than exact ones are cut", (t) => {
-  const { config, problems } = fromToml(t, "[flat_buf]\nmax_apparent_size = 9223372036854775807\n");
+test("64-bit values larger than exact ones are cut", () => {
+  const { config, problems } = fromToml("[flat_buf]\nmax_apparent_size = 9223372036854775807\n");
   assert.deepEqual(problems, []);
   assert.equal(config.flat_buf.max_apparent_size, Number.MAX_SAFE_INTEGER);
 });
 
-test("values that follow from others", (t) => {
+test("values that follow from others", () => {
   const { config } = fromToml(
-    t,
     "[runtime_update_config]\nstorage_dir = '/var/x'\n[strict]\nenabled = true\n[shards]\nworkers = 7\n",
   );
   assert.equal(storePath(config), "/var/x/.sovd-edge");
   assert.equal(shardCount(config), 7);
   assert.deepEqual(strictness(config), { parameterValidation: true, ecuConfig: true });
-  const plain = fromToml(t, "[store]\npath = '/s'").config;
+  const plain = fromToml("[store]\npath = '/s'").config;
   assert.equal(storePath(plain), "/s");
   assert(shardCount(plain) >= 1 && shardCount(plain) <= 2);
 });
@@ -338,15 +332,15 @@ test("a configuration of the CDA loads unchanged", (t) => {
   } catch {
     return t.skip("the shared databases are not here");
   }
-  const { config, problems, warnings } = fromToml(t, text);
+  const { config, problems, warnings } = fromToml(text);
   assert.deepEqual([problems, warnings], [[], []]);
   assert.equal(config.com_params.doip.logical_functional_address.value, 0xffff);
   assert.deepEqual(config.com_params.doip.connection_retry_delay.value, { secs: 1, nanos: 0 });
   assert.equal(config.ecu.HOVR4000?.com_params.doip?.logical_gateway_address?.value, 0x4000);
 });
 
-test("any file gives a configuration or problems, and never throws", (t) => {
-  const path = join(folder(t), "any.toml");
+test("any file gives a configuration or problems, and never throws", () => {
+  const path = join(folder(), "any.toml");
   const line = fc.oneof(
     fc.string({ maxLength: 20 }),
     fc.constantFrom(

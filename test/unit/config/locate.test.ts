@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import { parse, stringify } from "smol-toml";
 import { locateKeys } from "#config/locate.ts";
 import { isTree, type Path, pathText } from "#config/tree.ts";
+import fc from "../../fixtures/properties.ts";
 
 const TEXT = `# comment = 1
 top = "a = 1 # not a comment"

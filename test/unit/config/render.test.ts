@@ -1,27 +1,26 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type TestContext, test } from "node:test";
+import { test } from "node:test";
 import { configMarkdown } from "#config/docs.ts";
 import { readConfig } from "#config/load.ts";
 import { leavesOf, type Node } from "#config/node.ts";
 import { configToml, sampleToml } from "#config/render.ts";
 import { OWN, SCHEMA } from "#config/schema.ts";
+import { scratchFolder } from "../../fixtures/cleanup.ts";
 
-function read(t: TestContext, toml: string) {
-  const path = mkdtempSync(join(tmpdir(), "config-"));
-  t.after(() => rmSync(path, { recursive: true }));
+function read(toml: string) {
+  const path = scratchFolder("config");
   writeFileSync(join(path, "a.toml"), toml);
   return readConfig({ file: join(path, "a.toml"), features: { can: true } });
 }
 
-const defaults = (t: TestContext) => read(t, "").config;
+const defaults = () => read("").config;
 
-test("the sample as it stands changes nothing and warns about nothing", (t) => {
-  const { config, problems, warnings } = read(t, sampleToml());
+test("the sample as it stands changes nothing and warns about nothing", () => {
+  const { config, problems, warnings } = read(sampleToml());
   assert.deepEqual([problems, warnings], [[], []]);
-  assert.deepEqual(config, defaults(t));
+  assert.deepEqual(config, defaults());
 });
 
 /** Lines whose key has no default show an example, which is not what is in force without them. */
@@ -37,19 +36,19 @@ function uncommented(): string {
   return standing.map((line) => line.replace(/^#(?=["A-Za-z0-9])/, "")).join("\n");
 }
 
-test("every line of the sample is the default and known", (t) => {
-  const { config, problems, warnings } = read(t, uncommented());
+test("every line of the sample is the default and known", () => {
+  const { config, problems, warnings } = read(uncommented());
   assert.deepEqual(problems, []);
   assert.deepEqual(
     warnings.filter(({ message }) => !message.startsWith("has no effect")),
     [],
   );
-  assert.deepEqual(config, defaults(t));
+  assert.deepEqual(config, defaults());
 });
 
-test("examples of the sample are right too", (t) => {
+test("examples of the sample are right too", () => {
   const all = sampleToml().replace(/^#(?=["A-Za-z0-9[])/gm, "");
-  const keys = read(t, all).problems.map(({ key }) => key);
+  const keys = read(all).problems.map(({ key }) => key);
   assert.deepEqual(keys, []);
 });
 
@@ -109,9 +108,8 @@ for (const { path, make } of FILES) {
   });
 }
 
-test("printed values load to the same configuration", (t) => {
+test("printed values load to the same configuration", () => {
   const { config, problems } = read(
-    t,
     [
       'flash_files_path = "a\\"b"',
       "[ecu.EMPTY]",
@@ -135,11 +133,11 @@ test("printed values load to the same configuration", (t) => {
     ].join("\n"),
   );
   assert.deepEqual(problems, []);
-  const again = read(t, configToml(config));
+  const again = read(configToml(config));
   assert.deepEqual([again.problems, again.config], [[], config]);
 });
 
-test("secrets are not printed", (t) => {
-  const { config } = read(t, "[security]\nsecret = 'do not show me'\n");
+test("secrets are not printed", () => {
+  const { config } = read("[security]\nsecret = 'do not show me'\n");
   assert.doesNotMatch(configToml(config), /do not show me/);
 });

@@ -1,14 +1,13 @@
 /** ES modules of the operator's. */
 import assert from "node:assert/strict";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { functionOfModule, makeOfModule } from "#core/module.ts";
+import { scratchFolder } from "../../fixtures/cleanup.ts";
 
-test("the default export is a function, called by us or by whom it is for", async (t) => {
-  const folder = await mkdtemp(join(tmpdir(), "sovd-edge-module-"));
-  t.after(() => rm(folder, { recursive: true }));
+test("the default export is a function, called by us or by whom it is for", async () => {
+  const folder = scratchFolder("module");
   const file = join(folder, "sum.mjs");
   await writeFile(file, "export default (a, b) => a + b");
   assert.equal(await makeOfModule("a.key", file, 1, 2), 3);

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import { toHex } from "#core/bytes.ts";
 import {
   checkHeader,
@@ -13,6 +12,7 @@ import {
   type Message,
 } from "#doip/codec.ts";
 import { activationCode, HEADER_BYTES, PAYLOAD_BY_TYPE, PAYLOAD_TYPES } from "#doip/tables.ts";
+import fc from "../../fixtures/properties.ts";
 import { hex } from "./support.ts";
 
 const SIMULATOR = "CDA test simulator, recorded in facts/sim-vectors.tsv";

@@ -9,6 +9,7 @@ import { DoipConnection } from "#doip/connection.ts";
 import type { ConnectionOptions } from "#doip/connection-options.ts";
 import { selfSignedCertificate } from "#sim/certificate.ts";
 import { answersService } from "#uds/match.ts";
+import { cleanup } from "../../fixtures/cleanup.ts";
 import { ack, activated, answer, Entity, nack, TESTER } from "./entity.ts";
 import { hex, Mailbox, ManualClock, skipIpv6 } from "./support.ts";
 
@@ -37,7 +38,7 @@ function connect(t: TestContext, entity: Entity, options: Partial<ConnectionOpti
     },
     ...options,
   });
-  t.after(() => connection.close());
+  cleanup(t, () => connection.close());
   return { connection, clock, events, log };
 }
 
@@ -679,7 +680,7 @@ test("connection: a gateway that moves from IPv4 to IPv6 is left and found", ski
   // the same port on the other family
   const after = createServer((socket) => socket.on("error", () => {}));
   await new Promise<void>((resolve) => after.listen({ port: before.port, host: "::1" }, resolve));
-  t.after(() => after.close());
+  cleanup(t, () => after.close());
   const arrived = once(after, "connection") as Promise<[Socket]>;
   clock.advance(TIMING.retryDelayMs);
   connection.announce("::1", 2);

@@ -6,6 +6,7 @@ import { decodeDatagram, encode, type Message } from "#doip/codec.ts";
 import { type Announcement, Discovery, type DiscoveryOptions } from "#doip/discovery.ts";
 import { IPV6, inPrefix } from "#doip/families.ts";
 import { parseIpv4, sameSubnet } from "#doip/ipv4.ts";
+import { cleanup } from "../../fixtures/cleanup.ts";
 import { hex, Mailbox, ManualClock, settle, skipIpv6 } from "./support.ts";
 
 /** A UDP entity: answers identification requests with what `announce` says, and notes what it heard. */
@@ -20,7 +21,7 @@ async function entity(t: TestContext, options: { address?: string; port?: number
     if (options.silent !== true) for (const answer of state.answers) socket.send(answer, from.port, from.address);
     requests.push({ bytes, port: from.port, address: from.address });
   });
-  t.after(() => close(socket));
+  cleanup(t, () => close(socket));
   return { socket, requests, state, port: socket.address().port };
 }
 
@@ -55,7 +56,7 @@ function tester(t: TestContext, options: Partial<DiscoveryOptions>) {
     onProblem: (message) => problems.push(message),
     ...options,
   });
-  t.after(() => discovery.close());
+  cleanup(t, () => discovery.close());
   return { clock, announcements, problems, discovery };
 }
 
@@ -118,7 +119,7 @@ test("discovery: a taken port gives way to a free one", async (t) => {
   const peer = await entity(t);
   const holder = createSocket({ type: "udp4" });
   await new Promise<void>((resolve) => holder.bind(peer.port, "127.0.0.2", resolve));
-  t.after(() => close(holder));
+  cleanup(t, () => close(holder));
   const { discovery, announcements, problems } = tester(t, { gatewayPort: peer.port });
   await discovery.start();
   assert.match(problems[0] ?? "", /cannot bind UDP 127\.0\.0\.2/);
@@ -306,7 +307,7 @@ test(
   async (t) => {
     const socket = createSocket({ type: "udp6", ipv6Only: true, reuseAddr: true });
     await new Promise<void>((resolve) => socket.bind(0, "::1", resolve));
-    t.after(() => close(socket));
+    cleanup(t, () => close(socket));
     socket.on("message", (bytes, from) => {
       if (bytes[3] === 1) socket.send(vam(0x1000), from.port, from.address);
     });

@@ -3,6 +3,7 @@ import type { TestContext } from "node:test";
 import { createServer as createTlsServer } from "node:tls";
 import { decodePayload, encode, type Message } from "#doip/codec.ts";
 import { StreamFramer } from "#doip/framing.ts";
+import { cleanup } from "../../fixtures/cleanup.ts";
 import { Mailbox } from "./support.ts";
 
 export interface Heard {
@@ -37,7 +38,7 @@ export class Entity {
     server.on(tls === undefined ? "connection" : "secureConnection", (socket: Socket) => entity.#accept(socket));
     server.on("tlsClientError", (error: Error) => entity.refused.push(error.message));
     await new Promise<void>((resolve) => server.listen(0, host, resolve));
-    t.after(() => entity.stop());
+    cleanup(t, () => entity.stop());
     return entity;
   }
 

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import { toHex } from "#core/bytes.ts";
 import { encodeDiagnosticMessage, encodeHeader } from "#doip/codec.ts";
 import { StreamFramer } from "#doip/framing.ts";
+import fc from "../../fixtures/properties.ts";
 import { hex } from "./support.ts";
 
 function record(maxPayloadBytes = 1_000_000) {

@@ -21,6 +21,7 @@ import {
 } from "#uds/com-params.ts";
 import { doipTransport } from "#uds/over-doip.ts";
 import { TesterPresent } from "#uds/tester-present.ts";
+import { cleanup } from "../../fixtures/cleanup.ts";
 import { activated, Entity, nack } from "../doip/entity.ts";
 import { client, hex, Mailbox, ManualClock, outcome, settle } from "../uds/support.ts";
 
@@ -224,7 +225,7 @@ function gateway(t: TestContext, changes: Partial<DoipParams>, port: number, ope
     },
     ...(open === undefined ? {} : { open }),
   });
-  t.after(() => transport.close());
+  cleanup(t, () => transport.close());
   const link = (addressing: "physical" | "functional") =>
     transport.open(
       { name: addressing, addressing, params },

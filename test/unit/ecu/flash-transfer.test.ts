@@ -1,14 +1,13 @@
 import assert from "node:assert/strict";
-import { mkdtemp, open, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { open, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import test, { type TestContext } from "node:test";
+import test from "node:test";
 import { FlashTransfer } from "#ecu/flash-transfer.ts";
 import type { TransferMessage, TransferStart } from "#fleet/messages.ts";
+import { scratchFolder } from "../../fixtures/cleanup.ts";
 
-async function image(t: TestContext, bytes: Uint8Array): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), "flash-"));
-  t.after(() => rm(folder, { recursive: true }));
+async function image(bytes: Uint8Array): Promise<string> {
+  const folder = scratchFolder("flash");
   const path = join(folder, "image.bin");
   await writeFile(path, bytes);
   return path;
@@ -42,9 +41,9 @@ function run(transferStart: TransferStart, answer: (message: Uint8Array, transfe
 
 const positive = (message: Uint8Array) => Uint8Array.of(0x76, message[1]!);
 
-test("blocks carry the counter, the last one is short, every byte arrives once", async (t) => {
+test("blocks carry the counter, the last one is short, every byte arrives once", async () => {
   const bytes = Uint8Array.from({ length: 12 }, (_, i) => i);
-  const { transfer, told, sent } = run(start(await image(t, bytes), { offset: 2 }), positive);
+  const { transfer, told, sent } = run(start(await image(bytes), { offset: 2 }), positive);
   await transfer.run();
   assert.deepEqual(
     sent.map((m) => [...m]),
@@ -59,7 +58,7 @@ test("blocks carry the counter, the last one is short, every byte arrives once",
 });
 
 test("while a block is on its way the next two are read", async (t) => {
-  const path = await image(t, new Uint8Array(16));
+  const path = await image(new Uint8Array(16));
   const handle = await open(path);
   const reads = t.mock.method(Object.getPrototypeOf(handle), "read");
   await handle.close();
@@ -73,8 +72,8 @@ test("while a block is on its way the next two are read", async (t) => {
   assert.equal(told.at(-1)!.status, "finished");
 });
 
-test("the counter runs from 0xFF to 0x00", async (t) => {
-  const { transfer, sent } = run(start(await image(t, new Uint8Array(300)), { length: 300, blockSize: 3 }), positive);
+test("the counter runs from 0xFF to 0x00", async () => {
+  const { transfer, sent } = run(start(await image(new Uint8Array(300)), { length: 300, blockSize: 3 }), positive);
   await transfer.run();
   assert.equal(sent.length, 300);
   assert.deepEqual([sent[254]![1], sent[255]![1], sent[256]![1]], [0xff, 0x00, 0x01]);
@@ -85,8 +84,8 @@ for (const [name, answer, text] of [
   ["a foreign counter", () => Uint8Array.of(0x76, 0x55), /acknowledged block 85/],
   ["an empty answer", () => new Uint8Array(0), /unexpected answer/],
 ] as const) {
-  test(`${name} ends the transfer`, async (t) => {
-    const { transfer, told, sent } = run(start(await image(t, new Uint8Array(10)), {}), answer);
+  test(`${name} ends the transfer`, async () => {
+    const { transfer, told, sent } = run(start(await image(new Uint8Array(10)), {}), answer);
     await transfer.run();
     assert.equal(sent.length, 1);
     assert.equal(told.at(-1)!.status, "aborted");
@@ -95,8 +94,8 @@ for (const [name, answer, text] of [
   });
 }
 
-test("abort stops before the next block and says why", async (t) => {
-  const { transfer, told, sent } = run(start(await image(t, new Uint8Array(10)), {}), (message, self) => {
+test("abort stops before the next block and says why", async () => {
+  const { transfer, told, sent } = run(start(await image(new Uint8Array(10)), {}), (message, self) => {
     self.abort("the lock was released");
     return positive(message);
   });
@@ -105,8 +104,8 @@ test("abort stops before the next block and says why", async (t) => {
   assert.deepEqual([told.at(-1)!.status, told.at(-1)!.error], ["aborted", "the lock was released"]);
 });
 
-test("a file that ends early aborts, a block size without room for data is refused", async (t) => {
-  const path = await image(t, new Uint8Array(5));
+test("a file that ends early aborts, a block size without room for data is refused", async () => {
+  const path = await image(new Uint8Array(5));
   const { transfer, told } = run(start(path, {}), positive);
   await transfer.run();
   assert.match(told.at(-1)!.error!, /the file ended at byte 5/);

@@ -1,15 +1,15 @@
 /** The safety check of plugins stands before every way by which bytes leave for an ECU. */
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type TestContext, test } from "node:test";
+import { test } from "node:test";
 import { hexByte, toHex } from "#core/bytes.ts";
 import type { Fault } from "#core/errors.ts";
 import { createSendCheck, loadSafetyPlugins, type SafetyPlugin } from "#ecu/send-check.ts";
 import type { CheckBeforeSend, EcuCallName, GroupCallName, SendFacts } from "#fleet/messages.ts";
 import { richDatabase } from "../../e2e/appendix-a-databases.ts";
 import { groupDatabase } from "../../e2e/databases.ts";
+import { scratchFolder } from "../../fixtures/cleanup.ts";
 import { description, FakeVehicle, healthy } from "./vehicle.ts";
 
 const GATEWAY = 0x1000;
@@ -96,9 +96,9 @@ for (const [call, args, service, request] of CALLS) {
   });
 }
 
-test("each block of a flash transfer is asked for, and a refusal aborts it in the plugin's words", async (t) => {
+test("each block of a flash transfer is asked for, and a refusal aborts it in the plugin's words", async () => {
   const { vehicle, guard, asked } = await guarded();
-  const path = file(t, "image.bin", "0123456789");
+  const path = file("image.bin", "0123456789");
   const blocks: string[] = [];
   vehicle.script = (request) => {
     if (!request.startsWith("36")) return healthy(request, "BODY");
@@ -232,18 +232,17 @@ test("without plugins there is no check", () =>
     undefined,
   ));
 
-test("a shard loads checks from modules, and names one that has none", async (t) => {
-  const good = file(t, "good.mjs", "export default ({ thread }) => ({ checkBeforeSend: () => 'no from ' + thread });");
+test("a shard loads checks from modules, and names one that has none", async () => {
+  const good = file("good.mjs", "export default ({ thread }) => ({ checkBeforeSend: () => 'no from ' + thread });");
   const [loaded] = await loadSafetyPlugins([good]);
   assert.equal(loaded!.checkBeforeSend({} as SendFacts), "no from shard");
   assert.equal(loaded!.checkTesterPresent, false);
-  const bare = file(t, "bare.mjs", "export default () => ({});");
+  const bare = file("bare.mjs", "export default () => ({});");
   assert.match((await fault(loadSafetyPlugins([bare]))).message, /plugins\.modules: .*bare\.mjs/);
 });
 
-function file(t: TestContext, name: string, text: string): string {
-  const folder = mkdtempSync(join(tmpdir(), "send-check-"));
-  t.after(() => rmSync(folder, { recursive: true }));
+function file(name: string, text: string): string {
+  const folder = scratchFolder("send-check");
   writeFileSync(join(folder, name), text);
   return join(folder, name);
 }

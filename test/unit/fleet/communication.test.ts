@@ -8,6 +8,7 @@ import { Discovery } from "#doip/discovery.ts";
 import { Communication, type CommunicationOptions } from "#fleet/communication.ts";
 import type { VehicleFleet } from "#fleet/fleet.ts";
 import type { GatewayMessage } from "#fleet/messages.ts";
+import { cleanup } from "../../fixtures/cleanup.ts";
 
 /** A UDP port that is free now. */
 async function freePort(): Promise<number> {
@@ -70,7 +71,7 @@ async function communication(t: TestContext, changes: Partial<CommunicationOptio
     onLog: () => {},
     ...changes,
   });
-  t.after(() => made.close());
+  cleanup(t, () => made.close());
   const changed = () => {
     for (const listener of listeners) listener();
   };
@@ -206,7 +207,7 @@ test("who spoke while databases were loading is told to the fleet afterwards, on
   await made.begin();
   const entity = createSocket("udp4").bind(0, "127.0.0.1");
   await once(entity, "listening");
-  t.after(() => entity.close());
+  cleanup(t, () => entity.close());
   const announcement = Buffer.alloc(8 + 33);
   announcement.write("02fd000400000021", "hex");
   announcement.writeUInt16BE(0x1000, 8 + 17);

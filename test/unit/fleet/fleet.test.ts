@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { systemClock } from "#core/time.ts";
 import { VehicleFleet } from "#fleet/fleet.ts";
 import type { CatalogEntry, EcuStateWord, ToShard } from "#fleet/messages.ts";
+import { cleanup } from "../../fixtures/cleanup.ts";
 import type { Order } from "./played-shard.ts";
 
 function entry(name: string, gatewayAddress: number): CatalogEntry {
@@ -37,7 +38,7 @@ test("an ECU that moved to another shard: what its former one says of it is pass
     onShardDied: () => {},
   });
   fleet.start();
-  t.after(() => fleet.stop());
+  cleanup(t, () => fleet.stop());
   const [first, second] = fleet.shards;
   const tell = async (shard = first, state: EcuStateWord) => {
     const order: Order = { type: "tell", message: { type: "ecu", name: "BODY", state, isBaseVariant: false } };

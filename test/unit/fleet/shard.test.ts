@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import fc from "fast-check";
 import { Fault } from "#core/errors.ts";
 import { type Clock, systemClock } from "#core/time.ts";
 import type { Reply, ToShard } from "#fleet/messages.ts";
 import { Shard } from "#fleet/shard.ts";
+import fc from "../../fixtures/properties.ts";
 import type { Order } from "./played-shard.ts";
 
 const MAX_IN_FLIGHT = 4;

@@ -1,13 +1,13 @@
 /** Families of bodies, negotiation, query strings: what is refused with which status and word. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import { Fault } from "#core/errors.ts";
 import { Type } from "#core/schema.ts";
 import { FAMILIES, jsonDepth, readBody } from "#http/body.ts";
 import { acceptedForm } from "#http/negotiate.ts";
 import { parseQuery, querySpec } from "#http/query.ts";
 import type { BodySpec, JsonFamily, NegotiatedBody } from "#sovd/route.ts";
+import fc from "../../fixtures/properties.ts";
 
 const SCHEMA = Type.Object({ value: Type.String() });
 const JSON_TYPE = "application/json";

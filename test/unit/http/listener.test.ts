@@ -1,8 +1,7 @@
 /** A new certificate on a port in use: what is under way ends as it began, new connections get the new one. */
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { Agent, request } from "node:https";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import type { TLSSocket } from "node:tls";
@@ -14,11 +13,12 @@ import type { TemplatedApp, UwsModule, us_listen_socket } from "#http/uws.ts";
 import { selfSignedCertificate } from "#sim/certificate.ts";
 import { SOVD_DEFAULTS } from "#sovd/context.ts";
 import { sovdRoutes } from "#sovd/routes.ts";
+import { cleanup, scratchFolder } from "../../fixtures/cleanup.ts";
 import { freePort } from "../../fixtures/free-port.ts";
 import { reply, V, vehicle } from "../sovd/harness.ts";
 
 async function serve(t: TestContext, port: number) {
-  const folder = mkdtempSync(join(tmpdir(), "listener-"));
+  const folder = scratchFolder("listener");
   const files = (name: string) => {
     const { cert, key } = selfSignedCertificate(name);
     const [cert_file_name, key_file_name] = [join(folder, `${name}.pem`), join(folder, `${name}.key`)];
@@ -36,10 +36,7 @@ async function serve(t: TestContext, port: number) {
     tls: files("first"),
     closeTimeoutMs: 200,
   });
-  t.after(async () => {
-    await server.close();
-    rmSync(folder, { recursive: true });
-  });
+  cleanup(t, () => server.close());
   return { car, server, files };
 }
 
@@ -66,7 +63,7 @@ function get(server: HttpServer, agent: Agent): Promise<Seen> {
 function agents(t: TestContext): () => Agent {
   return () => {
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-    t.after(() => agent.destroy());
+    cleanup(t, () => agent.destroy());
     return agent;
   };
 }

@@ -2,8 +2,7 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
@@ -11,6 +10,7 @@ import { Script } from "node:vm";
 import { withDocumentation } from "#http/openapi.ts";
 import { SOVD_DEFAULTS } from "#sovd/context.ts";
 import { sovdRoutes } from "#sovd/routes.ts";
+import { scratchFolder } from "../../fixtures/cleanup.ts";
 import { ecu, vehicle } from "../sovd/harness.ts";
 
 const ROUTES = withDocumentation(sovdRoutes(SOVD_DEFAULTS), SOVD_DEFAULTS);
@@ -68,8 +68,7 @@ test("servers follow the host, components follow the vehicle", async () => {
 test("an outside judge finds no error", async (t) => {
   const cli = new URL("../../../node_modules/@redocly/cli/bin/cli.js", import.meta.url);
   if (!existsSync(cli)) return t.skip("@redocly/cli is not installed");
-  const folder = await mkdtemp(join(tmpdir(), "openapi-"));
-  t.after(() => rm(folder, { recursive: true }));
+  const folder = scratchFolder("openapi");
   const file = join(folder, "openapi.json");
   await writeFile(file, JSON.stringify(await load()));
   const env = { ...process.env, REDOCLY_TELEMETRY: "off", REDOCLY_SUPPRESS_UPDATE_NOTICE: "true" };

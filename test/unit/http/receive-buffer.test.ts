@@ -2,9 +2,8 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
-import { tmpdir } from "node:os";
 import { join as joined } from "node:path";
 import { type TestContext, test } from "node:test";
 import { request } from "undici";
@@ -13,6 +12,7 @@ import { limitReceiveBuffers } from "#http/receive-buffer.ts";
 import { startHttpServer } from "#http/server.ts";
 import { route } from "#sovd/route.ts";
 import { NO_CONTENT } from "#sovd/schemas.ts";
+import { cleanup, scratchFolder } from "../../fixtures/cleanup.ts";
 import { V, vehicle } from "../sovd/harness.ts";
 
 /** What uWebSockets.js reads at a time; while that is filled it reads on. */
@@ -46,7 +46,7 @@ test("connections before, while and after the bound is set all have it", LINUX, 
   const clients: Socket[] = [];
   const server = createServer((socket) => accepted.push(socket)).listen(0, "127.0.0.1");
   await once(server, "listening");
-  t.after(() => {
+  cleanup(t, () => {
     for (const socket of [...clients, ...accepted]) socket.destroy();
     server.close();
   });
@@ -75,11 +75,10 @@ test("connections before, while and after the bound is set all have it", LINUX, 
 
 /** Runs a script of the shell in place of Node. */
 function helper(t: TestContext, script: string): string {
-  const folder = mkdtempSync(joined(tmpdir(), "helper-"));
+  const folder = scratchFolder("helper");
   const { execPath } = process;
-  t.after(() => {
+  cleanup(t, () => {
     process.execPath = execPath;
-    rmSync(folder, { recursive: true, force: true });
   });
   process.execPath = joined(folder, "node");
   writeFileSync(process.execPath, `#!/bin/sh\n${script.replaceAll("FOLDER", folder)}\n`);
@@ -90,7 +89,7 @@ function helper(t: TestContext, script: string): string {
 async function listening(t: TestContext): Promise<number> {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
-  t.after(() => server.close());
+  cleanup(t, () => server.close());
   return (server.address() as AddressInfo).port;
 }
 
@@ -164,7 +163,7 @@ test("a failure is told once, not with each upload, and keeps none of them from 
       }),
     ],
   });
-  t.after(() => server.close());
+  cleanup(t, () => server.close());
   const send = async (): Promise<number> => {
     const headers = { "content-type": "application/octet-stream" };
     const options = { method: "POST", headers, body: Buffer.alloc(LARGE_BYTES) } as const;

@@ -1,9 +1,9 @@
 /** The matcher: which route a path finds, and that no path makes it fail. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import { linkPath, Router, shownPath } from "#http/router.ts";
 import { type Method, type Route, route } from "#sovd/route.ts";
+import fc from "../../fixtures/properties.ts";
 
 const declare = (method: Method, path: string, mount?: "root"): Route =>
   route({

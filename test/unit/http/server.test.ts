@@ -2,10 +2,8 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
 import { request as httpRequest } from "node:http";
 import { connect } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { promisify } from "node:util";
@@ -16,6 +14,7 @@ import { startHttpServer } from "#http/server.ts";
 import type { HttpServerOptions, RequestRecord } from "#http/server-options.ts";
 import { SOVD_DEFAULTS } from "#sovd/context.ts";
 import { sovdRoutes } from "#sovd/routes.ts";
+import { cleanup, scratchFolder } from "../../fixtures/cleanup.ts";
 import { reply, V, type Vehicle, vehicle } from "../sovd/harness.ts";
 
 const AUTH = { authorization: "Bearer me" };
@@ -42,7 +41,7 @@ async function serve(t: TestContext, options: Partial<HttpServerOptions> = {}): 
     observe: (record) => records.push(record),
     ...options,
   });
-  t.after(() => server.close());
+  cleanup(t, () => server.close());
   return { car, server, records, port: server.port, url: `http://127.0.0.1:${server.port}` };
 }
 
@@ -92,7 +91,7 @@ test("a worker's bytes go out as they are, with type and length", async (t) => {
 test("HEAD has the headers of GET and no body, and the connection lives on", async (t) => {
   const { port } = await serve(t);
   const socket = connect(port, "127.0.0.1");
-  t.after(() => socket.destroy());
+  cleanup(t, () => socket.destroy());
   for (let i = 0; i < 2; i++) {
     socket.write("HEAD /health HTTP/1.1\r\nHost: x\r\n\r\n");
     const [answer] = await once(socket, "data");
@@ -244,15 +243,14 @@ test("a token longer than 4 KiB passes, a head over the limit does not", async (
 test("connections beyond the limit are closed", async (t) => {
   const { port } = await serve(t, { maxConnections: 1 });
   const first = connect(port, "127.0.0.1");
-  t.after(() => first.destroy());
+  cleanup(t, () => first.destroy());
   first.write("GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
   await once(first, "data");
   assert.equal(await raw(port, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n"), "");
 });
 
 test("TLS: links say https", async (t) => {
-  const folder = await mkdtemp(join(tmpdir(), "tls-"));
-  t.after(() => rm(folder, { recursive: true }));
+  const folder = scratchFolder("tls");
   const [key, cert] = [join(folder, "key.pem"), join(folder, "cert.pem")];
   const args = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1"];
   try {
@@ -263,7 +261,7 @@ test("TLS: links say https", async (t) => {
   }
   const { port } = await serve(t, { tls: { key_file_name: key, cert_file_name: cert } });
   const dispatcher = new Agent({ connect: { rejectUnauthorized: false } });
-  t.after(() => dispatcher.close());
+  cleanup(t, () => dispatcher.close());
   const answer = await request(`https://127.0.0.1:${port}${V}/components`, { dispatcher });
   assert.equal((await bodyOf(answer)).items[0].href, `https://127.0.0.1:${port}${E}`);
 });

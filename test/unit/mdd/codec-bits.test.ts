@@ -1,7 +1,6 @@
 // Numbers at any bit of a payload.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import { fromHex, toHex } from "#core/bytes.ts";
 import {
   gather,
@@ -13,6 +12,7 @@ import {
   writeBig,
   writeNumber,
 } from "#mdd/codec/bits.ts";
+import fc from "../../fixtures/properties.ts";
 
 /** Source: worked out by hand from ISO 22901-1 §7.3.6.2.2: bit 0 is the least significant bit of the last byte, or of the first. */
 const VECTORS = [

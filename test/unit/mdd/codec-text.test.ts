@@ -1,11 +1,11 @@
 // Character encodings, and JSON written as bytes.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import { fromHex, toHex } from "#core/bytes.ts";
 import { JsonBytes } from "#mdd/codec/json-bytes.ts";
 import { formatBytes } from "#mdd/codec/render.ts";
 import { decodeText, encodeText, TextEncoding, textProblem } from "#mdd/codec/text.ts";
+import fc from "../../fixtures/properties.ts";
 
 /** Source: the code charts of ISO 8859-1, ISO 8859-2, Windows-1252 and Unicode. */
 const VECTORS = [

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { createHash, generateKeyPairSync } from "node:crypto";
 import { test } from "node:test";
-import fc from "fast-check";
 import { fromHex } from "../../../src/core/bytes.ts";
 import { Fault } from "../../../src/core/errors.ts";
 import { inflateChunk } from "../../../src/mdd/container/chunk.ts";
@@ -14,6 +13,7 @@ import type { Chunk, MddContainer } from "../../../src/mdd/container/messages.ts
 import { MAGIC } from "../../../src/mdd/container/messages.ts";
 import { packChunk } from "../../../src/mdd/writer/mdd.ts";
 import { deflateLzma, inflateLzma } from "../../../src/store/lzma.ts";
+import fc from "../../fixtures/properties.ts";
 
 const bytesOf = (hex: string): Uint8Array => fromHex(hex)!;
 const file = (hex: string): Uint8Array => Buffer.concat([MAGIC, bytesOf(hex)]);

@@ -1,10 +1,9 @@
 // Code files of jobs, and the command: from files on disk to MDD files that load.
 
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import test, { type TestContext } from "node:test";
+import test from "node:test";
 import { Command } from "commander";
 import { strFromU8, strToU8, zipSync } from "fflate";
 import { type ConvertFlags, convert as convertFiles, registerConvert } from "#cli/mdd-convert.ts";
@@ -16,6 +15,7 @@ import { convertOdx } from "#mdd/odx/convert.ts";
 import { openDatabase } from "#mdd/query/database.ts";
 import { verifyEcuData } from "#mdd/verify/verify.ts";
 import { inflateLzma } from "#store/lzma.ts";
+import { scratchFolder } from "../../fixtures/cleanup.ts";
 import {
   container,
   convert,
@@ -133,12 +133,6 @@ test("partial jobs are two patterns that match whole names", () => {
 
 // the command
 
-function folder(t: TestContext): string {
-  const path = mkdtempSync(join(tmpdir(), "odx-"));
-  t.after(() => rmSync(path, { recursive: true }));
-  return path;
-}
-
 function listener() {
   const lines = { out: "", error: "" };
   return {
@@ -160,8 +154,8 @@ const flags = (output: string, more: Partial<ConvertFlags> = {}): ConvertFlags =
   ...more,
 });
 
-test("a PDX becomes an MDD that loads, the same bytes again for the same time", async (t) => {
-  const path = folder(t);
+test("a PDX becomes an MDD that loads, the same bytes again for the same time", async () => {
+  const path = scratchFolder("odx");
   const pdx = join(path, "car.pdx");
   writeFileSync(
     pdx,
@@ -205,8 +199,8 @@ test("a PDX becomes an MDD that loads, the same bytes again for the same time", 
   assert.deepEqual(readFileSync(join(path, "again.mdd")), bytes);
 });
 
-test("a folder or one file will do; the report can be JSON", async (t) => {
-  const path = folder(t);
+test("a folder or one file will do; the report can be JSON", async () => {
+  const path = scratchFolder("odx");
   mkdirSync(join(path, "odx", "sub"), { recursive: true });
   const two = container(
     "DLC",
@@ -233,8 +227,8 @@ test("a folder or one file will do; the report can be JSON", async (t) => {
   await assert.rejects(convertFiles(join(path, "gone"), flags(path), output), { kind: "notFound" });
 });
 
-test("errors are printed one a line and nothing is written", async (t) => {
-  const path = folder(t);
+test("errors are printed one a line and nothing is written", async () => {
+  const path = scratchFolder("odx");
   const file = join(path, "bad.odx-d");
   writeFileSync(
     file,
@@ -249,8 +243,8 @@ test("errors are printed one a line and nothing is written", async (t) => {
   assert.deepEqual(readdirSync(path), ["bad.odx-d"]);
 });
 
-test("names of ECUs cannot lead out of the folder", async (t) => {
-  const path = folder(t);
+test("names of ECUs cannot lead out of the folder", async () => {
+  const path = scratchFolder("odx");
   const file = join(path, "evil.odx-d");
   writeFileSync(file, container("DLC", x("BASE-VARIANTS", {}, layer("BASE-VARIANT", "../evil"))));
   await assert.rejects(convertFiles(file, flags(join(path, "out")), listener().output), { message: /is no file name/ });

@@ -2,13 +2,13 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
-import fc from "fast-check";
 import { strToU8, zipSync } from "fflate";
 import { Fault } from "#core/errors.ts";
 import { encodeRequest } from "#mdd/codec/codec.ts";
 import { convertOdx } from "#mdd/odx/convert.ts";
 import { DEFAULT_ODX_LIMITS, type OdxLimits } from "#mdd/odx/limits.ts";
 import { leadsOutside, readZip } from "#mdd/odx/zip.ts";
+import fc from "../../fixtures/properties.ts";
 import {
   container,
   convert,

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import { fromHex } from "#core/bytes.ts";
 import { Fault } from "#core/errors.ts";
 import type { EcuData, SDG } from "#mdd/generated/description.ts";
@@ -20,6 +19,7 @@ import { stateChartsOf } from "#mdd/query/state-charts.ts";
 import { additionalFieldsOf, databaseFacts, functionalGroupFacts, isGroupMember } from "#mdd/query/topology.ts";
 import { detectionPlan } from "#mdd/query/variants.ts";
 import { writeEcuData } from "#mdd/writer/write.ts";
+import fc from "../../fixtures/properties.ts";
 import { base, comParam, layer, open, protocol, service, shared, simpleRef, variant } from "./query-build.ts";
 
 const names = (database: Database, scope: Scope) =>

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import { formatDtc, formatSaeDtc, parseDtc } from "#mdd/query/dtc.ts";
+import fc from "../../fixtures/properties.ts";
 
 // Hand-derived vectors of mdd-golden.json (decode_dtc_text); a display code of SYNTH.source.json.
 const TEXTS: readonly (readonly [text: string, code: number | undefined])[] = [

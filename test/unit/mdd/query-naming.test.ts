@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import { defaultConfig } from "#config/load.ts";
 import {
   DEFAULT_NAMING,
@@ -11,6 +10,7 @@ import {
   withAction,
 } from "#mdd/query/naming.ts";
 import { namingConvention } from "#mdd/query/naming-settings.ts";
+import fc from "../../fixtures/properties.ts";
 
 const { shortName, longName } = DEFAULT_NAMING;
 

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import { toHex } from "#core/bytes.ts";
 import type { VariantScope } from "#mdd/query/layers.ts";
 import {
@@ -10,6 +9,7 @@ import {
   evaluateVariants,
   type MatchingParameter,
 } from "#mdd/query/variants.ts";
+import fc from "../../fixtures/properties.ts";
 
 // Comparison rules: facts of the format, variant matching.
 const EQUAL: readonly (readonly [value: unknown, expected: string, equal: boolean])[] = [

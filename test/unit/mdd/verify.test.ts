@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import { Builder } from "flatbuffers";
 import type { EcuData, NormalDOP, SDG } from "../../../src/mdd/generated/description.ts";
 import { verifyEcuData } from "../../../src/mdd/verify/verify.ts";
 import { writeEcuData } from "../../../src/mdd/writer/write.ts";
 import { databaseOf, NO_SHARED, REAL_FILES, sharedFile } from "../../fixtures/mdd.ts";
+import fc from "../../fixtures/properties.ts";
 import { SMALL_ECU } from "../../fixtures/small-ecu.ts";
 import { walkAccessors } from "./verify-walk.ts";
 

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import { ByteBuffer } from "flatbuffers";
 import { Fault } from "../../../src/core/errors.ts";
 import { decodeContainer, diagnosticDescription } from "../../../src/mdd/container/decode.ts";
@@ -16,6 +15,7 @@ import { describeSource } from "../../../src/mdd/writer/source.ts";
 import { writeEcuData } from "../../../src/mdd/writer/write.ts";
 import { deflateLzma } from "../../../src/store/lzma.ts";
 import { databaseOf, NO_SHARED, REAL_FILES, sharedFile } from "../../fixtures/mdd.ts";
+import fc from "../../fixtures/properties.ts";
 import { SMALL_ECU } from "../../fixtures/small-ecu.ts";
 
 test("the small ECU survives writing and reading", () => {

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { copyFileSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { scratchFolder } from "../../fixtures/cleanup.ts";
 
 const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
 
@@ -24,9 +24,8 @@ const PLANTED = [
   { file: "src/http/h.ts", text: 'import "./nowhere.ts";', rule: "resolvable" },
 ];
 
-test("the import rules see planted faults, each by its own rule", (t) => {
-  const folder = mkdtempSync(join(tmpdir(), "imports-"));
-  t.after(() => rmSync(folder, { recursive: true }));
+test("the import rules see planted faults, each by its own rule", () => {
+  const folder = scratchFolder("imports");
   for (const file of [".dependency-cruiser.cjs", "package.json"]) copyFileSync(join(ROOT, file), join(folder, file));
   symlinkSync(join(ROOT, "node_modules"), join(folder, "node_modules"));
   for (const { file, text } of PLANTED) {

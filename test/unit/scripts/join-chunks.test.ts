@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { type BuildOptions, type BuildResult, build, type Metafile } from "esbuild";
+import { scratchFolder } from "../../fixtures/cleanup.ts";
 
 type Outputs = Metafile["outputs"];
 interface Joining {
@@ -35,9 +35,8 @@ const SOURCES = {
   "effect.ts": `import { seen } from "./both.ts"; seen.push("effect");`,
 };
 
-test("chunks become two files: modules stay one each, names of the same sound stay apart, a thread loads only its own", async (t) => {
-  const folder = await mkdtemp(join(tmpdir(), "sovd-join-"));
-  t.after(() => rm(folder, { recursive: true, force: true }));
+test("chunks become two files: modules stay one each, names of the same sound stay apart, a thread loads only its own", async () => {
+  const folder = scratchFolder("join");
   const write = async (path: string, text: string) => {
     await mkdir(dirname(path), { recursive: true });
     await writeFile(path, text);

@@ -1,18 +1,18 @@
 import assert from "node:assert/strict";
 import { generateKeyPairSync, type KeyObject, randomBytes } from "node:crypto";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import fc from "fast-check";
 import { exportJWK, SignJWT, UnsecuredJWT } from "jose";
 import { defaultConfig } from "#config/load.ts";
 import type { Config } from "#config/types.ts";
 import { Fault, type FaultKind } from "#core/errors.ts";
 import { type Authenticator, createAuthenticator } from "#security/authenticator.ts";
 import type { Claims } from "#security/claims.ts";
+import { cleanup, scratchFolder } from "../../fixtures/cleanup.ts";
+import fc from "../../fixtures/properties.ts";
 
 const KEY = new Uint8Array(32).fill(7);
 const NOW_S = 1_800_000_000;
@@ -170,9 +170,8 @@ test("whatever a header holds, only 401 and 403 come of it", async () => {
 
 // ---- jwt ---------------------------------------------------------------------------------------------------------------
 
-function pem(t: TestContext, key: KeyObject): string {
-  const folder = mkdtempSync(join(tmpdir(), "security-"));
-  t.after(() => rmSync(folder, { recursive: true }));
+function pem(key: KeyObject): string {
+  const folder = scratchFolder("security");
   writeFileSync(join(folder, "key.pem"), key.export({ type: "spki", format: "pem" }));
   return join(folder, "key.pem");
 }
@@ -192,8 +191,8 @@ const PAIRS = [
 ];
 
 for (const { alg, pair } of PAIRS) {
-  test(`jwt: ${alg} by a PEM file`, async (t) => {
-    const authenticator = await setup({ mode: "jwt", public_key: pem(t, pair.publicKey) }).made;
+  test(`jwt: ${alg} by a PEM file`, async () => {
+    const authenticator = await setup({ mode: "jwt", public_key: pem(pair.publicKey) }).made;
     assert.equal((await authenticator.verify(`Bearer ${await sign(alg, pair.privateKey)}`)).sub, "u");
     const other =
       alg === "ES256"
@@ -204,11 +203,11 @@ for (const { alg, pair } of PAIRS) {
   });
 }
 
-test("jwt: HS256 by a shared secret; a public key is never taken for one", async (t) => {
+test("jwt: HS256 by a shared secret; a public key is never taken for one", async () => {
   const shared = await setup({ mode: "jwt", secret: SECRET }).made;
   const secret = new TextEncoder().encode(SECRET);
   assert.equal((await shared.verify(`Bearer ${await sign("HS256", secret)}`)).sub, "u");
-  const byPem = await setup({ mode: "jwt", public_key: pem(t, rsa.publicKey) }).made;
+  const byPem = await setup({ mode: "jwt", public_key: pem(rsa.publicKey) }).made;
   const confused = await sign(
     "HS256",
     new TextEncoder().encode(rsa.publicKey.export({ type: "spki", format: "pem" }) as string),
@@ -262,7 +261,7 @@ async function identityProvider(t: TestContext, keys: object[]): Promise<{ url: 
     response.setHeader("content-type", "application/json").end(JSON.stringify({ keys }));
   });
   await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
-  t.after(() => server.close());
+  cleanup(t, () => server.close());
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/jwks`, asked: () => asked };
 }
 
@@ -299,9 +298,8 @@ const PLUGIN = `export default () => ({
   validateUpdate: async (claims, update) => claims.sub === "me" ? undefined : "not you: " + update.id,
 });`;
 
-function plugin(t: TestContext, text: string): string {
-  const folder = mkdtempSync(join(tmpdir(), "plugin-"));
-  t.after(() => rmSync(folder, { recursive: true }));
+function plugin(text: string): string {
+  const folder = scratchFolder("plugin");
   writeFileSync(join(folder, "plugin.mjs"), text);
   return join(folder, "plugin.mjs");
 }
@@ -309,8 +307,8 @@ function plugin(t: TestContext, text: string): string {
 const service = (sid: number) => ({ name: "S", sid, prefix: "", functionalClasses: [] });
 const TARGET = { addressing: "physical", ecus: ["e"] } as const;
 
-test("plugin: it decides about tokens, services and updates", async (t) => {
-  const authenticator = await setup({ mode: "plugin", plugin: plugin(t, PLUGIN) }).made;
+test("plugin: it decides about tokens, services and updates", async () => {
+  const authenticator = await setup({ mode: "plugin", plugin: plugin(PLUGIN) }).made;
   assert.equal((await authenticator.authorize({ client_id: "me" })).access_token, "t");
   await refused("forbidden", /^nobody I know$/, () => authenticator.authorize({}));
   await refused("forbidden", /^a token I never gave$/, () => authenticator.verify("Bearer x"));
@@ -326,8 +324,8 @@ test("plugin: it decides about tokens, services and updates", async (t) => {
   await refused("forbidden", /^not you: p$/, () => authenticator.validateUpdate?.({ sub: "other" }, update));
 });
 
-test("plugin: claims without exp are asked for each time", async (t) => {
-  const authenticator = await setup({ mode: "plugin", plugin: plugin(t, PLUGIN) }).made;
+test("plugin: claims without exp are asked for each time", async () => {
+  const authenticator = await setup({ mode: "plugin", plugin: plugin(PLUGIN) }).made;
   const asked = async () => ((await authenticator.verify("Bearer forever")) as Claims).asked;
   assert.deepEqual([await asked(), await asked()], [1, 2]);
 });
@@ -339,8 +337,8 @@ const NO_PLUGINS = [
   { name: "half a plugin", text: "export default () => ({ claims() {} })", reason: /authorize and claims/ },
 ];
 for (const { name, text, reason } of NO_PLUGINS) {
-  test(`plugin: ${name} ends the start`, async (t) => {
-    const path = text === undefined ? "/nowhere.mjs" : plugin(t, text);
+  test(`plugin: ${name} ends the start`, async () => {
+    const path = text === undefined ? "/nowhere.mjs" : plugin(text);
     await refused("invalidConfig", reason, () => setup({ mode: "plugin", plugin: path }).made);
   });
 }
@@ -365,9 +363,8 @@ test("reload: another key counts from then on, for tokens that were remembered t
   assert.equal((await authenticator.verify(fresh)).sub, "me");
 });
 
-test("reload: a key file is read anew under the same name; one that is none changes nothing", async (t) => {
-  const folder = mkdtempSync(join(tmpdir(), "keys-"));
-  t.after(() => rmSync(folder, { recursive: true }));
+test("reload: a key file is read anew under the same name; one that is none changes nothing", async () => {
+  const folder = scratchFolder("keys");
   const path = join(folder, "issuer.pem");
   const pairs = [0, 1].map(() => generateKeyPairSync("ec", { namedCurve: "P-256" }));
   const tokenOf = (at: number) =>
@@ -396,8 +393,8 @@ test("reload: a development token lives as long as is now said; ours stay good",
   assert.equal((await authenticator.verify(`Bearer ${before}`)).sub, "tester");
 });
 
-test("reload: a plugin is loaded once, and its claims are remembered", async (t) => {
-  const config = { mode: "plugin", plugin: plugin(t, PLUGIN) } as const;
+test("reload: a plugin is loaded once, and its claims are remembered", async () => {
+  const config = { mode: "plugin", plugin: plugin(PLUGIN) } as const;
   const authenticator = await setup(config).made;
   const claims = await authenticator.verify("Bearer t");
   (await authenticator.reload({ ...defaultConfig().security, ...config, max_token_bytes: 1_000 }))();

@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { connect as connectTls } from "node:tls";
 import { demoEntities } from "#sim/demo/vehicle.ts";
 import { startVehicle } from "#sim/vehicle.ts";
+import { cleanup } from "../../fixtures/cleanup.ts";
 import { settle } from "../doip/support.ts";
 
 const MUST_END = { timeout: 10_000 };
@@ -12,9 +13,9 @@ const MUST_END = { timeout: 10_000 };
 test("a TLS handshake that ends after the vehicle began to close does not keep it open", MUST_END, async (t) => {
   const entities = demoEntities("127.0.0.1", 0).slice(0, 1);
   const vehicle = await startVehicle({ entities, announce: false, tls: {} });
-  t.after(() => vehicle.close());
+  cleanup(t, () => vehicle.close());
   const socket = connect(vehicle.tlsPort!, "127.0.0.1");
-  t.after(() => socket.destroy());
+  cleanup(t, () => socket.destroy());
   await once(socket, "connect");
   // the server has accepted it by then
   await settle();

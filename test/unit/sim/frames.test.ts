@@ -7,6 +7,7 @@ import { test } from "node:test";
 import { defaultEntities } from "#sim/vehicle.default.ts";
 import { startVehicle } from "#sim/vehicle.ts";
 import { hex, upper } from "../../e2e/simulator-support.ts";
+import { cleanup } from "../../fixtures/cleanup.ts";
 
 const start = () => startVehicle({ entities: defaultEntities(["127.0.0.1"], 0).slice(0, 1), announce: false });
 
@@ -47,7 +48,7 @@ const TCP_FRAMES = [
 test("TCP frames of an entity", async (t) => {
   const vehicle = await start();
   const socket = connect(vehicle.port, "127.0.0.1");
-  t.after(async () => {
+  cleanup(t, async () => {
     socket.destroy();
     await vehicle.close();
   });
@@ -75,7 +76,7 @@ test("UDP frames of an entity", async (t) => {
   const socket = createSocket("udp4");
   socket.bind(0, "127.0.0.1");
   await once(socket, "listening");
-  t.after(async () => {
+  cleanup(t, async () => {
     socket.close();
     await vehicle.close();
   });

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import { answer, indexServices } from "#sim/matching.ts";
 import { SERVICES } from "#sim/services/index.ts";
 import { type EcuState, initialState } from "#sim/state.ts";
 import { hex, upper } from "../../e2e/simulator-support.ts";
+import fc from "../../fixtures/properties.ts";
 
 const VIN = "SCEDT26T8BD005261";
 

@@ -1,14 +1,13 @@
 /** Files that may be flashed, found in a real folder. */
 import assert from "node:assert/strict";
-import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { mkdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type TestContext, test } from "node:test";
+import { test } from "node:test";
 import { createFlashFiles } from "#sovd/flash-files.ts";
+import { scratchFolder } from "../../fixtures/cleanup.ts";
 
-async function folder(t: TestContext): Promise<string> {
-  const path = await mkdtemp(join(tmpdir(), "flash-"));
-  t.after(() => rm(path, { recursive: true }));
+async function folder(): Promise<string> {
+  const path = scratchFolder("flash");
   await mkdir(join(path, "sub"));
   await writeFile(join(path, "a.b"), "1");
   await writeFile(join(path, "a_b"), "22");
@@ -18,8 +17,8 @@ async function folder(t: TestContext): Promise<string> {
   return path;
 }
 
-test("ids from relative paths, collisions numbered, links skipped", async (t) => {
-  const files = createFlashFiles({ folder: await folder(t), maxFiles: 10, maxDepth: 4 });
+test("ids from relative paths, collisions numbered, links skipped", async () => {
+  const files = createFlashFiles({ folder: await folder(), maxFiles: 10, maxDepth: 4 });
   assert.deepEqual(
     (await files.list()).map(({ id, name, originalPath, sizeBytes }) => [id, name, originalPath, sizeBytes]),
     [
@@ -33,8 +32,8 @@ test("ids from relative paths, collisions numbered, links skipped", async (t) =>
   assert.equal(await files.find("nope"), undefined);
 });
 
-test("bounds hold, and a folder that is not there is empty", async (t) => {
-  const path = await folder(t);
+test("bounds hold, and a folder that is not there is empty", async () => {
+  const path = await folder();
   assert.equal((await createFlashFiles({ folder: path, maxFiles: 1, maxDepth: 4 }).list()).length, 1);
   assert.equal((await createFlashFiles({ folder: path, maxFiles: 10, maxDepth: 0 }).list()).length, 3);
   assert.deepEqual(await createFlashFiles({ folder: join(path, "nope"), maxFiles: 10, maxDepth: 4 }).list(), []);

@@ -1,9 +1,8 @@
 /** Plugins on the main thread: loaded with words about what is wrong, routes in the one table, log sinks, start and end. */
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type TestContext, test } from "node:test";
+import { test } from "node:test";
 import { defaultConfig } from "#config/load.ts";
 import type { Fault } from "#core/errors.ts";
 import { createSendCheck, loadSafetyPlugins } from "#ecu/send-check.ts";
@@ -14,13 +13,13 @@ import { createLogQueue } from "#sovd/plugins/log-sink.ts";
 import type { PluginLogRecord } from "#sovd/plugins/types.ts";
 import { sovdRoutes } from "#sovd/routes.ts";
 import { createLogger } from "#telemetry/logger.ts";
+import { scratchFolder } from "../../fixtures/cleanup.ts";
 import { FakeFleet, V, vehicle } from "./harness.ts";
 
 const BUILT_IN = sovdRoutes(SOVD_DEFAULTS);
 
-function modules(t: TestContext, ...texts: string[]): string[] {
-  const folder = mkdtempSync(join(tmpdir(), "plugins-"));
-  t.after(() => rmSync(folder, { recursive: true }));
+function modules(...texts: string[]): string[] {
+  const folder = scratchFolder("plugins");
   return texts.map((text, at) => {
     const path = join(folder, `plugin${at}.mjs`);
     writeFileSync(path, text);
@@ -43,8 +42,8 @@ function hosting(paths: readonly string[], more: { start_timeout_ms?: number; lo
 }
 
 /** A vehicle with the routes of these plugins, started. */
-async function car(t: TestContext, ...texts: string[]) {
-  const hosted = hosting(modules(t, ...texts));
+async function car(...texts: string[]) {
+  const hosted = hosting(modules(...texts));
   const host = await hosted.made;
   await host.start(hosted.parts);
   const routes = host.routes(BUILT_IN);
@@ -75,14 +74,14 @@ const UNUSABLE: [name: string, text: string, reason: RegExp][] = [
   ["routes that are no list", "export default () => ({ routes: {} })", /routes is no list/],
 ];
 for (const [name, text, reason] of UNUSABLE) {
-  test(`not a plugin: ${name}`, async (t) => {
-    assert.match(await failure(hosting(modules(t, text)).made), reason);
+  test(`not a plugin: ${name}`, async () => {
+    assert.match(await failure(hosting(modules(text)).made), reason);
   });
 }
 
-test("two plugins of one name are told apart by their files", async (t) => {
+test("two plugins of one name are told apart by their files", async () => {
   const text = 'export default () => ({ name: "same", routes: [] })';
-  assert.match(await failure(hosting(modules(t, text, text)).made), /plugin1\.mjs: another plugin is called same/);
+  assert.match(await failure(hosting(modules(text, text)).made), /plugin1\.mjs: another plugin is called same/);
 });
 
 const BAD_ROUTES: [more: string, reason: RegExp][] = [
@@ -101,8 +100,8 @@ const BAD_ROUTES: [more: string, reason: RegExp][] = [
   ['query: { type: "string" }', /query is no schema of an object/],
 ];
 for (const [more, reason] of BAD_ROUTES) {
-  test(`a route that cannot be: ${more}`, async (t) => {
-    const { made, parts } = hosting(modules(t, ROUTE(more)));
+  test(`a route that cannot be: ${more}`, async () => {
+    const { made, parts } = hosting(modules(ROUTE(more)));
     const host = await made;
     await host.start(parts);
     assert.throws(() => host.routes(BUILT_IN), reason);
@@ -122,8 +121,8 @@ const CLASHES: [path: string, rival: string | undefined][] = [
   ["/health", undefined],
 ];
 for (const [path, rival] of CLASHES) {
-  test(`GET ${path} ${rival === undefined ? "is free" : `clashes: ${rival}`}`, async (t) => {
-    const { made, parts } = hosting(modules(t, ROUTE(`path: ${JSON.stringify(path)}`)));
+  test(`GET ${path} ${rival === undefined ? "is free" : `clashes: ${rival}`}`, async () => {
+    const { made, parts } = hosting(modules(ROUTE(`path: ${JSON.stringify(path)}`)));
     const host = await made;
     await host.start(parts);
     if (rival === undefined) assert.equal(host.routes(BUILT_IN).length, 1);
@@ -137,19 +136,19 @@ for (const [path, rival] of CLASHES) {
   });
 }
 
-test("two plugins with one path", async (t) => {
-  const { made, parts } = hosting(modules(t, ROUTE(""), ROUTE("")));
+test("two plugins with one path", async () => {
+  const { made, parts } = hosting(modules(ROUTE(""), ROUTE("")));
   const host = await made;
   await host.start(parts);
   assert.throws(() => host.routes(BUILT_IN), /plugin1\.mjs: route GET \/x-a: it exists already/);
 });
 
-test("a plugin's own routes may stand beside each other, but not in each other's place", async (t) => {
+test("a plugin's own routes may stand beside each other, but not in each other's place", async () => {
   const routes = (...paths: string[]) =>
     `export default () => ({ routes: [${paths.map((path) => `{ method: "get", path: "${path}", summary: "s", handle: () => ({ status: 200 }) }`)}] })`;
-  const { routes: free } = await car(t, routes("/x-a/{ecu}", "/x-a/status"));
+  const { routes: free } = await car(routes("/x-a/{ecu}", "/x-a/status"));
   assert.equal(free.length, 2);
-  await assert.rejects(car(t, routes("/x-a/{ecu}", "/x-a/{part}")), /\/x-a\/\{ecu\} answers there/);
+  await assert.rejects(car(routes("/x-a/{ecu}", "/x-a/{part}")), /\/x-a\/\{ecu\} answers there/);
 });
 
 const DEMO = `export default () => ({
@@ -216,8 +215,8 @@ const REQUESTS: [method: string, path: string, init: object, status: number, jso
   ["GET", "/x-open", { as: null }, 200, undefined],
 ];
 for (const [method, path, init, status, json] of REQUESTS) {
-  test(`${method} ${path} ${JSON.stringify(init)} is ${status} as a built-in route's would be`, async (t) => {
-    const { request, fleet } = await car(t, DEMO);
+  test(`${method} ${path} ${JSON.stringify(init)} is ${status} as a built-in route's would be`, async () => {
+    const { request, fleet } = await car(DEMO);
     assert.equal(fleet.calls.length, 0);
     const answer = await request(method, V + path, init);
     assert.equal(answer.status, status, answer.text);
@@ -225,8 +224,8 @@ for (const [method, path, init, status, json] of REQUESTS) {
   });
 }
 
-test("a lock and a body's schema are asked for by the table", async (t) => {
-  const { request } = await car(t, DEMO);
+test("a lock and a body's schema are asked for by the table", async () => {
+  const { request } = await car(DEMO);
   await request("POST", `${V}/components/flxc1000/locks`, { json: { lock_expiration: 60 } });
   const put = (json: unknown) => request("PUT", `${V}/x-demo/flxc1000/value`, { json });
   assert.equal((await put({ v: 1 })).status, 204);
@@ -241,8 +240,8 @@ const FAILURES: [path: string, status: number, message: string][] = [
   ["/x-body", 500, "Plugin demo failed at GET /x-body"],
 ];
 for (const [path, status, message] of FAILURES) {
-  test(`GET ${path}: ${message}`, async (t) => {
-    const { request, lines } = await car(t, DEMO);
+  test(`GET ${path}: ${message}`, async () => {
+    const { request, lines } = await car(DEMO);
     const answer = await request("GET", V + path);
     assert.deepEqual([answer.status, answer.json.message], [status, message]);
     const logged = lines.filter(({ level }) => level === 50).map(({ plugin, msg }) => ({ plugin, msg }));
@@ -250,8 +249,8 @@ for (const [path, status, message] of FAILURES) {
   });
 }
 
-test("the document has them", async (t) => {
-  const { routes, context } = await car(t, DEMO);
+test("the document has them", async () => {
+  const { routes, context } = await car(DEMO);
   const document = openApiDocument([...BUILT_IN, ...routes], SOVD_DEFAULTS, context.version, { ecus: [], groups: [] });
   // biome-ignore lint/suspicious/noExplicitAny: a document is looked into freely
   const { paths } = document as any;
@@ -275,13 +274,13 @@ test("the document has them", async (t) => {
 
 // ---- start and end -----------------------------------------------------------------------------------------------------
 
-test("init may begin deferred communication, and logs under its name; close is called in reverse order", async (t) => {
+test("init may begin deferred communication, and logs under its name; close is called in reverse order", async () => {
   const text = (name: string) => `export default () => ({
     name: "${name}",
     init: async (context) => { await context.triggerDeferredInitialization(); context.log.warn("up", { ecus: context.vehicle.ecus.length }); this_.log = context.log; },
     close: () => this_.log.info("down"),
   }); const this_ = {};`;
-  const { made, parts, triggered, lines } = hosting(modules(t, text("one"), text("two")));
+  const { made, parts, triggered, lines } = hosting(modules(text("one"), text("two")));
   const host = await made;
   await host.start(parts);
   assert.deepEqual(triggered, ["now", "now"]);
@@ -308,16 +307,15 @@ const BAD_STARTS: [name: string, init: string, reason: string][] = [
   ],
 ];
 for (const [name, init, reason] of BAD_STARTS) {
-  test(`a plugin whose init ${name} is named`, async (t) => {
-    const { made, parts } = hosting(modules(t, `export default () => ({ ${init} })`), { start_timeout_ms: 5 });
+  test(`a plugin whose init ${name} is named`, async () => {
+    const { made, parts } = hosting(modules(`export default () => ({ ${init} })`), { start_timeout_ms: 5 });
     assert.equal(await failure((await made).start(parts)), reason);
   });
 }
 
-test("a plugin that cannot end is named, and the others end", async (t) => {
+test("a plugin that cannot end is named, and the others end", async () => {
   const { made, parts, lines } = hosting(
     modules(
-      t,
       'export default () => ({ name: "a", init(c) { this.c = c; }, close() { this.c.log.info("a ended"); } })',
       'export default () => ({ name: "b", close() { throw new Error("stuck"); } })',
     ),
@@ -329,8 +327,8 @@ test("a plugin that cannot end is named, and the others end", async (t) => {
   assert.deepEqual(said.slice(-2), ["Plugin b: close failed", "a ended"]);
 });
 
-test("shards load only what has a safety check", async (t) => {
-  const paths = modules(t, "export default () => ({ routes: [] })", "export default () => ({ checkBeforeSend() {} })");
+test("shards load only what has a safety check", async () => {
+  const paths = modules("export default () => ({ routes: [] })", "export default () => ({ checkBeforeSend() {} })");
   assert.deepEqual((await hosting(paths).made).safetyModules, [paths[1]]);
 });
 
@@ -391,9 +389,9 @@ test("a sink that fails is told of once per outage", async () => {
   assert.equal(problems.length, 2);
 });
 
-test("a sink that rejects does not end the program, and is named in the log that it takes", async (t) => {
+test("a sink that rejects does not end the program, and is named in the log that it takes", async () => {
   const { made, parts, log, lines } = hosting(
-    modules(t, 'export default () => ({ name: "s", logSink: async () => { throw new Error("gone"); } })'),
+    modules('export default () => ({ name: "s", logSink: async () => { throw new Error("gone"); } })'),
   );
   const host = await made;
   await host.start(parts);
@@ -402,10 +400,9 @@ test("a sink that rejects does not end the program, and is named in the log that
   assert.equal(lines.filter(({ msg }) => msg === "Plugin s: logSink failed").length, 1);
 });
 
-test("a sink that logs does not feed itself", async (t) => {
+test("a sink that logs does not feed itself", async () => {
   const { made, parts, log, lines } = hosting(
     modules(
-      t,
       `let log; export default () => ({ name: "s", init(c) { log = c.log; }, logSink: ({ message }) => log.info("seen: " + message) })`,
     ),
   );
@@ -419,10 +416,10 @@ test("a sink that logs does not feed itself", async (t) => {
 
 // ---- the example of the documentation ----------------------------------------------------------------------------------
 
-test("the example in docs/plugins.md does what it says", async (t) => {
+test("the example in docs/plugins.md does what it says", async () => {
   const page = readFileSync(new URL("../../../docs/plugins.md", import.meta.url), "utf8");
   const example = /```js\n(.*?)```/s.exec(page)![1]!;
-  const paths = modules(t, example);
+  const paths = modules(example);
   const hosted = hosting(paths);
   const host: PluginHost = await hosted.made;
   await host.start(hosted.parts);

@@ -28,7 +28,8 @@ import {
   recoverExecution,
   rollbackUpdate,
 } from "#store/update-set.ts";
-import { contentOf, faultOf, MIB, someBytes, temporaryFolder } from "./support.ts";
+import { cleanup, scratchFolder } from "../../fixtures/cleanup.ts";
+import { contentOf, faultOf, MIB, someBytes } from "./support.ts";
 
 const LIMITS = { databases: 1024 * MIB, state: 64 * MIB, bulk: 256 * MIB };
 
@@ -40,9 +41,9 @@ interface Bench {
 }
 
 async function bench(t: TestContext): Promise<Bench> {
-  const root = temporaryFolder(t);
+  const root = scratchFolder("store");
   const store = await openStore({ folder: join(root, "data"), maxBytes: LIMITS });
-  t.after(() => store.close());
+  cleanup(t, () => store.close());
   const folder = join(root, "mdd");
   mkdirSync(folder);
   return { store, storage: createLmdbStorage(store.databases, { maxMappedBytes: 512 * MIB }), folder };
@@ -235,7 +236,7 @@ test("a reader maps by name and key; old mappings stay until released", async (t
   put(folder, "small2.mdd", "ecu_s;1.10;ten");
   await importDatabases(storage, folder, { parse });
   const reader = await openDatabasesReader(store.folder);
-  t.after(() => reader.close());
+  cleanup(t, () => reader.close());
   assert.equal(Buffer.from(reader.map("ECU_s").bytes).toString(), "ten");
   assert.equal(Buffer.from(reader.map("small.mdd").bytes).toString(), "nine");
   assert.throws(() => reader.map("none"), faultOf("keyNotFound"));
@@ -270,7 +271,7 @@ test("a reader maps by hash what any set holds, and nothing that is gone", async
   put(folder, "a.mdd", "A;1;before");
   await importDatabases(storage, folder, { parse });
   const reader = await openDatabasesReader(store.folder);
-  t.after(() => reader.close());
+  cleanup(t, () => reader.close());
   const [before] = reader.list();
   await storage.transaction(async (tx) => {
     beginPending(tx);

@@ -10,13 +10,14 @@ import { getRecord } from "#store/lmdb-env.ts";
 import { createLmdbPersistence } from "#store/lmdb-persistence.ts";
 import { createLmdbStorage } from "#store/lmdb-storage.ts";
 import { backupStore, checkStore, compactStore, restoreStore } from "#store/maintenance.ts";
-import { contentOf, faultOf, MIB, someBytes, storageEnvironment, temporaryFolder } from "./support.ts";
+import { cleanup, scratchFolder } from "../../fixtures/cleanup.ts";
+import { contentOf, faultOf, MIB, someBytes, storageEnvironment } from "./support.ts";
 
 const LIMITS = { databases: 256 * MIB, state: 64 * MIB, bulk: 256 * MIB };
 const MAPPED = { maxMappedBytes: 64 * MIB };
 
-test("a store is opened once at a time; its lock goes with it", async (t) => {
-  const folder = temporaryFolder(t);
+test("a store is opened once at a time; its lock goes with it", async () => {
+  const folder = scratchFolder("store");
   const store = await openStore({ folder, maxBytes: LIMITS });
   await assert.rejects(openStore({ folder, maxBytes: LIMITS }), (error: Error) => {
     assert.match(error.message, new RegExp(`in use by process ${process.pid}$`));
@@ -27,8 +28,8 @@ test("a store is opened once at a time; its lock goes with it", async (t) => {
   await (await openStore({ folder, maxBytes: LIMITS })).close();
 });
 
-test("locks of processes that are gone, or of another life of a pid, are recovered", async (t) => {
-  const folder = temporaryFolder(t);
+test("locks of processes that are gone, or of another life of a pid, are recovered", async () => {
+  const folder = scratchFolder("store");
   const stale = [
     "owner-999999999-abc1.lock",
     `owner-${process.pid}-abc1.lock`,
@@ -64,8 +65,8 @@ test("formats: a new one is current, an old one goes step by step, a future or u
   assert.equal(getRecord(env.table("meta"), "format"), 4);
 });
 
-test("a store of an old format is migrated on opening, each environment once, also when that was interrupted", async (t) => {
-  const folder = temporaryFolder(t);
+test("a store of an old format is migrated on opening, each environment once, also when that was interrupted", async () => {
+  const folder = scratchFolder("store");
   const opened = async (format?: Format) => {
     const store = await openStore({ folder, maxBytes: LIMITS, ...(format === undefined ? {} : { format }) });
     const found = ENVIRONMENT_NAMES.map((name) => getRecord(store[name].table("meta"), "migrated") ?? 0);
@@ -91,8 +92,8 @@ test("a store of an old format is migrated on opening, each environment once, al
   assert.deepEqual(await opened(to2()), [1, 1, 1]);
 });
 
-test("backup of a store at work, damage found, restore whole, compaction", async (t) => {
-  const root = temporaryFolder(t);
+test("backup of a store at work, damage found, restore whole, compaction", async () => {
+  const root = scratchFolder("store");
   const folder = join(root, "data");
   let store = await openStore({ folder, maxBytes: LIMITS });
   const storage = createLmdbStorage(store.databases, MAPPED);
@@ -133,8 +134,8 @@ test("backup of a store at work, damage found, restore whole, compaction", async
   await store.close();
 });
 
-test("an interrupted exchange of the folder ends with one of the two, whole", async (t) => {
-  const folder = temporaryFolder(t);
+test("an interrupted exchange of the folder ends with one of the two, whole", async () => {
+  const folder = scratchFolder("store");
   const store = await openStore({ folder, maxBytes: LIMITS });
   await createLmdbPersistence(store.state).set("b", "k", "1");
   await store.close();
@@ -156,7 +157,7 @@ test("an interrupted exchange of the folder ends with one of the two, whole", as
 });
 
 test("orphans and wrong counts are found, named and put right", async (t) => {
-  const folder = temporaryFolder(t);
+  const folder = scratchFolder("store");
   const store = await openStore({ folder, maxBytes: LIMITS });
   const storage = createLmdbStorage(store.bulk, MAPPED);
   await storage.transaction(async (tx) => {
@@ -180,7 +181,7 @@ test("orphans and wrong counts are found, named and put right", async (t) => {
   await store.close();
   assert.equal((await compactStore(folder, LIMITS)).orphans, 1);
   const again = await openStore({ folder, maxBytes: LIMITS });
-  t.after(() => again.close());
+  cleanup(t, () => again.close());
   assert.deepEqual(checkStore(again).problems, []);
   assert.deepEqual(contentOf(createLmdbStorage(again.bulk, MAPPED).read("c", "b")), someBytes(100, 2));
 });

@@ -1,16 +1,17 @@
 import assert from "node:assert/strict";
 import { mkdirSync, readdirSync, renameSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type TestContext, test } from "node:test";
+import { test } from "node:test";
 import { crc32 } from "node:zlib";
 import { databaseProperties, readSet } from "#store/databases.ts";
 import { readFolderStore } from "#store/folder-store.ts";
 import { importFolderStore } from "#store/import-folder-store.ts";
-import { contentOf, faultOf, PROVIDERS, temporaryFolder } from "./support.ts";
+import { scratchFolder } from "../../fixtures/cleanup.ts";
+import { contentOf, faultOf, PROVIDERS } from "./support.ts";
 
 /** A store as the CDA lays it out (facts on its default provider): collection → file → text. */
-function folderStore(t: TestContext, collections: Record<string, Record<string, string>>): string {
-  const folder = temporaryFolder(t);
+function folderStore(collections: Record<string, Record<string, string>>): string {
+  const folder = scratchFolder("store");
   mkdirSync(join(folder, "journal", "staging"), { recursive: true });
   for (const [collection, files] of Object.entries(collections)) {
     mkdirSync(join(folder, "collections", collection), { recursive: true });
@@ -60,21 +61,21 @@ function bringAfterBirth(folder: string, file: string): number {
 const names = (folder: string) =>
   readFolderStore(folder)?.collections.map(({ name, files }) => [name, files.map(({ key }) => key)]);
 
-test("no store, no view; temporary and backup names are invisible", (t) => {
-  assert.equal(readFolderStore(temporaryFolder(t)), undefined);
-  const folder = folderStore(t, { c: { "A.mdd": "1", "b.tmp": "2", "c.bak": "3" }, "d.bak": { x: "4" } });
+test("no store, no view; temporary and backup names are invisible", () => {
+  assert.equal(readFolderStore(scratchFolder("store")), undefined);
+  const folder = folderStore({ c: { "A.mdd": "1", "b.tmp": "2", "c.bak": "3" }, "d.bak": { x: "4" } });
   assert.deepEqual(names(folder), [["c", ["a.mdd"]]]);
 });
 
-test("a journal still recording is discarded", (t) => {
-  const folder = folderStore(t, { c: { a: "1" } });
+test("a journal still recording is discarded", () => {
+  const folder = folderStore({ c: { a: "1" } });
   journal(folder, RECORDING, ["write c a"]);
   unsettle(folder);
   assert.deepEqual(names(folder), [["c", ["a"]]]);
 });
 
-test("an interrupted commit is rolled back: replaced, deleted and brought files", (t) => {
-  const folder = folderStore(t, {
+test("an interrupted commit is rolled back: replaced, deleted and brought files", () => {
+  const folder = folderStore({
     c: { kept: "k", replaced: "new", "replaced.bak": "old", "deleted.bak": "old", brought: "n" },
   });
   journal(folder, COMMITTING, ["write c replaced", "delete c deleted", "write c brought"]);
@@ -97,8 +98,8 @@ test("an interrupted commit is rolled back: replaced, deleted and brought files"
   );
 });
 
-test("an interrupted copy of a collection is rolled back", (t) => {
-  const folder = folderStore(t, { current: { a: "1" }, backup: { a: "1" }, "backup.bak": { old: "0" } });
+test("an interrupted copy of a collection is rolled back", () => {
+  const folder = folderStore({ current: { a: "1" }, backup: { a: "1" }, "backup.bak": { old: "0" } });
   journal(folder, COMMITTING, ["copy current backup"]);
   settle(folder);
   assert.deepEqual(names(folder), [
@@ -107,8 +108,8 @@ test("an interrupted copy of a collection is rolled back", (t) => {
   ]);
 });
 
-test("a damaged journal: discarded when nothing was applied, else corruption", (t) => {
-  const folder = folderStore(t, { c: { a: "1" } });
+test("a damaged journal: discarded when nothing was applied, else corruption", () => {
+  const folder = folderStore({ c: { a: "1" } });
   journal(folder, COMMITTING, ["write c a"], 3);
   settle(folder);
   assert.deepEqual(names(folder), [["c", ["a"]]]);
@@ -120,7 +121,7 @@ test("a damaged journal: discarded when nothing was applied, else corruption", (
 
 for (const [provider, create] of Object.entries(PROVIDERS))
   test(`a folder store is taken over once, ${provider}`, async (t) => {
-    const folder = folderStore(t, {
+    const folder = folderStore({
       diagnostic_database: { "Fcm.mdd": "good fcm", "bad.mdd": "bad" },
       diagnostic_database_backup: {},
       custom: { Blob: "bytes" },

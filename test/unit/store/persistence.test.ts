@@ -8,17 +8,18 @@ import { openEnvironment } from "#store/lmdb-env.ts";
 import { createLmdbPersistence } from "#store/lmdb-persistence.ts";
 import { createMemoryPersistence } from "#store/memory-persistence.ts";
 import { keysOf, type Persistence } from "#store/persistence.ts";
-import { faultOf, MIB, temporaryFolder } from "./support.ts";
+import { cleanup, scratchFolder } from "../../fixtures/cleanup.ts";
+import { faultOf, MIB } from "./support.ts";
 
 async function stateEnvironment(t: TestContext, file: string, maxBytes = 16 * MIB) {
   const env = await openEnvironment({ file, tables: ENVIRONMENTS.state, maxBytes });
-  t.after(() => env.close());
+  cleanup(t, () => env.close());
   return env;
 }
 
 const PROVIDERS: Record<string, (t: TestContext, options?: PersistenceOptions) => Promise<Persistence>> = {
   lmdb: async (t, options) =>
-    createLmdbPersistence(await stateEnvironment(t, join(temporaryFolder(t), "state.mdb")), options),
+    createLmdbPersistence(await stateEnvironment(t, join(scratchFolder("store"), "state.mdb")), options),
   memory: async (_t, options) => createMemoryPersistence(options),
 };
 
@@ -81,7 +82,7 @@ for (const [provider, create] of Object.entries(PROVIDERS)) {
 }
 
 test("durable values are there after reopening; a flush makes buffered ones so", async (t) => {
-  const file = join(temporaryFolder(t), "state.mdb");
+  const file = join(scratchFolder("store"), "state.mdb");
   const first = await openEnvironment({ file, tables: ENVIRONMENTS.state, maxBytes: 16 * MIB });
   const clock = manualClock();
   const persistence = createLmdbPersistence(first, { durability: { soft: "buffered" }, clock });
@@ -100,7 +101,7 @@ test("durable values are there after reopening; a flush makes buffered ones so",
 });
 
 test("a full state environment refuses and goes on serving", async (t) => {
-  const env = await stateEnvironment(t, join(temporaryFolder(t), "state.mdb"), MIB);
+  const env = await stateEnvironment(t, join(scratchFolder("store"), "state.mdb"), MIB);
   const persistence = createLmdbPersistence(env);
   await persistence.set("b", "small", "kept");
   await assert.rejects(persistence.set("b", "large", "x".repeat(2 * MIB)), faultOf("noSpaceLeft"));

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import { decodeChunk, encodeChunk } from "#store/content.ts";
 import { storedName } from "#store/names.ts";
 import { decodeRecord, encodeRecord, type Json } from "#store/record.ts";
+import fc from "../../fixtures/properties.ts";
 import { faultOf } from "./support.ts";
 
 const json = fc.jsonValue() as fc.Arbitrary<Json>;

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import fc from "fast-check";
 import { Fault } from "#core/errors.ts";
 import { checkEnvironment } from "#store/check.ts";
 import type { Environment } from "#store/lmdb-env.ts";
 import { createLmdbStorage } from "#store/lmdb-storage.ts";
 import { createMemoryStorage } from "#store/memory-storage.ts";
 import type { Storage, StorageTransaction, StoredValue } from "#store/storage.ts";
+import fc from "../../fixtures/properties.ts";
 import { contentOf, MIB, storageEnvironment } from "./support.ts";
 
 /** What the store should hold: collection → key → content. */

@@ -1,5 +1,3 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { Fault, type FaultKind } from "#core/errors.ts";
@@ -7,20 +5,14 @@ import { type Environment, openEnvironment } from "#store/lmdb-env.ts";
 import { createLmdbStorage, STORAGE_TABLES } from "#store/lmdb-storage.ts";
 import { createMemoryStorage } from "#store/memory-storage.ts";
 import type { Storage, StoredValue } from "#store/storage.ts";
+import { cleanup, scratchFolder } from "../../fixtures/cleanup.ts";
 
 export const MIB = 1 << 20;
 
-/** A folder of its own that is gone after the test. */
-export function temporaryFolder(t: TestContext): string {
-  const folder = mkdtempSync(join(tmpdir(), "sovd-store-"));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
-}
-
 export async function storageEnvironment(t: TestContext, maxBytes = 1024 * MIB): Promise<Environment> {
-  const folder = temporaryFolder(t);
+  const folder = scratchFolder("store");
   const env = await openEnvironment({ file: join(folder, "storage.mdb"), tables: STORAGE_TABLES, maxBytes });
-  t.after(() => env.close());
+  cleanup(t, () => env.close());
   return env;
 }
 

@@ -6,7 +6,8 @@ import { Worker } from "node:worker_threads";
 import { environmentFile, openStore } from "#store/environments.ts";
 import { sweepStaged } from "#store/lmdb-blobs.ts";
 import { checkStore } from "#store/maintenance.ts";
-import { MIB, temporaryFolder } from "./support.ts";
+import { cleanup, scratchFolder } from "../../fixtures/cleanup.ts";
+import { MIB } from "./support.ts";
 
 const LIMITS = { databases: 512 * MIB, state: 16 * MIB, bulk: 16 * MIB };
 const ENTRY = new URL("thread.ts", import.meta.url);
@@ -26,7 +27,7 @@ async function thread<Answer>(
   announce?: string,
 ): Promise<Thread<Answer>> {
   const worker = new Worker(LOADER, { eval: true, workerData: { folder, role, announce } });
-  t.after(() => worker.terminate());
+  cleanup(t, () => worker.terminate());
   await once(worker, "message");
   return {
     worker,
@@ -41,7 +42,7 @@ async function thread<Answer>(
 type Reading = { readonly held: string | null; readonly now: string };
 
 test("readers in threads see each write of the jobs thread, and keep what they hold until they let go", async (t) => {
-  const folder = temporaryFolder(t);
+  const folder = scratchFolder("store");
   const store = await openStore({ folder, maxBytes: LIMITS });
   const writer = await thread<string>(t, folder, "writer");
   const readers = [await thread<Reading>(t, folder, "reader"), await thread<Reading>(t, folder, "reader")];
@@ -58,7 +59,7 @@ test("readers in threads see each write of the jobs thread, and keep what they h
 });
 
 test("a reader thread that dies lets go of what it held: the file does not grow on", async (t) => {
-  const folder = temporaryFolder(t);
+  const folder = scratchFolder("store");
   const store = await openStore({ folder, maxBytes: LIMITS });
   const writer = await thread<string>(t, folder, "writer");
   for (let round = 0; round < 3; round++) {
@@ -75,7 +76,7 @@ test("a reader thread that dies lets go of what it held: the file does not grow 
 });
 
 test("a jobs thread that dies in the middle of a write leaves the store to its successor", async (t) => {
-  const folder = temporaryFolder(t);
+  const folder = scratchFolder("store");
   const store = await openStore({ folder, maxBytes: LIMITS });
   for (const [round, step] of [
     "stage.begin",

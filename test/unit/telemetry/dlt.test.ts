@@ -1,10 +1,8 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { closeSync, constants, mkdtempSync, openSync, readSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { closeSync, constants, openSync, readSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import test, { type TestContext } from "node:test";
-import fc from "fast-check";
+import test from "node:test";
 import { openDlt, readLine } from "#telemetry/dlt.ts";
 import {
   encodeLog,
@@ -12,6 +10,8 @@ import {
   encodeRegisterContext,
   encodeUnregisterApplication,
 } from "#telemetry/dlt-codec.ts";
+import { cleanup, scratchFolder } from "../../fixtures/cleanup.ts";
+import fc from "../../fixtures/properties.ts";
 
 const IDENTITY = { application: "SINA", pid: 28_288 };
 
@@ -66,19 +66,13 @@ for (const [line, context, level, text] of [
   test(`a line of scope and level: ${line}`, () => assert.deepEqual(readLine(line), { context, level, text }));
 }
 
-function folder(t: TestContext): string {
-  const path = mkdtempSync(join(tmpdir(), "dlt-"));
-  t.after(() => rmSync(path, { recursive: true }));
-  return path;
-}
-
 const LINE = '{"level":30,"time":1,"scope":"uds","msg":"tester present"}';
 
 test("a daemon that listens gets the registrations once, then the lines", (t) => {
-  const fifo = join(folder(t), "dlt");
+  const fifo = join(scratchFolder("dlt"), "dlt");
   execFileSync("mkfifo", [fifo]);
   const reader = openSync(fifo, constants.O_RDONLY | constants.O_NONBLOCK);
-  t.after(() => closeSync(reader));
+  cleanup(t, () => closeSync(reader));
   const dlt = openDlt({ application: "CDA", description: "d", fifo, pid: 7 });
   dlt.write(LINE);
   dlt.write(LINE);
@@ -92,13 +86,13 @@ test("a daemon that listens gets the registrations once, then the lines", (t) =>
 });
 
 test("without a daemon lines are counted, and the next one is looked for only after a while", (t) => {
-  const fifo = join(folder(t), "dlt");
+  const fifo = join(scratchFolder("dlt"), "dlt");
   let now = 0;
   const dlt = openDlt({ application: "CDA", description: "", fifo, now: () => now });
   dlt.write(LINE);
   execFileSync("mkfifo", [fifo]);
   const reader = openSync(fifo, constants.O_RDONLY | constants.O_NONBLOCK);
-  t.after(() => closeSync(reader));
+  cleanup(t, () => closeSync(reader));
   dlt.write(LINE);
   assert.equal(dlt.dropped, 2);
   now = 5_000;
@@ -107,8 +101,8 @@ test("without a daemon lines are counted, and the next one is looked for only af
   dlt.close();
 });
 
-test("a file in the FIFO's place is not written to", (t) => {
-  const fifo = join(folder(t), "dlt");
+test("a file in the FIFO's place is not written to", () => {
+  const fifo = join(scratchFolder("dlt"), "dlt");
   writeFileSync(fifo, "");
   const dlt = openDlt({ application: "CDA", description: "", fifo });
   dlt.write(LINE);

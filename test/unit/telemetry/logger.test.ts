@@ -1,16 +1,16 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type TestContext, test } from "node:test";
-import fc from "fast-check";
+import { test } from "node:test";
 import { defaultConfig } from "#config/load.ts";
 import type { Config } from "#config/types.ts";
 import { openLogFile } from "#telemetry/log-file.ts";
 import { createLogger } from "#telemetry/logger.ts";
 import { strftime } from "#telemetry/strftime.ts";
 import { textLine } from "#telemetry/text-lines.ts";
+import { scratchFolder } from "../../fixtures/cleanup.ts";
+import fc from "../../fixtures/properties.ts";
 
 const TIME = Date.UTC(2026, 0, 5, 13, 4, 9, 7);
 
@@ -44,12 +44,6 @@ test("a message cannot begin a new record or drive the terminal", () => {
 });
 
 test("what is no record passes unchanged", () => assert.equal(textLine("plain\n", form), "plain\n"));
-
-function folder(t: TestContext): string {
-  const path = mkdtempSync(join(tmpdir(), "log-"));
-  t.after(() => rmSync(path, { recursive: true }));
-  return path;
-}
 
 function logging(more: Partial<Config["logging"]> = {}): Config["logging"] {
   return { ...defaultConfig().logging, ...more };
@@ -105,8 +99,8 @@ test("errors are written with message and stack", () => {
   assert.match(stdout.lines[0] ?? "", /"error":\{"type":"Error","message":"why","stack":"/);
 });
 
-test("the log file gets text with its own time format, besides stdout", async (t) => {
-  const path = folder(t);
+test("the log file gets text with its own time format, besides stdout", async () => {
+  const path = scratchFolder("log");
   const stdout = sink(false);
   const file = {
     ...logging().log_file_config,
@@ -142,16 +136,16 @@ test("into a pipe the process writes JSON, the last line too", () => {
 const contents = (path: string) =>
   Object.fromEntries(readdirSync(path).map((name) => [name, readFileSync(join(path, name), "utf8")]));
 
-test("a file that has grown is rotated, and only so many are kept", (t) => {
-  const path = folder(t);
+test("a file that has grown is rotated, and only so many are kept", () => {
+  const path = scratchFolder("log");
   const file = openLogFile({ path: join(path, "l"), append: true, maxBytes: 8, maxFiles: 2 });
   for (const line of ["aaaa\n", "bbbb\n", "cccc\n", "dddd\n", "e\n"]) file.write(line);
   file.close();
   assert.deepEqual(contents(path), { l: "dddd\ne\n", "l.1": "cccc\n", "l.2": "bbbb\n" });
 });
 
-test("without old files the grown one is dropped", (t) => {
-  const path = folder(t);
+test("without old files the grown one is dropped", () => {
+  const path = scratchFolder("log");
   const file = openLogFile({ path: join(path, "l"), append: true, maxBytes: 4, maxFiles: 0 });
   for (const line of ["aaaa\n", "bbbb\n"]) file.write(line);
   file.close();
@@ -159,8 +153,8 @@ test("without old files the grown one is dropped", (t) => {
 });
 
 for (const append of [true, false]) {
-  test(`at start the file is ${append ? "continued" : "begun anew"}`, (t) => {
-    const path = join(folder(t), "l");
+  test(`at start the file is ${append ? "continued" : "begun anew"}`, () => {
+    const path = join(scratchFolder("log"), "l");
     writeFileSync(path, "old\n");
     const file = openLogFile({ path, append, maxBytes: 100, maxFiles: 1 });
     file.write("new\n");
@@ -169,8 +163,8 @@ for (const append of [true, false]) {
   });
 }
 
-test("reopen writes to the path again after somebody moved the file", (t) => {
-  const path = folder(t);
+test("reopen writes to the path again after somebody moved the file", () => {
+  const path = scratchFolder("log");
   const file = openLogFile({ path: join(path, "l"), append: true, maxBytes: 100, maxFiles: 1 });
   file.write("a\n");
   renameSync(join(path, "l"), join(path, "moved"));
@@ -181,8 +175,8 @@ test("reopen writes to the path again after somebody moved the file", (t) => {
   assert.deepEqual(contents(path), { l: "c\n", moved: "a\nb\n" });
 });
 
-test("a failing file is told once and never ends the program", (t) => {
-  const path = folder(t);
+test("a failing file is told once and never ends the program", () => {
+  const path = scratchFolder("log");
   const errors: string[] = [];
   const options = { path: join(path, "sub", "l"), append: true, maxBytes: 4, maxFiles: 1 };
   const file = openLogFile({ ...options, onError: (error) => errors.push(error.message) });

@@ -1,11 +1,10 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { createHealth, type HealthStatus } from "#telemetry/health.ts";
 import { noticesFor, type Standing, startNotifier, watchdogPeriodMs } from "#telemetry/systemd.ts";
+import { cleanup, scratchFolder } from "../../fixtures/cleanup.ts";
 
 const CHANGES: [before: string, now: string, notices: string[]][] = [
   ["- Starting", "Starting Starting", []],
@@ -104,18 +103,15 @@ test("a reload is told with the time it began, and only of a program that is rea
 test("a real socket hears it", async (t) => {
   const { DgramSocket } = await import("node-unix-socket").catch(() => ({ DgramSocket: undefined }));
   if (DgramSocket === undefined) return t.skip("node-unix-socket is not installed");
-  const folder = mkdtempSync(join(tmpdir(), "notify-"));
+  const folder = scratchFolder("notify");
   const listener = new DgramSocket();
-  t.after(() => {
-    listener.close();
-    rmSync(folder, { recursive: true });
-  });
+  cleanup(t, () => listener.close());
   listener.bind(join(folder, "s"));
   const heard = once(listener, "data");
   const health = createHealth();
   health.set("main", "Up");
   const notifier = await startNotifier(health, { env: { NOTIFY_SOCKET: join(folder, "s") } });
-  t.after(() => notifier?.close());
+  cleanup(t, () => notifier?.close());
   const [bytes] = await heard;
   assert.equal(String(bytes), "READY=1\nSTATUS=Up");
 });
@@ -128,6 +124,6 @@ test("a socket that is not there is a problem, not the end", async (t) => {
     tell = resolve;
   });
   const notifier = await startNotifier(health, { env: { NOTIFY_SOCKET: "/nowhere/s" }, onProblem: tell });
-  t.after(() => notifier?.close());
+  cleanup(t, () => notifier?.close());
   assert.match(await problem, /systemd cannot be told|does not load/);
 });

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import { parseComParam, readComParamConfig } from "#uds/com-param-values.ts";
 import { buildComParams, COM_PARAM_ROWS, type ComParamKind, DEFAULT_COM_PARAMS } from "#uds/com-params.ts";
+import fc from "../../fixtures/properties.ts";
 
 const KINDS: readonly ComParamKind[] = [...new Set(COM_PARAM_ROWS.map(({ def }) => def.kind))];
 

@@ -2,7 +2,6 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import { toHex } from "#core/bytes.ts";
 import { Fault } from "#core/errors.ts";
 import type { Channel, ChannelHost } from "#doip/channel.ts";
@@ -12,6 +11,7 @@ import type { Caller } from "#uds/job.ts";
 import { answersService } from "#uds/match.ts";
 import { linkOver } from "#uds/over-doip.ts";
 import type { Transport } from "#uds/transport.ts";
+import fc from "../../fixtures/properties.ts";
 import { hex, ManualClock, settle, uds } from "./support.ts";
 
 const ECU = 0x1001;

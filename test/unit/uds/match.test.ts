@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import { answersService, isNegative, type Match, matchResponse } from "#uds/match.ts";
 import { NRCS, nrcRetry, nrcText } from "#uds/nrc.ts";
 import { SERVICE_BY_SID, SERVICES, suppressesPositiveResponse } from "#uds/services.ts";
+import fc from "../../fixtures/properties.ts";
 import { hex } from "./support.ts";
 
 const RECORDED = "recorded from the CDA test simulator, facts/sim-vectors.tsv";

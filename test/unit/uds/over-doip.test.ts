@@ -7,6 +7,7 @@ import { UdsClient } from "#uds/client.ts";
 import { DEFAULT_COM_PARAMS } from "#uds/com-params.ts";
 import { functionalRequest } from "#uds/functional.ts";
 import { doipTransport } from "#uds/over-doip.ts";
+import { cleanup } from "../../fixtures/cleanup.ts";
 import { ack, answer, Entity } from "../doip/entity.ts";
 import { hex, Mailbox, outcome } from "./support.ts";
 
@@ -32,7 +33,7 @@ async function gateway(t: TestContext) {
     testerIp: "127.0.0.1",
     clock: systemClock,
   });
-  t.after(() => transport.close());
+  cleanup(t, () => transport.close());
   const open = (name: string, logicalEcuAddress: number, addressing: "physical" | "functional" = "physical") => {
     const up = new Mailbox<boolean>();
     const client = new UdsClient({

@@ -1,12 +1,12 @@
 /** What goes out to an address that anyone may have written: RFC 7252 §11.3, and the option Echo of RFC 9175. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import type { Clock } from "#core/time.ts";
 import { CODE, type CoapOption, decodeMessage, encodeMessage, OPTION, TYPE } from "#update/ajour/coap-codec.ts";
 import { CoapExchanges } from "#update/ajour/coap-exchanges.ts";
 import { type Command, decodeCommand, encodeStatus } from "#update/ajour/codec.ts";
 import { Desk } from "#update/ajour/desk.ts";
+import fc from "../../fixtures/properties.ts";
 
 const FACTOR = 3;
 const hex = (bytes: Uint8Array | undefined) => Buffer.from(bytes ?? []).toString("hex");

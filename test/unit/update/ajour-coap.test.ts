@@ -1,7 +1,6 @@
 /** CoAP's messages and exchanges: RFC 7252 and RFC 7959, clause by clause; garbage of any kind. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import { Fault } from "#core/errors.ts";
 import type { Clock } from "#core/time.ts";
 import {
@@ -16,6 +15,7 @@ import {
   TYPE,
 } from "#update/ajour/coap-codec.ts";
 import { type CoapAnswer, CoapExchanges, type CoapRequest } from "#update/ajour/coap-exchanges.ts";
+import fc from "../../fixtures/properties.ts";
 
 const hex = (text: string): Uint8Array => new Uint8Array(Buffer.from(text.replaceAll(" ", ""), "hex"));
 const shown = (bytes: Uint8Array | undefined): string =>

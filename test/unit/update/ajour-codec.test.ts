@@ -6,7 +6,6 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import fc from "fast-check";
 import { Fault } from "#core/errors.ts";
 import {
   type Command,
@@ -17,6 +16,7 @@ import {
   readStatus,
   type Status,
 } from "#update/ajour/codec.ts";
+import fc from "../../fixtures/properties.ts";
 
 const PATH = fileURLToPath(new URL("../../../../shared/facts/ajour-vectors.json", import.meta.url));
 const skip = existsSync(PATH) ? false : "needs ../shared/facts, which is not there";

@@ -8,6 +8,7 @@ import { encodeStatus } from "#update/ajour/codec.ts";
 import type { Desk } from "#update/ajour/desk.ts";
 import { type MqttOptions, startMqtt } from "#update/ajour/mqtt.ts";
 import { Registry } from "#update/ajour/registry.ts";
+import { cleanup } from "../../fixtures/cleanup.ts";
 
 const registry = new Registry({ authentication: "none", defaultApplication: "default", applications: {}, devices: {} });
 const OPTIONS = { version: "3.1.1", devices: true, drogue_applications: [], shared_group: "" } as const;
@@ -29,7 +30,7 @@ async function start(t: TestContext, options: Partial<MqttOptions> & { url: stri
   };
   const parts = { desk, registry, onProblem };
   const transport = await startMqtt({ ...OPTIONS, ...options }, parts, clock);
-  t.after(() => transport.close());
+  cleanup(t, () => transport.close());
   return { asked, problems, places, transport };
 }
 
@@ -41,7 +42,7 @@ async function listen(t: TestContext, onSocket: (socket: Socket) => void): Promi
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
-  t.after(() => {
+  cleanup(t, () => {
     for (const socket of sockets) socket.destroy();
     server.close();
   });
@@ -104,10 +105,10 @@ test("what a broker kept from before is no report of now; an answer has the QoS 
   const { Aedes } = await import("aedes");
   const broker = await Aedes.createBroker();
   const { url } = await listen(t, broker.handle);
-  t.after(() => new Promise<void>((resolve) => broker.close(() => resolve())));
+  cleanup(t, () => new Promise<void>((resolve) => broker.close(() => resolve())));
   const { default: mqtt } = await import("mqtt");
   const device = await mqtt.connectAsync(url);
-  t.after(() => device.endAsync(true));
+  cleanup(t, () => device.endAsync(true));
   await device.publishAsync("dfu/old", REPORT, { qos: 1, retain: true });
   const { asked } = await start(t, { url });
   await device.subscribeAsync("command/inbox/#", { qos: 2 });
@@ -130,11 +131,11 @@ test("the bare topic is that of one device", async (t) => {
   const { Aedes } = await import("aedes");
   const broker = await Aedes.createBroker();
   const { url } = await listen(t, broker.handle);
-  t.after(() => new Promise<void>((resolve) => broker.close(() => resolve())));
+  cleanup(t, () => new Promise<void>((resolve) => broker.close(() => resolve())));
   const { asked } = await start(t, { url, bare_device: "gate" });
   const { default: mqtt } = await import("mqtt");
   const device = await mqtt.connectAsync(url);
-  t.after(() => device.endAsync(true));
+  cleanup(t, () => device.endAsync(true));
   await device.subscribeAsync("command/inbox/#");
   const answer = new Promise<string>((resolve) => device.once("message", resolve));
   await device.publishAsync("dfu", REPORT);

@@ -1,13 +1,13 @@
 /** What a device is told, row by row; who a device is. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import { Fault } from "#core/errors.ts";
 import type { Status } from "#update/ajour/codec.ts";
 import { firmwareStatus } from "#update/ajour/firmware-status.ts";
 import { readDelivery } from "#update/ajour/mqtt.ts";
 import { type Desired, type Gate, nextStep, offsetOf, type Step, versionText } from "#update/ajour/next.ts";
 import { Registry } from "#update/ajour/registry.ts";
+import fc from "../../fixtures/properties.ts";
 
 const bytes = (text: string) => new Uint8Array(Buffer.from(text));
 const LIMITS = { defaultBlockBytes: 512, minBlockBytes: 16, maxBlockBytes: 4_096, pollS: 300, gatePollS: 5 };

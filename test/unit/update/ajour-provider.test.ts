@@ -15,6 +15,7 @@ import { AjourProvider } from "#update/ajour/provider.ts";
 import { Bulk } from "#update/software/bulk/bulk.ts";
 import { StorageBulkWriter } from "#update/software/bulk/writer.ts";
 import type { Artifact, UpdateJob } from "#update/software/provider.ts";
+import { cleanup } from "../../fixtures/cleanup.ts";
 
 const IDENTITY = { device: "bms-1", application: "default" };
 const LIMITS = { defaultBlockBytes: 64, minBlockBytes: 16, maxBlockBytes: 64, pollS: 1, gatePollS: 1 };
@@ -125,7 +126,7 @@ function startDevice(t: TestContext, node: Node, flash: AjourFlash, boots = (_: 
   const link = { ask: async (report: Uint8Array) => node.answer(report), close: async () => {} };
   const pace = { blockBytes: 64, backoffMs: 0, retryMs: 0, maxPollMs: 1 };
   const device = new AjourDevice(flash, { link, ...pace, boots });
-  t.after(() => device.stop());
+  cleanup(t, () => device.stop());
   device.start();
   return device;
 }

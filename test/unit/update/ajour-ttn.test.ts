@@ -1,10 +1,10 @@
 /** Events of The Things Stack's webhook: reports are read as they were sent, and nothing else does harm. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import { Fault } from "#core/errors.ts";
 import { parseObject } from "#update/ajour/download.ts";
 import { readUplink } from "#update/ajour/ttn.ts";
+import fc from "../../fixtures/properties.ts";
 
 const FIRMWARE_PORT = 223;
 

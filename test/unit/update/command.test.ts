@@ -1,19 +1,18 @@
 /** Command targets: a real script; how programs are run. */
 import assert from "node:assert/strict";
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { Fault } from "#core/errors.ts";
 import { CommandProvider } from "#update/software/providers/command.ts";
 import { fill, runCommand } from "#update/software/providers/command-runner.ts";
+import { cleanup, scratchFolder } from "../../fixtures/cleanup.ts";
 import { jobOf } from "./job-support.ts";
 
 const IMAGE = Buffer.from("new app");
 
-test("a command target: a real script installs, says its version, and takes it back", async (t) => {
-  const folder = await mkdtemp(join(tmpdir(), "command-"));
-  t.after(() => rm(folder, { recursive: true, force: true }));
+test("a command target: a real script installs, says its version, and takes it back", async () => {
+  const folder = scratchFolder("command");
   const script = join(folder, "install.mjs");
   await writeFile(
     script,
@@ -57,9 +56,8 @@ test("a command target: a real script installs, says its version, and takes it b
   assert.equal(await readFile(join(folder, "app"), "utf8"), "old app");
 });
 
-test("images of campaigns that came to nothing do not pile up", async (t) => {
-  const folder = await mkdtemp(join(tmpdir(), "command-"));
-  t.after(() => rm(folder, { recursive: true, force: true }));
+test("images of campaigns that came to nothing do not pile up", async () => {
+  const folder = scratchFolder("command");
   const commands = { prepare: [], execute: [], verify: [], commit: [], rollback: ["true"], version: [] };
   const target = { folder, commands, timeoutMs: 20_000, hardwareId: undefined, serial: undefined };
   const command = new CommandProvider({ bcm: target }, runCommand);
@@ -92,7 +90,7 @@ test("how a program ends: its output, its exit code, what it complained of", asy
 
 test("a program sees only what it needs of the environment, and no shell sees its arguments", async (t) => {
   process.env.SOVD_TEST_SECRET = "secret";
-  t.after(() => delete process.env.SOVD_TEST_SECRET);
+  cleanup(t, () => delete process.env.SOVD_TEST_SECRET);
   const script = "console.log(JSON.stringify([Object.keys(process.env).sort(), process.argv.slice(1)]))";
   const [names, args] = JSON.parse(
     await runCommand([NODE, "-e", script, "$HOME; `id` && *"], { timeoutMs: 20_000 }),
@@ -109,9 +107,8 @@ const PARENT = `const { spawn } = require("node:child_process");
   setInterval(() => {}, 1000);`;
 
 for (const how of ["time limit", "cancel"] as const) {
-  test(`${how}: the whole group of processes ends`, async (t) => {
-    const folder = await mkdtemp(join(tmpdir(), "command-"));
-    t.after(() => rm(folder, { recursive: true, force: true }));
+  test(`${how}: the whole group of processes ends`, async () => {
+    const folder = scratchFolder("command");
     const file = join(folder, "pid");
     const stop = new AbortController();
     const argv = [NODE, "-e", PARENT.replace("DETACHED", "false"), file];
@@ -161,9 +158,8 @@ test("places are filled as text and never become options", () => {
   assert.deepEqual(fill(["-o", "{file}"], job, "/f"), ["-o", "/f"]);
 });
 
-test("what a later program could not be given is refused before anything is written", async (t) => {
-  const folder = await mkdtemp(join(tmpdir(), "command-"));
-  t.after(() => rm(folder, { recursive: true, force: true }));
+test("what a later program could not be given is refused before anything is written", async () => {
+  const folder = scratchFolder("command");
   const none = { prepare: [], execute: [], verify: [], commit: [], rollback: [], version: [] };
   const commands = { ...none, commit: ["keep", "{version}"] };
   const target = { folder, commands, timeoutMs: 1_000, hardwareId: undefined, serial: undefined };

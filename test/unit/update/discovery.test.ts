@@ -3,14 +3,13 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { EventEmitter, once } from "node:events";
 import { readFileSync } from "node:fs";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { createServer, type RequestListener } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import fc from "fast-check";
 import { readConfig } from "#config/load.ts";
 import { merge, type Tree } from "#config/tree.ts";
 import { systemClock } from "#core/time.ts";
@@ -26,8 +25,10 @@ import { type MdnsListener, type MdnsPort, type OpenMdns, openMdns } from "#upda
 import { AnnouncedNodes, type NodesOptions } from "#update/software/discovery/nodes.ts";
 import type { TlsFiles } from "#update/software/providers/secondary-client.ts";
 import { SovdSecondaryProvider } from "#update/software/providers/sovd-secondary.ts";
+import { cleanup, scratchFolder } from "../../fixtures/cleanup.ts";
 import { freePort } from "../../fixtures/free-port.ts";
 import { hasMulticast } from "../../fixtures/multicast.ts";
+import fc from "../../fixtures/properties.ts";
 
 const CAMERA: RawService = {
   name: "camera",
@@ -232,8 +233,8 @@ async function secondary(t: TestContext, tls?: { cert: string; key: string; ca: 
   server.on("connection", () => connections++);
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
-  t.after(() => server.closeAllConnections());
-  t.after(() => server.close());
+  cleanup(t, () => server.closeAllConnections());
+  cleanup(t, () => server.close());
   const { port } = server.address() as AddressInfo;
   const txt = { path: "", role: "secondary", tls: tls === undefined ? "0" : "1" };
   const service: RawService = { name: "camera", port, txt, addresses: ["127.0.0.1"], sender: "127.0.0.1" };
@@ -247,8 +248,8 @@ async function primary(t: TestContext, open: OpenMdns, update: Tree, tls?: TlsFi
   const events = new EventEmitter();
   const log = (_level: string, message: string, fields: object) => void events.emit(message, fields);
   const made = await createDiscovery({ config, clock: systemClock, tls, components: ["compute"], log, open });
-  t.after(() => made.discovery.dispose());
-  t.after(() => made.withdraw());
+  cleanup(t, () => made.discovery.dispose());
+  cleanup(t, () => made.withdraw());
   return { ...made, events };
 }
 
@@ -309,9 +310,8 @@ test("a configured server keeps a component that an announced one has too", asyn
 });
 
 /** A CA, and a certificate of it for each host; undefined without openssl. */
-async function certificates(t: TestContext, hosts: readonly string[]) {
-  const place = await mkdtemp(join(tmpdir(), "nodes-tls-"));
-  t.after(() => rm(place, { recursive: true, force: true }));
+async function certificates(hosts: readonly string[]) {
+  const place = scratchFolder("nodes-tls");
   const openssl = (...args: string[]) => execFileSync("openssl", args, { cwd: place, stdio: "ignore" });
   const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout"];
   try {
@@ -333,7 +333,7 @@ async function certificates(t: TestContext, hosts: readonly string[]) {
 }
 
 test("mutual TLS: only who has the CA's certificate for the announced name sees the token", async (t) => {
-  const made = await certificates(t, ["primary.local", "camera.local", "other.local", "!camera.local"]);
+  const made = await certificates(["primary.local", "camera.local", "other.local", "!camera.local"]);
   if (made === undefined) return t.skip("openssl is not installed");
   const ca = readFileSync(made.ca, "utf8");
   const tls = { ca: made.ca, ...made.of(0) };
@@ -361,7 +361,7 @@ test("mutual TLS: only who has the CA's certificate for the announced name sees 
       pollMs: 10,
       watchdogMs: 1_000,
     });
-    t.after(() => provider.dispose());
+    cleanup(t, () => provider.dispose());
     const described = provider.describe("camera", SECOND());
     if (joins) assert.equal((await described).supportsRollback, false);
     else await assert.rejects(described, { kind: "notResponding" });
@@ -393,7 +393,7 @@ test("an interface that is not there: one that is named ends the start, one that
   const options = { maxServices: 1, onProblem: (problem: string) => problems.push(problem), port: await freePort() };
   await assert.rejects(openMdns({ ...options, interface: "nosuch0" }), { kind: "misconfigured" });
   const mdns = await openMdns({ ...options, interface: "203.0.113.99" });
-  t.after(() => mdns.close());
+  cleanup(t, () => mdns.close());
   mdns.browse({ up: () => undefined, down: () => undefined });
   assert.deepEqual(problems, ["this machine has no interface 203.0.113.99 yet"]);
 });
@@ -408,7 +408,7 @@ test("over the loopback's multicast a node is found, joins, and says goodbye", a
   // the package announces no loopback address, as it should; here the sender's stands for it
   const { discovery, start, events } = await primary(t, open, { mdns: { nodes: ["camera@127.0.0.1"] } });
   const other = await open({ interface: undefined, maxServices: 8, onProblem: () => undefined });
-  t.after(() => other.close());
+  cleanup(t, () => other.close());
   start();
   const joined = once(events, "secondary announced", { signal: SECOND() });
   const own = { name: "camera", port: node.port, tls: false, path: "", role: "secondary", components: ["camera"] };

@@ -1,12 +1,12 @@
 /** A backend of the operator's: what its module may do wrong, and what becomes of it. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import { Fault } from "#core/errors.ts";
 import type { Clock } from "#core/time.ts";
 import { progressAfter } from "#update/software/campaign/progress.ts";
 import type { UpdateJob, UpdateProvider } from "#update/software/provider.ts";
 import { providerOfModule } from "#update/software/providers/module.ts";
+import fc from "../../fixtures/properties.ts";
 
 /** Timers that run out when they are told to. */
 function handClock() {

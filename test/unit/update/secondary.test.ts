@@ -6,6 +6,7 @@ import { Fault } from "#core/errors.ts";
 import { systemClock } from "#core/time.ts";
 import type { UpdateJob } from "#update/software/provider.ts";
 import { SovdSecondaryProvider } from "#update/software/providers/sovd-secondary.ts";
+import { cleanup } from "../../fixtures/cleanup.ts";
 import { serveHttp } from "../../fixtures/http-server.ts";
 import { jobOf, sha256 } from "./job-support.ts";
 
@@ -50,7 +51,7 @@ async function node(t: TestContext, answer: Answer, timeoutMs = TIMEOUT_MS) {
     pollMs: 5,
     watchdogMs: 60_000,
   });
-  t.after(() => provider.dispose());
+  cleanup(t, () => provider.dispose());
   return { provider, calls, lines: () => calls.map(({ line }) => line.replace("/api/v1", "")) };
 }
 
@@ -335,7 +336,7 @@ for (const [what, [answer, kind]] of Object.entries(LIARS)) {
       () => stop.abort(new Fault("notResponding", "The update was preparing for too long")),
       8_000,
     );
-    t.after(() => clearTimeout(timer));
+    cleanup(t, () => clearTimeout(timer));
     await assert.rejects(provider.prepare(hudJob({ signal: stop.signal })), { kind });
     await assert.rejects(provider.execute(hudJob({ signal: AbortSignal.timeout(300) })), Fault);
     await provider

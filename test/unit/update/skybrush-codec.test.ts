@@ -1,7 +1,6 @@
 /** Envelope, lines and Socket.IO packets of Flockwave: what they mean, and that nothing sent to them does harm. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import { newId, notification, readMessage, readText, responseTo } from "#update/skybrush/envelope.ts";
 import {
   ackPacket,
@@ -14,6 +13,7 @@ import {
   refusePacket,
 } from "#update/skybrush/socket-io.ts";
 import { Lines } from "#update/skybrush/tcp.ts";
+import fc from "../../fixtures/properties.ts";
 
 test("envelopes", () => {
   const body = { type: "FW-OBJECT-LIST" };

@@ -8,6 +8,7 @@ import { type Body, readMessage } from "#update/skybrush/envelope.ts";
 import { Hub, type HubOptions } from "#update/skybrush/hub.ts";
 import { Operations } from "#update/skybrush/operations.ts";
 import type { UploadState } from "#update/skybrush/port.ts";
+import { cleanup } from "../../fixtures/cleanup.ts";
 
 type Message = { readonly refs?: string; readonly body: Body };
 
@@ -94,7 +95,7 @@ const upload = (ids: readonly string[], blob = "AAAA") => ({ type: "FW-UPLOAD", 
 
 test("each object has exactly one outcome; the receipt goes out before anything begins", async (t) => {
   const h = start();
-  t.after(() => h.hub.close());
+  cleanup(t, () => h.hub.close());
   h.send("q1", upload(["bcm", "app", "hud", "no", "bcm"]));
   await h.settled();
   const { receipt, ...rest } = h.answer("q1") as Body & { receipt: Record<string, string> };
@@ -126,7 +127,7 @@ test("each object has exactly one outcome; the receipt goes out before anything 
 
 test("a thousand messages at once are answered, each by its id; more are refused", async (t) => {
   const h = start();
-  t.after(() => h.hub.close());
+  cleanup(t, () => h.hub.close());
   for (let i = 0; i <= 1_000; i++) h.send(`q${i}`, { type: "FW-OBJECT-LIST" });
   await h.settled();
   assert.equal(h.received.length, 1_001);
@@ -139,7 +140,7 @@ test("a thousand messages at once are answered, each by its id; more are refused
 
 test("blobs of all connections together are bounded", async (t) => {
   const h = start();
-  t.after(() => h.hub.close());
+  cleanup(t, () => h.hub.close());
   const other: Message[] = [];
   const second = h.hub.connect("other", (message) => other.push(message as Message));
   const release = h.hold();
@@ -161,7 +162,7 @@ test("blobs of all connections together are bounded", async (t) => {
 
 test("progress renews the time limit; without it the operation ends, is taken back, and is forgotten later", async (t) => {
   mock.timers.enable({ apis: ["setTimeout"] });
-  t.after(() => mock.timers.reset());
+  cleanup(t, () => mock.timers.reset());
   const h = start();
   h.send("q1", upload(["bcm"]));
   await h.settled();
@@ -184,7 +185,7 @@ test("progress renews the time limit; without it the operation ends, is taken ba
 
 test("a client hears of an operation in which nothing moves; a trial has its own limit", async (t) => {
   mock.timers.enable({ apis: ["setTimeout"] });
-  t.after(() => mock.timers.reset());
+  cleanup(t, () => mock.timers.reset());
   const h = start({ timeoutMs: 30_000 });
   h.send("q1", upload(["bcm"]));
   await h.settled();
@@ -204,7 +205,7 @@ test("a client hears of an operation in which nothing moves; a trial has its own
 
 test("only the client that asked is told, until another takes the receipt up", async (t) => {
   const h = start();
-  t.after(() => h.hub.close());
+  cleanup(t, () => h.hub.close());
   const other: Message[] = [];
   const second = h.hub.connect("other", (message) => other.push(message as Message));
   h.send("q1", upload(["bcm"]));

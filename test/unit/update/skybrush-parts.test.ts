@@ -1,7 +1,6 @@
 /** The small parts of the Flockwave service: room for messages, bytes in pieces, signed images, and what clients ask at the beginning. */
 import assert from "node:assert/strict";
 import { mock, test } from "node:test";
-import fc from "fast-check";
 import { Fault } from "#core/errors.ts";
 import { systemClock } from "#core/time.ts";
 import { VERSION } from "#core/version.ts";
@@ -11,6 +10,8 @@ import { readText } from "#update/skybrush/envelope.ts";
 import { Gather } from "#update/skybrush/gather.ts";
 import { decodeSignedImage, encodeHead } from "#update/skybrush/signed-image.ts";
 import { UpdatesPort } from "#update/skybrush/updates-port.ts";
+import { cleanup } from "../../fixtures/cleanup.ts";
+import fc from "../../fixtures/properties.ts";
 
 test("what all hold together stays within the budget, or is one alone", () => {
   const sets = fc.array(fc.tuple(fc.nat(3), fc.nat(120)), { maxLength: 60 });
@@ -31,7 +32,7 @@ test("what all hold together stays within the budget, or is one alone", () => {
 
 test("a message that does not end is given up, one that ends is not; who is given up holds nothing", (t) => {
   mock.timers.enable({ apis: ["setTimeout"] });
-  t.after(() => mock.timers.reset());
+  cleanup(t, () => mock.timers.reset());
   const budget = new Budget(10);
   const problems: string[] = [];
   const options = { budget, clock: systemClock, messageTimeoutMs: 1_000 };

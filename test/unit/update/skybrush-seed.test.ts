@@ -7,6 +7,7 @@ import { systemClock } from "#core/time.ts";
 import { Budget } from "#update/skybrush/budget.ts";
 import { type Body, readMessage } from "#update/skybrush/envelope.ts";
 import { Hub } from "#update/skybrush/hub.ts";
+import { cleanup } from "../../fixtures/cleanup.ts";
 
 const SEEDS = fileURLToPath(new URL("../../../../shared/seeds/", import.meta.url));
 const FILE = existsSync(SEEDS) ? readdirSync(SEEDS).find((name) => name.startsWith("003")) : undefined;
@@ -55,7 +56,7 @@ test("the examples of the seed", { skip: FILE === undefined && "the seeds are no
       nowMs: () => 0,
       onProblem: (problem) => assert.fail(String(problem)),
     });
-    t.after(() => hub.close());
+    cleanup(t, () => hub.close());
     const session = hub.connect("test", (message) => received.push(message as { body: Body }));
     session.receive(readMessage({ "$fw.version": "1.0", id: "q1", body: request }));
     await new Promise<void>((resolve) => setImmediate(resolve));

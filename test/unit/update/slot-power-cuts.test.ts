@@ -5,12 +5,12 @@
 import assert from "node:assert/strict";
 import fs from "node:fs/promises";
 import { syncBuiltinESMExports } from "node:module";
-import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { type TestContext, test } from "node:test";
+import { test } from "node:test";
 import type { UpdateJob } from "#update/software/provider.ts";
 import { runCommand } from "#update/software/providers/command-runner.ts";
 import { SlotProvider } from "#update/software/providers/slot.ts";
+import { cleanup, scratchFolder } from "../../fixtures/cleanup.ts";
 import { jobOf } from "./job-support.ts";
 
 const REAL = { ...fs };
@@ -119,9 +119,8 @@ async function restore(path: string, before: Snapshot): Promise<void> {
 const appJob = (campaign: string, image: Buffer, notes = new Map<string, string>()): UpdateJob =>
   jobOf(image, { component: "app", campaign, toVersion: campaign }, notes);
 
-async function place(t: TestContext, { old = true, trialStarts = 1 } = {}) {
-  const root = await REAL.mkdtemp(join(tmpdir(), "slots-"));
-  t.after(() => REAL.rm(root, { recursive: true, force: true }));
+async function place({ old = true, trialStarts = 1 } = {}) {
+  const root = scratchFolder("slots");
   const folder = join(root, "deep", "slots");
   const none = { activate: [], health: [], timeoutMs: 1_000, hardwareId: undefined, serial: undefined };
   const start = () => new SlotProvider({ app: { ...none, folder, trialStarts } }, runCommand);
@@ -137,10 +136,10 @@ const WAYS = {
 } as const;
 for (const [what, steps] of Object.entries(WAYS)) {
   for (const old of [true, false]) {
-    test(`${what}, ${old ? "over an old image" : "the first image"}: a power cut at each change of the disk`, async (t) => {
+    test(`${what}, ${old ? "over an old image" : "the first image"}: a power cut at each change of the disk`, async () => {
       let cuts = 0;
       for (let done = false; !done; cuts++) {
-        const { start, image } = await place(t, { old });
+        const { start, image } = await place({ old });
         const job = appJob("2", NEW);
         const disk = new Disk(cuts);
         use(disk.calls);
@@ -170,8 +169,8 @@ for (const [what, steps] of Object.entries(WAYS)) {
   }
 }
 
-test("fallen back between the note of the commit and the commit: it is not taken for committed", async (t) => {
-  const { start, image } = await place(t, { trialStarts: 0 });
+test("fallen back between the note of the commit and the commit: it is not taken for committed", async () => {
+  const { start, image } = await place({ trialStarts: 0 });
   const notes = new Map<string, string>();
   const job = appJob("2", NEW, notes);
   await start().prepare(job);
@@ -182,8 +181,8 @@ test("fallen back between the note of the commit and the commit: it is not taken
   await assert.rejects(start().commit(job), { kind: "conflict" });
 });
 
-test("a link that somebody else moved, a state that cannot be read: named, nothing switched", async (t) => {
-  const { folder, start, image } = await place(t);
+test("a link that somebody else moved, a state that cannot be read: named, nothing switched", async () => {
+  const { folder, start, image } = await place();
   const job = appJob("2", NEW);
   await start().prepare(job);
   await start().execute(job);
@@ -199,8 +198,8 @@ test("a link that somebody else moved, a state that cannot be read: named, nothi
 const FULL = { ENOSPC: "noSpaceLeft", EDQUOT: "noSpaceLeft", EROFS: "permissionDenied", EIO: "storageIo" } as const;
 for (const [code, kind] of Object.entries(FULL)) {
   test(`a disk that says ${code}: the old software runs, what was begun takes no room, the next try succeeds`, async (t) => {
-    const { folder, start, image } = await place(t);
-    t.after(() => use({}));
+    const { folder, start, image } = await place();
+    cleanup(t, () => use({}));
     use({
       open: async (path: string, flags: string) => {
         const handle = await opened(path, flags);

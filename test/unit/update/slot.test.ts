@@ -2,12 +2,12 @@
 import assert from "node:assert/strict";
 import fsp from "node:fs/promises";
 import { syncBuiltinESMExports } from "node:module";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type TestContext, test } from "node:test";
+import { test } from "node:test";
 import type { UpdateJob } from "#update/software/provider.ts";
 import { runCommand } from "#update/software/providers/command-runner.ts";
 import { SlotProvider } from "#update/software/providers/slot.ts";
+import { scratchFolder } from "../../fixtures/cleanup.ts";
 import { jobOf, sha256 } from "./job-support.ts";
 
 const TRIAL_STARTS = 1;
@@ -34,9 +34,8 @@ function powered(at: number): () => void {
 const appJob = (content: string, campaign: string): UpdateJob =>
   jobOf(Buffer.from(content), { component: "app", campaign, toVersion: campaign });
 
-async function placeOf(t: TestContext) {
-  const folder = await fsp.mkdtemp(join(tmpdir(), "slot-"));
-  t.after(() => fsp.rm(folder, { recursive: true, force: true }));
+async function placeOf() {
+  const folder = scratchFolder("slot");
   const target = {
     folder,
     activate: [],
@@ -62,11 +61,11 @@ const WAYS: readonly [before: readonly Call[], cut: readonly Call[], end: string
   [["prepare", "execute", "commit"], ["rollback"], "old"],
 ];
 
-test("power cut at every change of the file system: what runs is whole, and the call that comes again ends it", async (t) => {
+test("power cut at every change of the file system: what runs is whole, and the call that comes again ends it", async () => {
   let cuts = 0;
   for (const [before, cut, end] of WAYS) {
     for (let at = 1, done = false; !done; at++) {
-      const { start, running } = await placeOf(t);
+      const { start, running } = await placeOf();
       const job = appJob("new", "2.0");
       for (const call of before) await start()[call](job);
       const restore = powered(at);
@@ -89,9 +88,9 @@ test("power cut at every change of the file system: what runs is whole, and the 
   assert.ok(cuts > 30, `${cuts}`);
 });
 
-test("a crash loop during the trial: after so many starts the old software is back, also when power goes again then", async (t) => {
+test("a crash loop during the trial: after so many starts the old software is back, also when power goes again then", async () => {
   for (let at = 1; at < 12; at++) {
-    const { start, running } = await placeOf(t);
+    const { start, running } = await placeOf();
     const job = appJob("new", "2.0");
     await start().prepare(job);
     await start().execute(job);
@@ -116,8 +115,8 @@ const FLIPS: readonly [what: string, change: (image: string) => Promise<unknown>
   ["a tail", (image) => fsp.writeFile(image, "new ")],
 ];
 for (const [what, change] of FLIPS) {
-  test(`nothing that is not what was verified is started: ${what}`, async (t) => {
-    const { start, running, folder } = await placeOf(t);
+  test(`nothing that is not what was verified is started: ${what}`, async () => {
+    const { start, running, folder } = await placeOf();
     const job = appJob("new", "2.0");
     await start().prepare(job);
     await change(join(folder, "slot-b", "image"));
@@ -126,8 +125,8 @@ for (const [what, change] of FLIPS) {
   });
 }
 
-test("what does not become the image it should is not kept", async (t) => {
-  const { start, running } = await placeOf(t);
+test("what does not become the image it should is not kept", async () => {
+  const { start, running } = await placeOf();
   const job = appJob("new", "2.0");
   const wrong = { ...job, artifact: { ...job.artifact!, sha256: sha256("other") } };
   await assert.rejects(start().prepare(wrong), /does not read back/);

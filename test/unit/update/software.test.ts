@@ -2,7 +2,6 @@
 import assert from "node:assert/strict";
 import { generateKeyPairSync, sign } from "node:crypto";
 import { test } from "node:test";
-import fc from "fast-check";
 import { Fault } from "#core/errors.ts";
 import { createMemoryPersistence } from "#store/memory-persistence.ts";
 import { createMemoryStorage } from "#store/memory-storage.ts";
@@ -16,6 +15,7 @@ import { runCommand } from "#update/software/providers/command-runner.ts";
 import { checkedRecipe, requestBytes } from "#update/software/providers/uds-recipe.ts";
 import { checkManifest, checkVersion } from "#update/software/trust/trust.ts";
 import { compareVersions } from "#update/software/trust/versions.ts";
+import fc from "../../fixtures/properties.ts";
 import { sha256 } from "./job-support.ts";
 
 test("versions in the order people mean", () => {

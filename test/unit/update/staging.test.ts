@@ -9,6 +9,7 @@ import { Bulk, type BulkInfo } from "#update/software/bulk/bulk.ts";
 import { StorageBulkWriter } from "#update/software/bulk/writer.ts";
 import { bulkKeyOf, Staging } from "#update/software/campaign/staging.ts";
 import type { UpdatePackage } from "#update/software/package.ts";
+import { cleanup } from "../../fixtures/cleanup.ts";
 
 const IMAGE = Buffer.from("the image that was signed");
 const TARGET = { sha256: createHash("sha256").update(IMAGE).digest("hex"), length: IMAGE.byteLength };
@@ -22,7 +23,7 @@ async function stage(t: TestContext) {
     response.end(IMAGE);
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  t.after(() => server.close());
+  cleanup(t, () => server.close());
   const storage = createMemoryStorage({ maxMappedBytes: 1 << 20, maxBytes: 1 << 20 });
   const bulk = new Bulk(storage, new StorageBulkWriter(storage, { maxBytes: 1 << 20, maxFiles: 10 }));
   const staging = new Staging({ bulk, repository: undefined, timeoutMs: 5_000 });

@@ -2,11 +2,11 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
-import fc from "fast-check";
 import type { FaultKind } from "#core/errors.ts";
 import type { TufFiles } from "#update/software/trust/tuf.ts";
 import { manifestOf, wantsOf } from "#update/software/trust/tuf-manifest.ts";
 import { fetchTufFiles } from "#update/software/trust/tuf-repository.ts";
+import fc from "../../fixtures/properties.ts";
 import {
   EARLIER,
   type FileStates,

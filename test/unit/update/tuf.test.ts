@@ -1,11 +1,11 @@
 /** Attacks on TUF metadata (specification 1.4 and 5; Uptane 5.4.4), each with keys made here. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import type { FaultKind } from "#core/errors.ts";
 import type { TufFiles } from "#update/software/trust/tuf.ts";
 import { manifestOf } from "#update/software/trust/tuf-manifest.ts";
 import { fetchTufFiles } from "#update/software/trust/tuf-repository.ts";
+import fc from "../../fixtures/properties.ts";
 import { EARLIER, kindOf, NOW, type Node, newKeys, nodeOf, repositoryOf, rootOf, sameKey } from "./tuf-support.ts";
 
 const keys = newKeys();

@@ -1,7 +1,6 @@
 /** Flashes that reach one ECU go one after the other. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import { Fault } from "#core/errors.ts";
 import { systemClock } from "#core/time.ts";
 import type { Fleet } from "#fleet/api.ts";
@@ -9,6 +8,7 @@ import type { Bulk } from "#update/software/bulk/bulk.ts";
 import { UdsFlashProvider } from "#update/software/providers/uds-flash.ts";
 import { checkedRecipe } from "#update/software/providers/uds-recipe.ts";
 import { FlashTurns, reachOf } from "#update/software/providers/uds-turns.ts";
+import fc from "../../fixtures/properties.ts";
 import { jobOf } from "./job-support.ts";
 import { turn } from "./software-model.ts";
 

@@ -1,12 +1,12 @@
 /** Files of an upload, however it is cut into chunks; broken forms end in a fault and leave no reader waiting. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import { gathered } from "#core/bytes.ts";
 import { Fault } from "#core/errors.ts";
 import { databaseKey, dispositionName } from "#update/file-names.ts";
 import { takeFile } from "#update/software/bulk/form-file.ts";
 import { takeParts } from "#update/upload-parts.ts";
+import fc from "../../fixtures/properties.ts";
 
 const HEADERS = { contentType: "multipart/form-data; boundary=b", contentDisposition: "" };
 
