@@ -1,12 +1,13 @@
 /** Bulk data of a component: files of any length, streamed in and out, resumable both ways. */
-import { Fault } from "#core/errors.ts";
+import { Fault, toFaultData } from "#core/errors.ts";
 import { BYTES_TYPE, MULTIPART_TYPE } from "#core/media-types.ts";
-import { Type } from "#core/schema.ts";
-import type { Bulk, BulkInfo } from "#update/software/bulk/bulk.ts";
+import { type Static, Type } from "#core/schema.ts";
+import type { Bulk, BulkInfo, BulkKey } from "#update/software/bulk/bulk.ts";
 import type { SovdContext } from "./context.ts";
+import { errorObjectAt } from "./errors.ts";
 import { resourceNotFound } from "./guard.ts";
 import { type Answer, type AnyRequest, type Route, route } from "./route.ts";
-import { items, NO_CONTENT, ok } from "./schemas.ts";
+import { DataErrors, items, NO_CONTENT, ok } from "./schemas.ts";
 import { permit, updatesOf } from "./updates.ts";
 
 const COMPONENT = "/components/{component}/bulk-data" as const;
@@ -34,7 +35,7 @@ const UploadState = Type.Object({
   complete: Type.Boolean(),
   sha256: Type.Optional(Type.String()),
 });
-const Deleted = Type.Object({ deleted_ids: Type.Array(Type.String()), errors: Type.Array(Type.Unknown()) });
+const Deleted = Type.Object({ deleted_ids: Type.Array(Type.String()), errors: DataErrors });
 
 function show({ id, name, mimetype, size, sha256, complete, createdAt }: BulkInfo): Record<string, unknown> {
   return {
@@ -88,6 +89,13 @@ async function bulkToChange(
   const place = id === undefined ? category : `${category}/${id}`;
   await permit(request, context, { id: place, targets: [component], action });
   return bulk;
+}
+
+/** @throws Fault notFound, storageBusy while it is being written, updateInProgress while an update needs it */
+function removeFree(context: SovdContext, file: BulkKey): Promise<void> {
+  const updates = updatesOf(context);
+  updates.requireFree(file);
+  return updates.bulk.remove(file);
 }
 
 /** File name of a Content-Disposition, without folders. */
@@ -218,9 +226,17 @@ export const bulkDataRoutes: readonly Route[] = [
     handle: async (request, context) => {
       const { component, category } = request.params;
       const bulk = await bulkToChange(request, context, "remove");
-      const ids = bulk.list(component, category).map(({ id }) => id);
-      for (const id of ids) await bulk.remove({ component, category, id });
-      return { status: 200, json: { deleted_ids: ids, errors: [] } };
+      const deleted: string[] = [];
+      const errors: Static<typeof DataErrors> = [];
+      for (const info of bulk.list(component, category)) {
+        try {
+          await removeFree(context, info);
+          deleted.push(info.id);
+        } catch (error) {
+          errors.push({ path: `/${info.id}`, error: errorObjectAt(request.base, toFaultData(error)) });
+        }
+      }
+      return { status: 200, json: { deleted_ids: deleted, errors } };
     },
   }),
   route({
@@ -245,6 +261,7 @@ export const bulkDataRoutes: readonly Route[] = [
       const last = range === undefined || range.to === range.total;
       const body = range === undefined ? chunks : exactly(chunks, range.to - range.from);
       const from = range?.from ?? 0;
+      updatesOf(context).requireFree(start);
       if (from === 0) await updatesOf(context).clearFor(start);
       const info = await bulk.take(request.owner, start, from, body, last);
       return { status: last ? 201 : 200, json: show(info) };
@@ -292,8 +309,8 @@ export const bulkDataRoutes: readonly Route[] = [
     params: FileParams,
     responses: { 204: NO_CONTENT },
     handle: async (request, context) => {
-      const bulk = await bulkToChange(request, context, "remove");
-      await bulk.remove(request.params);
+      await bulkToChange(request, context, "remove");
+      await removeFree(context, request.params);
       return { status: 204 };
     },
   }),

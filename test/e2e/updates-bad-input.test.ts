@@ -332,6 +332,28 @@ test("refused by its code, and nothing changed", { timeout: 120_000 }, async (t)
   }
 });
 
+test("what an update needs is neither removed nor replaced before it has ended", async (t) => {
+  const node = await vehicle(t);
+  const IN_PROGRESS: Code = [409, "update-process-in-progress"];
+  const spare = await upload(node, "compute", "of nobody", "spare.bin");
+  await node.send("POST", "/updates", packageOf(node, "needed"));
+  await node.send("PUT", "/updates/needed/prepare");
+  await node.until("needed", "prepared");
+
+  assert.deepEqual(await answered(node, "DELETE", node.uri), IN_PROGRESS);
+  assert.deepEqual(await answered(node, "PUT", node.uri, Buffer.from("something else")), IN_PROGRESS);
+  const { status, json } = await node.send("DELETE", node.iso(FILES));
+  assert.deepEqual([status, json.deleted_ids], [200, [spare.slice(`${FILES}/`.length)]]);
+  const [{ path, error }, ...more] = json.errors;
+  assert.deepEqual([path, error.error_code, more.length], [node.uri.replace(FILES, ""), IN_PROGRESS[1], 0]);
+  assert.match(error.message, /Update needed, which is prepared, needs firmware-artifacts\//);
+
+  await node.send("PUT", "/updates/needed/execute");
+  await node.until("needed", "completed");
+  assert.deepEqual(await node.running(), [CONTENT, CONTENT]);
+  assert.deepEqual(await answered(node, "DELETE", node.uri), [204, undefined]);
+});
+
 test("a component that vanishes between prepare and execute: nobody keeps new software", async (t) => {
   const folder = scratchFolder("vanish");
   const secondary = await startNode(t, {

@@ -31,6 +31,9 @@ export interface Artifact {
   read(offset?: number): AsyncIterable<Uint8Array>;
 }
 
+/** Category of the image that is on a classic ECU now: uploaded once by the operator, kept by each update. */
+export const CURRENT_IMAGE = "current-image";
+
 /** Small durable notes of one target in one campaign: what `prepare` left for `rollback`, how far a transfer is. */
 export interface ProviderMemory {
   get(name: string): string | undefined;

@@ -5,6 +5,7 @@ import { fits, problems } from "#core/validate.ts";
 import type { Bulk, BulkKey } from "#update/software/bulk/bulk.ts";
 import type { Campaigns } from "#update/software/campaign/campaigns.ts";
 import { lastKnown } from "#update/software/campaign/last-known.ts";
+import { requireFree } from "#update/software/campaign/needed.ts";
 import { isUnderWay, occupies, refusalOf } from "#update/software/campaign/next.ts";
 import { dropRelayed, dropSpare, isRelayed, oldestRelayed, roomForRelayed } from "#update/software/campaign/relayed.ts";
 import type { Staging } from "#update/software/campaign/staging.ts";
@@ -138,6 +139,11 @@ export class Updates {
     const known = journal.campaigns();
     const oldest = known.length < maxPackages ? undefined : oldestRelayed(known);
     if (oldest !== undefined) await this.remove(oldest.id, SYSTEM);
+  }
+
+  /** Before a client removes a file or sends another one for it. @throws Fault updateInProgress while an update needs it */
+  requireFree(file: BulkKey): void {
+    requireFree(this.bulk, this.#options.journal.campaigns(), file);
   }
 
   /** Before a file is taken from a client. */

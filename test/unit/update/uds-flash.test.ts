@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { crc32 } from "node:zlib";
 import { Fault, type FaultKind } from "#core/errors.ts";
-import { CURRENT_IMAGE } from "#update/software/providers/uds-flash.ts";
+import { CURRENT_IMAGE } from "#update/software/provider.ts";
 import { checkedRecipe, checkFits, requestDownload, segmentsOf } from "#update/software/providers/uds-recipe.ts";
 import { bcmJob, Ecu, IMAGE, MAX_BLOCK, provider, STEPS } from "./uds-support.ts";
 

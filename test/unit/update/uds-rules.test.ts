@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Fault } from "#core/errors.ts";
-import { CURRENT_IMAGE } from "#update/software/providers/uds-flash.ts";
+import { CURRENT_IMAGE } from "#update/software/provider.ts";
 import { checkedRecipe, checkFits } from "#update/software/providers/uds-recipe.ts";
 import { turn } from "./software-model.ts";
 import { bcmJob, Ecu, IMAGE, provider } from "./uds-support.ts";

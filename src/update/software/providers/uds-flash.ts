@@ -5,7 +5,14 @@
 import { Fault, reasonOf } from "#core/errors.ts";
 import { BYTES_TYPE } from "#core/media-types.ts";
 import type { Bulk, BulkInfo, BulkKey } from "#update/software/bulk/bulk.ts";
-import type { Artifact, TargetFacts, TargetFault, UpdateJob, UpdateProvider } from "#update/software/provider.ts";
+import {
+  type Artifact,
+  CURRENT_IMAGE,
+  type TargetFacts,
+  type TargetFault,
+  type UpdateJob,
+  type UpdateProvider,
+} from "#update/software/provider.ts";
 import { demand, type Exchange, ecuName } from "./uds-exchange.ts";
 import { checkFits, NO_FILLINGS, othersOf, type Recipe, requestBytes } from "./uds-recipe.ts";
 import { flash, type KeyOfSeed, makeGood } from "./uds-sequence.ts";
@@ -26,9 +33,6 @@ export interface UdsFlashOptions extends Exchange {
   /** Holds the ECU for the update: nobody else may talk to it. Resolves with what gives it back. */
   readonly hold?: (component: string, campaign: string) => Promise<() => void>;
 }
-
-/** Category of the image that is on the ECU now: uploaded once by the operator, kept by each update. */
-export const CURRENT_IMAGE = "current-image";
 
 /** Shown as progress. */
 const WAITS = "waits for the flash of another ECU";
