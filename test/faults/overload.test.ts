@@ -4,6 +4,7 @@ import { after, before, suite, test } from "node:test";
 import { type Harness, startHarness } from "../e2e/harness.ts";
 
 const QUEUE = 4;
+const ANSWER_MS = 500;
 
 suite("more requests than an ECU answers", () => {
   let car: Harness;
@@ -19,7 +20,8 @@ suite("more requests than an ECU answers", () => {
   const engine = () => car.vehicle.ecu("ENGINE")!;
 
   test("after a refusal only one may wait; when all are answered the whole queue is there again", async () => {
-    engine().misbehaviour = { only: "22F190", delay: 100 };
+    // long beside what a busy machine takes for the call that has to meet the queue
+    engine().misbehaviour = { only: "22F190", pending: { count: 1, intervalMs: ANSWER_MS } };
     const statuses: number[] = [];
     const burst = Array.from({ length: QUEUE + 3 }, () =>
       read().then(({ status }) => {
