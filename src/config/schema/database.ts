@@ -1,25 +1,22 @@
 /** Diagnostic databases: where they are, how their names become resource names, what is shown of them. */
+import { DEFAULT_NAMING } from "#mdd/query/naming.ts";
 import { bool, bytes, choice, custom, optional, path, record, refuse, text, textList, u64 } from "../leaf.ts";
 import { mapOf, section } from "../node.ts";
 
 const POSITIONS = ["Suffix", "Prefix"] as const;
 export type Position = (typeof POSITIONS)[number];
 
-const AFFIXES = [
-  "_read",
-  "_write",
-  "_read_dump",
-  "_write_dump",
-  "_dump",
-  "_read_func",
-  "_write_func",
-  "_read_dump_func",
-  "_write_dump_func",
-  "_dump_func",
-  "_control_func",
-  "_control",
-];
-const ROUTINE_AFFIXES = ["_start", "_stop", "_requestresults"];
+/** Stands there once, for the tools that read databases without a configuration as well. */
+const {
+  shortName,
+  longName,
+  byService,
+  action,
+  semantics,
+  functionalClassVarcoding,
+  canProtocolAliases,
+  canProtocolMarkers,
+} = DEFAULT_NAMING;
 
 /** Where an affix stands, and the affixes. */
 export type ServiceAffixes = readonly [Position, readonly string[]];
@@ -46,48 +43,44 @@ export function sidOf(key: string): number | undefined {
 }
 
 const naming = section("How names of services become names of resources.", {
-  short_name_affix_position: choice(POSITIONS, "Suffix", "Which end of a short name is trimmed."),
-  short_name_affixes: textList(AFFIXES, "Texts cut off short names, lower case; the first one that fits."),
-  long_name_affix_position: choice(POSITIONS, "Suffix", "Which end of a long name is trimmed."),
-  long_name_affixes: textList(
-    AFFIXES.map((affix) => affix.replaceAll("_", " ")),
-    "Texts cut off long names, lower case.",
-  ),
+  short_name_affix_position: choice(POSITIONS, shortName.position, "Which end of a short name is trimmed."),
+  short_name_affixes: textList(shortName.affixes, "Texts cut off short names, lower case; the first one that fits."),
+  long_name_affix_position: choice(POSITIONS, longName.position, "Which end of a long name is trimmed."),
+  long_name_affixes: textList(longName.affixes, "Texts cut off long names, lower case."),
   service_affixes: mapOf(
     "SID",
     "Texts cut off names by service, SID (`0x31` or `49`) to position and texts.",
     serviceAffixes,
     {
-      default: {
-        "0x85": ["Prefix", ["DTC_Setting_Mode_"]],
-        "0x31": ["Suffix", [...ROUTINE_AFFIXES, ...ROUTINE_AFFIXES.map((affix) => `${affix}_func`)]],
-      },
+      default: Object.fromEntries(
+        Object.entries(byService).map(([sid, { position, affixes }]) => [
+          `0x${Number(sid).toString(16)}`,
+          [position, affixes] as const,
+        ]),
+      ),
       checkKey: (key) => (sidOf(key) === undefined ? "expected a SID such as 0x31" : undefined),
     },
   ),
   action_affixes: section("Texts added to a resource name to find the service of an action.", {
-    position: choice(POSITIONS, "Suffix", "Which end they are added to."),
-    read: text("_Read", "Reading data."),
-    write: text("_Write", "Writing configurations."),
-    start: text("_Start", "Starting a routine."),
-    stop: text("_Stop", "Stopping a routine."),
-    request_results: text("_RequestResults", "Results of a routine."),
+    position: choice(POSITIONS, action.position, "Which end they are added to."),
+    read: text(action.read, "Reading data."),
+    write: text(action.write, "Writing configurations."),
+    start: text(action.start, "Starting a routine."),
+    stop: text(action.stop, "Stopping a routine."),
+    request_results: text(action.requestResults, "Results of a routine."),
   }),
   semantics: section("Semantics by which services and parameters are recognised.", {
-    data: text("DATA", "Data parameters."),
-    security: text("SECURITY", "Security access."),
-    session: text("SESSION", "Diagnostic sessions."),
-    service_id_rq: text("SERVICEIDRQ", "SID of a request."),
+    data: text(semantics.data, "Data parameters."),
+    security: text(semantics.security, "Security access."),
+    session: text(semantics.session, "Diagnostic sessions."),
+    service_id_rq: text(semantics.serviceIdRq, "SID of a request."),
   }),
-  functional_class_varcoding: text("varcoding", "Functional class of configurations."),
+  functional_class_varcoding: text(functionalClassVarcoding, "Functional class of configurations."),
   configuration_service_parameter_semantic_id: text("ID", "Semantic of the identifier of configurations.", {
     dead: "nothing reads it, in the CDA neither",
   }),
-  can_protocol_aliases: textList(
-    ["UDS_CAN", "ISO_11898_2_DWCAN", "ISO_11898_3_DWFTCAN", "CAN", "ISO_15765_2", "ISO_15765_3"],
-    "Protocol names tried in turn for CAN.",
-  ),
-  can_protocol_markers: textList(["CAN", "ISO_11898"], "Texts by which `auto-can` recognises a CAN protocol."),
+  can_protocol_aliases: textList(canProtocolAliases, "Protocol names tried in turn for CAN."),
+  can_protocol_markers: textList(canProtocolMarkers, "Texts by which `auto-can` recognises a CAN protocol."),
 });
 
 export const DATABASE = section("Diagnostic databases (MDD files).", {
