@@ -1,5 +1,5 @@
 /** A hostile tester: damaged frames over TCP and UDP to the simulated entities, which must stay up and answer in frames. */
-import { createSocket } from "node:dgram";
+import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
 import { connect } from "node:net";
 import { fromHex, toHex } from "#core/bytes.ts";
@@ -19,11 +19,14 @@ interface ClientInput {
 
 const TESTER = 0x0e00;
 const ENTITY = 0x1000;
+const HOST = "127.0.1.9";
+/** Payload type (ISO 13400-2, table 17). */
+const DIAGNOSTIC_MESSAGE = 0x8001;
 const VERSIONS = [2, 2, 2, 3, 1, 4, 0xff, 0];
 const UDS = ["22F190", "1003", "3E80", "2ED0010001", "1902FF", "27031122", "3101FF00", "36", "29", "3E00", "", "FF"];
 const QUIET_MS = 15;
-/** For an answer that must come, on a busy machine too. */
-const PATIENT_MS = 500;
+/** For what must come, on a machine that stalls too. */
+const PATIENT_MS = 60_000;
 const CHECK_EVERY = 50;
 const MAX_PAYLOAD_BYTES = 1_000_000;
 
@@ -74,7 +77,7 @@ export const doipClientTarget: FuzzTarget<ClientInput> = {
   },
   async start(): Promise<FuzzRun<ClientInput>> {
     const vehicle = await startVehicle({
-      entities: demoEntities("127.0.1.9", 0),
+      entities: demoEntities(HOST, 0),
       announce: false,
       hearBroadcasts: false,
     });
@@ -82,32 +85,33 @@ export const doipClientTarget: FuzzTarget<ClientInput> = {
     const udp = createSocket("udp4");
     udp.bind(0, "127.0.0.1");
     await once(udp, "listening");
-    let datagrams = 0;
     udp.on("message", (bytes) => {
       if ("nack" in decodeDatagram(bytes, MAX_PAYLOAD_BYTES)) throw new Error(`no datagram of ours: ${toHex(bytes)}`);
-      datagrams++;
     });
     let done = 0;
     return {
       async run({ tcp, udp: datagram }) {
-        udp.send(fromHex(datagram)!, port, "127.0.1.9");
+        udp.send(fromHex(datagram)!, port, HOST);
         const heard = await converse(port, tcp);
         if (++done % CHECK_EVERY === 0) await requireAnswer(port);
         return heard;
       },
       async close() {
-        udp.close();
-        await vehicle.close();
-        if (datagrams === 0) throw new Error("no datagram was ever answered");
+        try {
+          await requireDatagram(udp, port);
+        } finally {
+          udp.close();
+          await vehicle.close();
+        }
       },
     };
   },
 };
 
-/** Writes all, listens until it is quiet that long; what came, by kind. Throws for a byte that is no frame. */
-async function converse(port: number, writes: readonly string[], quietMs = QUIET_MS): Promise<string> {
+/** Writes all, listens until a frame of type `last` comes or it is quiet that long; what came, by kind. Throws for a byte that is no frame. */
+async function converse(port: number, writes: readonly string[], quietMs = QUIET_MS, last?: number): Promise<string> {
   const kinds = new Set<number>();
-  const socket = connect({ port, host: "127.0.1.9", noDelay: true });
+  const socket = connect({ port, host: HOST, noDelay: true });
   socket.on("error", () => {});
   let refused: string | undefined;
   const framer = new StreamFramer(
@@ -124,7 +128,8 @@ async function converse(port: number, writes: readonly string[], quietMs = QUIET
     socket.on("data", (chunk) => {
       framer.push(chunk);
       clearTimeout(timer);
-      timer = setTimeout(resolve, quietMs);
+      if (last !== undefined && kinds.has(last)) resolve();
+      else timer = setTimeout(resolve, quietMs);
     });
     socket.on("close", () => {
       clearTimeout(timer);
@@ -149,6 +154,13 @@ async function requireAnswer(port: number): Promise<void> {
     targetAddress: ENTITY,
     uds: fromHex("22F190")!,
   };
-  const heard = await converse(port, [toHex(encode(2, ACTIVATION)), toHex(encode(2, request))], PATIENT_MS);
+  const writes = [ACTIVATION, request].map((message) => toHex(encode(2, message)));
+  const heard = await converse(port, writes, PATIENT_MS, DIAGNOSTIC_MESSAGE);
   if (!heard.includes("8001")) throw new Error(`the entity answers no more: ${heard}`);
+}
+
+async function requireDatagram(udp: Socket, port: number): Promise<void> {
+  const heard = once(udp, "message", { signal: AbortSignal.timeout(PATIENT_MS) });
+  udp.send(encode(2, { kind: "vehicleIdentificationRequest" }), port, HOST);
+  await heard;
 }

@@ -9,12 +9,12 @@ const { values: options } = parseArgs({
 });
 const seed = options.seed === undefined ? newSeed() : Number(options.seed);
 const chosen = TARGETS.filter(([{ name }]) => options.only === undefined || options.only === name);
-const shares = chosen.reduce((sum, [, share]) => sum + share, 0);
+const shares = chosen.reduce((sum, [, { share }]) => sum + share, 0);
 
 let failed = 0;
-for (const [target, share] of chosen) {
+for (const [target, { share }] of chosen) {
   const durationMs = (Number(options.minutes) * 60_000 * share) / shares;
-  const result = await fuzz(target, { seed, durationMs, save: true });
+  const result = await fuzz(target, { seed, until: { durationMs }, save: true });
   const counts = Object.entries(result.outcomes)
     .toSorted(([, a], [, b]) => b - a)
     .map(([outcome, count]) => `${outcome} ${count}`);

@@ -30,7 +30,8 @@ export interface FuzzResult {
 
 export interface FuzzOptions {
   readonly seed: number;
-  readonly durationMs: number;
+  /** When it is enough: after a time, or after a number of cases, which are the same ones on a fast machine and on a slow one. */
+  readonly until: { readonly durationMs: number } | { readonly cases: number };
   /** Keep inputs that fail in the corpus. */
   readonly save?: boolean;
 }
@@ -64,14 +65,20 @@ export async function fuzz<Input>(target: FuzzTarget<Input>, options: FuzzOption
   let cases = 0;
   try {
     for (const input of past) await one(input);
-    const endMs = performance.now() + options.durationMs;
-    for (; performance.now() < endMs && failures.length < MAX_FAILURES; cases++) await one(target.generate(random));
+    const isOver = ending(options.until);
+    for (; !isOver(cases) && failures.length < MAX_FAILURES; cases++) await one(target.generate(random));
   } finally {
     await run.close();
     process.off("uncaughtException", onStray);
     process.off("unhandledRejection", onStray);
   }
   return { name: target.name, seed: options.seed, replayed: past.length, cases, outcomes, failures };
+}
+
+function ending(until: FuzzOptions["until"]): (cases: number) => boolean {
+  if ("cases" in until) return (cases) => cases >= until.cases;
+  const endMs = performance.now() + until.durationMs;
+  return () => performance.now() >= endMs;
 }
 
 async function corpusOf<Input>(name: string): Promise<Input[]> {

@@ -1,13 +1,20 @@
-/** What is fuzzed, each with its share of the time. */
+/** What is fuzzed. */
 import { doipClientTarget } from "./doip-client.ts";
 import { doipEntityTarget } from "./doip-entity.ts";
 import { httpTarget } from "./http.ts";
 import type { FuzzTarget } from "./target.ts";
 import { udsTarget } from "./uds.ts";
 
-export const TARGETS: readonly (readonly [target: FuzzTarget<never>, share: number])[] = [
-  [httpTarget as FuzzTarget<never>, 4],
-  [udsTarget as FuzzTarget<never>, 2],
-  [doipClientTarget as FuzzTarget<never>, 2],
-  [doipEntityTarget as FuzzTarget<never>, 2],
+export interface Amount {
+  /** Of the time of a long run. */
+  readonly share: number;
+  /** Of a short run: about five seconds. */
+  readonly cases: number;
+}
+
+export const TARGETS: readonly (readonly [target: FuzzTarget<never>, amount: Amount])[] = [
+  [httpTarget as FuzzTarget<never>, { share: 4, cases: 1_600 }],
+  [udsTarget as FuzzTarget<never>, { share: 2, cases: 130 }],
+  [doipClientTarget as FuzzTarget<never>, { share: 2, cases: 200 }],
+  [doipEntityTarget as FuzzTarget<never>, { share: 2, cases: 110 }],
 ];
