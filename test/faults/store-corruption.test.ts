@@ -18,7 +18,8 @@ import { MIB, someBytes } from "../unit/store/support.ts";
 const READER = fileURLToPath(new URL("../crash/reader.ts", import.meta.url));
 const LIMITS = { databases: 64 * MIB, state: 16 * MIB, bulk: 16 * MIB };
 const TRIALS = Number(process.env.CORRUPTION_TRIALS ?? 8);
-const TIMEOUT_MS = 20_000;
+/** For a process that damaged pages hang: one that is merely slow has ended by then. */
+const TIMEOUT_MS = 100_000;
 
 interface Sound {
   readonly folder: string;
