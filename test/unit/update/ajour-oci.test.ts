@@ -59,7 +59,7 @@ async function startRegistry(
       platform,
       defaultRegistry: host,
       registries: { [host]: { plain_http: true } },
-      timeoutMs: 5_000,
+      timeoutMs: 60_000,
       refreshMs: 1_000,
     });
   return { source, asked };
