@@ -79,7 +79,7 @@ async function startServer(t: TestContext) {
       tenant: "DEFAULT",
       controller: "ctl 1",
       authorization: "GatewayToken abc",
-      timeoutMs: 5_000,
+      timeoutMs: 60_000,
       pollMs: 60_000,
       confirmation: "leave",
       onProblem: (problem) => problems.push(problem),
