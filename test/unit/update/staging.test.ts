@@ -26,7 +26,7 @@ async function stage(t: TestContext) {
   cleanup(t, () => server.close());
   const storage = createMemoryStorage({ maxMappedBytes: 1 << 20, maxBytes: 1 << 20 });
   const bulk = new Bulk(storage, new StorageBulkWriter(storage, { maxBytes: 1 << 20, maxFiles: 10 }));
-  const staging = new Staging({ bulk, repository: undefined, timeoutMs: 5_000 });
+  const staging = new Staging({ bulk, repository: undefined, timeoutMs: 60_000 });
   const artifactUri = `http://127.0.0.1:${(server.address() as AddressInfo).port}/fw.bin`;
   const update = { id: "bcm", artifactUri } as UpdatePackage;
   return { asked, bulk, image: () => staging.image(update, TARGET, signal) as Promise<BulkInfo> };
