@@ -85,8 +85,9 @@ class Node {
       clock: systemClock,
       configured: () => undefined,
       targets: { bms: { device: "bms-1@default", hardwareId: "r3" } },
-      offlineMs: 2_000,
-      trialSilenceMs: 2_000,
+      // nobody is silent here but by a stall of the machine
+      offlineMs: 60_000,
+      trialSilenceMs: 60_000,
       maxRefusals: 2,
       collect: () => images.keepOnly((sha256) => assignments.images.has(sha256)),
     });
@@ -143,7 +144,7 @@ async function keep(node: Node, bytes: Uint8Array, version: string): Promise<voi
 }
 
 const settled = (device: AjourDevice, node: Node): Promise<void> =>
-  node.process.desk.until("bms-1@default", AbortSignal.timeout(5_000), () => !device.onTrial);
+  node.process.desk.until("bms-1@default", AbortSignal.timeout(60_000), () => !device.onTrial);
 
 test("a campaign that loses its process at any report ends all new", async (t) => {
   const bytes = randomBytes(IMAGE_BYTES);
@@ -214,6 +215,28 @@ test("before execute nothing is swapped, and a way back changes nothing", async 
     node.call((provider, signal) => provider.execute(jobOf(bytes, "1.1", signal))),
     { kind: "conflict" },
   );
+});
+
+test("an update that is deleted is offered no more; one that the device is on its way with goes on", async (t) => {
+  const node = new Node();
+  const device = startDevice(t, node, createFlash("1.0"));
+  const bytes = randomBytes(IMAGE_BYTES);
+  const left = () => [node.process.assignments.get("bms-1@default")?.gate, node.bulk.list("x-ajour", "images").length];
+  const forget = (attempt: number) =>
+    node.call((provider, signal) => provider.forget({ ...jobOf(bytes, "1.1", signal), attempt }));
+  const prepare = () => node.call((provider, signal) => provider.prepare(jobOf(bytes, "1.1", signal)));
+  await node.call((provider, signal) => provider.describe("bms", signal).then(() => undefined));
+  await prepare();
+  await forget(2);
+  assert.deepEqual(left(), ["download", 1], "another update's is not touched");
+  await forget(1);
+  assert.deepEqual(left(), [undefined, 0]);
+  await settled(device, node);
+  assert.equal(device.version, "1.0");
+  await prepare();
+  await node.call((provider, signal) => provider.execute(jobOf(bytes, "1.1", signal)));
+  await forget(1);
+  assert.deepEqual(left(), ["trial", 1]);
 });
 
 test("a device that drops the image again fails, and is not sent it without end", async (t) => {
