@@ -61,7 +61,7 @@ export interface AjourNode {
 const DONE = new Set(["completed", "failed", "rolledBack", "partial", "needsService"]);
 /** Nothing more happens without a new request. */
 export const isOver = ({ "x-state": state }: Record<string, unknown>): boolean => DONE.has(String(state));
-const PATIENCE_MS = 50_000;
+const PATIENCE_MS = 120_000;
 
 /** `folder`: of a node that was closed before, to go on with. */
 export async function startNode(t: TestContext, config: Tree = {}, folder?: string): Promise<AjourNode> {

@@ -14,7 +14,7 @@ export const PROGRAM: readonly string[] =
   PACKED === undefined
     ? ["--import", "tsx", fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url))]
     : [PACKED];
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = 200_000;
 
 export interface Ended {
   readonly code: number;

@@ -5,6 +5,7 @@
 import { existsSync } from "node:fs";
 import { copyFile, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { parse } from "smol-toml";
 import { readConfig } from "#config/load.ts";
@@ -30,7 +31,15 @@ const TESTER = "127.0.0.2";
 /** Gateways have an address each, as in a vehicle. */
 const GATEWAYS = ["127.0.1.1", "127.0.1.2", "127.0.1.3", "127.0.1.4", "127.0.1.5"];
 const REAL = fileURLToPath(new URL("../../../shared/mdd", import.meta.url));
-const DEFAULT_TIMEOUT_MS = 10_000;
+/** For what will not come at all: what merely comes late has come by then. */
+const DEFAULT_TIMEOUT_MS = 60_000;
+/** ECUs are in this thread: a machine that stalls is no silence of theirs. */
+const P6_MS = 3_000;
+/** A communication parameter that stands whatever the database says. */
+export const forced = (ms: number): Tree => ({
+  precedence: "Config",
+  value: { secs: Math.floor(ms / 1_000), nanos: (ms % 1_000) * 1_000_000 },
+});
 
 /** Why tests on the real databases are skipped; false where the files are there. */
 export const withoutRealFiles: string | false = existsSync(join(REAL, "FLXC1000.mdd"))
@@ -98,6 +107,8 @@ export interface Harness {
   /** Resolves when all of these ECUs are online. */
   online(...ecus: string[]): Promise<void>;
   becomes(ecu: string, state: EcuStateWord): Promise<EcuView>;
+  /** Resolves when so many calls to the ECU run and wait: what was sent over HTTP stands in its queue. */
+  called(ecu: string, count: number): Promise<void>;
   /** Runs `work` under the ECU's lock. */
   locked<T>(ecu: string, work: () => Promise<T>, as?: string): Promise<T>;
   close(): Promise<void>;
@@ -173,8 +184,11 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
   });
   let started: RunningServer | undefined;
   const close = async () => {
-    await started?.close();
-    await vehicle.close();
+    try {
+      await started?.close();
+    } finally {
+      await vehicle.close();
+    }
   };
   // What was left open would keep the test file from ending, and nobody would see why it failed.
   const orClose = async (error: unknown) => {
@@ -213,6 +227,14 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
           resolve(changed);
         });
       }),
+    called: async (ecu, count) => {
+      const open = () => [...server.fleet.ecuLoads()].find(({ id }) => id === ecu.toLowerCase())?.open ?? 0;
+      const endMs = performance.now() + DEFAULT_TIMEOUT_MS;
+      while (open() < count) {
+        if (performance.now() > endMs) throw new Error(`${open()} calls to ${ecu} instead of ${count}`);
+        await setImmediate();
+      }
+    },
     locked: async (ecu, work, as) => {
       const who = as === undefined ? {} : { as };
       const lock = await http.post(`/components/${ecu}/locks`, { lock_expiration: 60 }, who);
@@ -263,6 +285,7 @@ async function configOf(
     server: { address: HOST, port: 0 },
     doip: { tester_address: TESTER, tester_subnet: "255.0.0.0", gateway_port: vehicle.port },
     database: { path: databases },
+    com_params: { uds: { timeout_default: forced(P6_MS), rc_78_timeout: forced(P6_MS) } },
     discovery: { targets: [...new Set(vehicle.endpoints.map(({ address }) => address))], wait_ms: 300 },
     store: { path: join(folder, "store") },
     runtime_update_config: { storage_dir: join(folder, "storage") },

@@ -56,7 +56,7 @@ function clientOf(send: (message: unknown) => void): { client: Client; take(mess
         };
         waiting.add(wake);
       },
-      30_000,
+      60_000,
     );
   };
   const take = (message: Message) => {

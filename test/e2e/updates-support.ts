@@ -34,12 +34,15 @@ export interface Reply {
   readonly bytes: Buffer;
 }
 
-/** Times that let a campaign run through in well under a second. */
+/** A state that has not come by then never will. */
+const PATIENCE_MS = 120_000;
+
+/** Times that let a campaign run through in well under a second; what ends it when nothing happens is longer than a machine stalls. */
 export const QUICK: Tree = {
   soak_ms: 30,
   health_interval_ms: 10,
   health_min_polls: 2,
-  health_timeout_ms: 2_000,
+  health_timeout_ms: 60_000,
   status_interval_ms: 10,
   retry_ms: 20,
 };
@@ -138,7 +141,7 @@ async function sendTo(
 /** Follows the status by server-sent events: no polling, no waiting for luck. */
 async function untilState(url: string, token: string, id: string, state: string): Promise<Loose> {
   const stop = new AbortController();
-  const timer = setTimeout(() => stop.abort(new Error(`${id} never became ${state}`)), 30_000);
+  const timer = setTimeout(() => stop.abort(new Error(`${id} never became ${state}`)), PATIENCE_MS);
   const response = await fetch(`${url}/updates/${id}/status`, {
     headers: { accept: "text/event-stream", authorization: `Bearer ${token}` },
     signal: stop.signal,
