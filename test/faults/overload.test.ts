@@ -6,6 +6,27 @@ import { type Harness, startHarness } from "../e2e/harness.ts";
 const QUEUE = 4;
 const ANSWER_MS = 500;
 
+suite("requests that wait too long", () => {
+  let car: Harness;
+  before(async () => {
+    car = await startHarness({ config: { limits: { ecu_queue_length: QUEUE, ecu_queue_wait_ms: 1_500 } } });
+    await car.online("ENGINE");
+  });
+  after(() => car?.close());
+
+  test("a full queue refuses at once; who waits too long gets 504, and the ECU is not blamed", async () => {
+    car.vehicle.ecu("ENGINE").misbehaviour = { only: "22F190", pending: { count: 8, intervalMs: 500 } };
+    const reads = Array.from({ length: QUEUE + 4 }, () => car.http.get("/components/engine/data/vin"));
+    const answers = await Promise.all(reads);
+    const statuses = answers.map(({ status }) => status).toSorted();
+    assert.deepEqual(statuses, [200, 503, 503, 503, 504, 504, 504, 504], answers.map(({ text }) => text).join("\n"));
+    const refused = answers.find(({ status }) => status === 503)!;
+    assert.equal(refused.json.vendor_code, "overloaded");
+    assert.ok(Number(refused.headers.get("retry-after")) >= 1);
+    assert.equal(car.state("ENGINE"), "Online");
+  });
+});
+
 suite("more requests than an ECU answers", () => {
   let car: Harness;
   before(async () => {
