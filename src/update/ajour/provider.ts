@@ -137,6 +137,12 @@ export class AjourProvider implements UpdateProvider {
     if (assignment?.job === jobKey(job)) await this.#leave(device, assignment.image);
   }
 
+  /** A device that was prepared is not offered the image any more; one that may have swapped goes on as it was told. */
+  async forget(job: UpdateJob): Promise<void> {
+    const { device } = this.#targetOf(job.component);
+    if (this.#options.assignments.get(device)?.released !== true) await this.#giveUp(device, job);
+  }
+
   async #stage(
     job: UpdateJob,
     device: string,

@@ -22,7 +22,7 @@ import type { UpdateProvider } from "./provider.ts";
 import { createProviders, type Log, ownComponents, type ProviderParts, tlsOf } from "./providers/create.ts";
 import { createTrust } from "./trust/create.ts";
 import { readKey } from "./trust/keys.ts";
-import { Updates } from "./updates.ts";
+import { Updates, type UpdatesOptions } from "./updates.ts";
 
 type UpdateConfig = Config["update"];
 
@@ -68,7 +68,7 @@ export async function createSoftware(parts: SoftwareParts): Promise<Software> {
     awaitFound(parts, names, upSinceMs + rules.now().gate.bootTimeoutMs, signal);
   const calls = createCalls(callsOptions(parts, targets, { journal, staging, nowMs, rules, searched }));
   const { campaigns, tidied } = createCampaigns(parts, { journal, calls, nowMs }, () => updates);
-  const updates = createUpdates(parts, targets, { journal, staging, campaigns });
+  const updates = createUpdates(parts, targets, { journal, staging, campaigns, forget: calls.forget });
   return {
     updates,
     bulk,
@@ -262,22 +262,16 @@ function callsOptions(
   };
 }
 
-interface UpdatesParts {
-  readonly journal: Journal;
-  readonly staging: Staging;
-  readonly campaigns: Campaigns;
-}
+type UpdatesParts = Pick<UpdatesOptions, "journal" | "staging" | "campaigns" | "forget">;
 
 function createUpdates(
   { config: { update }, bulk }: SoftwareParts,
   { own, providerOf, knows, discovery }: Targets,
-  { journal, staging, campaigns }: UpdatesParts,
+  parts: UpdatesParts,
 ): Updates {
   return new Updates({
-    journal,
-    campaigns,
+    ...parts,
     bulk,
-    staging,
     role: update.role,
     verdictTimeoutMs: update.verdict_timeout_ms,
     ownComponents: own,

@@ -140,6 +140,12 @@ export interface UpdateProvider {
   cancel?(job: UpdateJob): Promise<void>;
   /** The campaign is over and all targets are new: the old software may go. */
   close?(job: UpdateJob): Promise<void>;
+  /**
+   * The update was deleted: what of it lies elsewhere and nobody needs may go; what runs, and what a target may go back to, stays. Comes
+   * at most once, within a few seconds, not while an update is under way on the component, and not where nothing was ever prepared. Who
+   * rejects keeps it. `job.memory` still has what was noted; bytes of the image may be gone.
+   */
+  forget?(job: UpdateJob): Promise<void>;
   /** Faults of the target for the health gate; absent: the target keeps none and `verify` alone decides. */
   faults?(component: string, signal: AbortSignal): Promise<readonly TargetFault[]>;
   /** ECUs and functional groups that its calls speak to beside the component; of a backend that is built in. */

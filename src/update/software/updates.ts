@@ -55,6 +55,8 @@ export interface UpdatesOptions {
   /** Looks for the components of other nodes. */
   readonly discover: (signal: AbortSignal) => Promise<void>;
   readonly describeTimeoutMs: number;
+  /** Reads what backends hold elsewhere of an update; what it returns takes that away, in bounded time, and never rejects. */
+  readonly forget: (record: CampaignRecord) => () => Promise<void>;
 }
 
 const MAX_PACKAGE_CHARACTERS = 256 * 1024;
@@ -174,12 +176,16 @@ export class Updates {
     throw new Fault("notFound", `There is no update ${id}`);
   }
 
+  /** Resolves when it is gone here, and from the nodes that it was handed on to and that answer soon. @throws Fault updateInProgress */
   async remove(id: string, actor: string): Promise<void> {
     const record = this.record(id);
+    const forget = this.#options.forget(record);
     await this.#options.campaigns.apply(record.id, { type: "delete" }, actor);
     await this.#options.staging.clear(record.id);
     await dropRelayed(this.bulk, this.#options.journal.campaigns(), record, true);
     this.#shown.delete(record.id);
+    // last: when power fails before, other nodes keep what they have until they need the room, as those do that are away
+    await forget();
   }
 
   prepare(id: string, actor: string): Promise<void> {

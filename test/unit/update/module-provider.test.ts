@@ -111,7 +111,8 @@ test("what works is passed on: plain and promised answers, failures as they are"
   assert.deepEqual(await provider.faults?.("a", signal), [{ code: "P1", active: true }]);
   assert.equal(await provider.prepare(jobWith(signal)), undefined);
   await assert.rejects(provider.execute(jobWith(signal)), (error) => error === silent);
-  assert.deepEqual([provider.cancel, provider.close, provider.boot], [undefined, undefined, undefined]);
+  const { cancel, close, forget, boot } = provider;
+  assert.deepEqual([cancel, close, forget, boot], Array(4).fill(undefined));
 });
 
 test("a call that does not end after its abort is left behind; one that ends late is waited for", async () => {
@@ -131,6 +132,16 @@ test("a call that does not end after its abort is left behind; one that ends lat
   turn();
   await assert.rejects(hung, /rolled back on request/);
   assert.match(logged[0] ?? "", /did not end after it was aborted/);
+});
+
+test("nobody who deletes waits for a module longer than is told", async () => {
+  const { clock, turn } = handClock();
+  const provider = load({ ...GOOD, forget: () => new Promise(() => undefined) }, clock);
+  const stop = new AbortController();
+  const forgotten = provider.forget?.(jobWith(stop.signal));
+  stop.abort(new Fault("requestTimeout", "It took too long"));
+  turn();
+  await assert.rejects(forgotten ?? Promise.resolve(), /It took too long/);
 });
 
 test("a question that is not answered in time counts as silence", async () => {

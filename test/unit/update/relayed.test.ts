@@ -87,6 +87,12 @@ for (const [what, ended, others, left] of [
     ["a"],
   ],
   [
+    "of the same image, also where it was only prepared",
+    update("a", "completed", LATER),
+    [update("c", "prepared", NOW, { artifact_uri: `/components/hud/bulk-data/${RELAYED}/a` })],
+    ["a"],
+  ],
+  [
     "what clients registered removes nothing",
     update("a", "completed", LATER, { "x-relay": undefined }),
     [],
@@ -189,6 +195,7 @@ test("updates that are handed on at once each find one that gives way", async ()
     knows: () => true,
     discover: async () => {},
     describeTimeoutMs: 1,
+    forget: () => async () => {},
   });
   const body = (id: string) => ({ id, updated_components: ["hud"], "x-relay": "1:" });
   await Promise.all(["new", "newer"].map((id) => updates.register(body(id), "primary")));

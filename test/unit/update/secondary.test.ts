@@ -153,6 +153,15 @@ function own(away: ReadonlySet<number> = new Set()) {
       remote.stored = Buffer.concat([remote.stored.subarray(0, from), body]);
       return { http: 201 };
     }
+    if (method === "DELETE" && path.includes("/bulk-data/")) {
+      const http = remote.stored.length === 0 ? 404 : 204;
+      remote.stored = Buffer.alloc(0);
+      return { http };
+    }
+    if (method === "DELETE") {
+      remote.state = "absent";
+      return { http: 204 };
+    }
     if (method === "POST") {
       remote.relay = (JSON.parse(body.toString()) as Record<string, string>)["x-relay"]!;
       remote.state = "registered";
@@ -295,6 +304,85 @@ for (const [call, rows] of Object.entries(STARTS)) {
     });
   }
 }
+
+/** After a delete: the state of the node's update, whether a primary registered it there, what is gone then. */
+const FORGOTTEN = [
+  ["prepared", true, "both"],
+  ["registered", true, "both"],
+  ["failed", true, "both"],
+  ["rolledBack", true, "both"],
+  ["completed", true, "both"],
+  ["partial", true, "both"],
+  ["needsService", true, "both"],
+  // nobody has said what was handed on: the relay was cut
+  ["absent", true, "image"],
+  ["prepared", false, "image"],
+  ["awaitingVerdict", true, "nothing"],
+  ["committed", true, "nothing"],
+] as const;
+for (const [state, isOurs, gone] of FORGOTTEN) {
+  test(`forget when ${isOurs ? "what we registered there" : "what somebody registered there"} is ${state}: ${gone} gone`, async (t) => {
+    const { answer, remote } = own();
+    Object.assign(remote, { state, stored: IMAGE, relay: isOurs ? "1:" : undefined });
+    const { provider } = await node(t, answer);
+    const forgotten = provider.forget(hudJob());
+    if (gone === "nothing") await assert.rejects(forgotten, { kind: "conflict" });
+    else await forgotten;
+    assert.equal(remote.state, gone === "both" ? "absent" : state);
+    assert.equal(remote.stored.length, gone === "nothing" ? IMAGE.length : 0);
+    assert.deepEqual(remote.verbs, [], "nothing is stopped or taken back");
+  });
+}
+
+test("forget waits until the node has ended what it does, and for a connection of ours that it still has", async (t) => {
+  const { answer, remote } = own();
+  Object.assign(remote, { state: "closing", stored: IMAGE, relay: "1:" });
+  const { provider, lines } = await node(t, (request, body, response) => {
+    const deletes = lines().filter((line) => line.startsWith("DELETE")).length;
+    const polls = lines().filter((line) => line.endsWith("/status")).length;
+    if (polls === 4 && remote.state === "closing") remote.state = "completed";
+    if (request.method !== "DELETE") return answer(request, body, response);
+    assert.notEqual(remote.state, "closing");
+    if (deletes === 2) return { http: 409, vendor_code: "storage-transaction-busy" };
+    return answer(request, body, response);
+  });
+  await provider.forget(hudJob());
+  assert.deepEqual([remote.state, remote.stored.length], ["absent", 0]);
+  const deletes = lines().filter((line) => line.startsWith("DELETE"));
+  const image = `DELETE /components/hud/bulk-data/x-relayed/${sha256(IMAGE).slice(0, 32)}`;
+  assert.deepEqual(deletes, ["DELETE /updates/vehicle-fw-v2.1", image, image]);
+});
+
+test("forget gives up at once on a node that does not answer, and in time on one that goes on", async (t) => {
+  const away = await node(t, (_request, _body, response) => void response.destroy());
+  await assert.rejects(away.provider.forget(hudJob()), { kind: "notResponding" });
+  assert.equal(away.calls.length, 1);
+  const { answer, remote } = own();
+  Object.assign(remote, { state: "executing", relay: "1:" });
+  const stop = new AbortController();
+  const busy = await node(t, (request, body, response) => {
+    if (busy.calls.length > 5) stop.abort(new Fault("requestTimeout", "It took too long"));
+    return answer(request, body, response);
+  });
+  await assert.rejects(busy.provider.forget(hudJob({ signal: stop.signal })), Fault);
+  assert.equal(remote.state, "executing");
+});
+
+test("forget at a node of another make: the id that it took, the file of the form", async (t) => {
+  const other = medkit();
+  const removed: string[] = [];
+  const { provider } = await node(t, (request, body, response) => {
+    if (request.method === "DELETE" && request.url!.includes("/bulk-data/"))
+      return removed.push(request.url!) && { http: 204 };
+    return other.answer(request, body, response);
+  });
+  const notes = new Map<string, string>();
+  await provider.prepare(hudJob({}, notes));
+  assert.equal(other.packages.size, 1);
+  await provider.forget(hudJob({}, notes));
+  assert.equal(other.packages.size, 0);
+  assert.deepEqual(removed, ["/api/v1/components/hud/bulk-data/firmware-artifacts/fw-1"]);
+});
 
 /** Answers to everything; what a primary makes of them. */
 const LIARS: Readonly<Record<string, [answer: Answer, kind: string]>> = {

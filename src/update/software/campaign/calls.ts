@@ -1,11 +1,11 @@
 /** What each call of a member means: the checks of ours around the call of its provider. */
 import { Fault } from "#core/errors.ts";
 import type { Clock } from "#core/time.ts";
-import type { BulkInfo, BulkKey } from "#update/software/bulk/bulk.ts";
+import type { BulkInfo } from "#update/software/bulk/bulk.ts";
 import type { Installed } from "#update/software/journal/installed.ts";
 import type { Journal } from "#update/software/journal/journal.ts";
 import { type ManifestTarget, packageOf } from "#update/software/package.ts";
-import type { SignedManifest, UpdateJob } from "#update/software/provider.ts";
+import type { UpdateJob } from "#update/software/provider.ts";
 import { checkCounter, checkExpiry, checkMoreHashes, checkVersion } from "#update/software/trust/trust.ts";
 import {
   type Admission,
@@ -16,7 +16,9 @@ import {
   requireConditions,
 } from "./admission.ts";
 import type { CallRun, MemberCalls } from "./campaigns.ts";
+import { Forgetting } from "./forgetting.ts";
 import { type Baseline, type GateSettings, runGate } from "./gate.ts";
+import { imageOf, jobOf, noteKey, rememberImage, rememberSigned, signedOf } from "./job.ts";
 import { type CampaignRecord, type Member, type PreparedFacts, SYSTEM } from "./states.ts";
 
 export interface CallsOptions extends AdmissionOptions {
@@ -33,17 +35,30 @@ export interface CallsOptions extends AdmissionOptions {
   readonly log: (message: string, fields: Readonly<Record<string, unknown>>) => void;
 }
 
+export interface Calls extends MemberCalls {
+  /**
+   * Reads what backends hold elsewhere of an update that is about to be deleted. What it returns takes that away, once the record is
+   * gone: it never rejects, and ends in time.
+   */
+  forget(record: CampaignRecord): () => Promise<void>;
+}
+
 /** The calls of members over their providers. */
-export function createCalls(options: CallsOptions): MemberCalls {
+export function createCalls(options: CallsOptions): Calls {
   const { journal, clock } = options;
   const admissions = new Admissions(options);
+  const forgetting = new Forgetting(options);
   const provider = (component: string) => providerFor(options, component);
   const job = (record: CampaignRecord, member: Member, run: CallRun): UpdateJob => jobOf(options, record, member, run);
 
   return {
-    prepare: (record, member, run) => prepare(options, admissions, record, member, run),
+    async prepare(record, member, run) {
+      await forgetting.settled(member.component);
+      return prepare(options, admissions, record, member, run);
+    },
     async execute(record, member, run) {
       const { component } = member;
+      await forgetting.settled(component);
       await options.searched([...spokenTo(options, [component]), ...conditionsOf(record)], run.signal);
       await requireConditions(options, packageOf(record), component, run.signal);
       if (!options.allowDowngrade) checkFloor(member, journal.installed(component));
@@ -76,6 +91,7 @@ export function createCalls(options: CallsOptions): MemberCalls {
     async cancel(record, member, run) {
       await provider(member.component).cancel?.(job(record, member, run));
     },
+    forget: (record) => forgetting.of(record),
   };
 }
 
@@ -86,7 +102,7 @@ async function prepare(
   member: Member,
   run: CallRun,
 ): Promise<PreparedFacts> {
-  const { staging, journal, bulk, searched } = options;
+  const { staging, bulk, searched } = options;
   const { component } = member;
   const all = record.members.map((each) => each.component);
   await searched([...spokenTo(options, all), ...conditionsOf(record)], run.signal);
@@ -96,10 +112,10 @@ async function prepare(
   if (image !== undefined) {
     if (target !== undefined) await checkMoreHashes(target, image, bulk);
     checkRoom(facts, component, image.size);
-    await rememberImage(journal, record, component, image);
+    await rememberImage(options, record, component, image);
   }
   const prepared = preparedOf(admission, image);
-  await journal.writeNote("notes", noteKey(record, component, SIGNED_NOTE), JSON.stringify(signed));
+  await rememberSigned(options, record, component, signed);
   await providerFor(options, component).prepare(jobOf(options, record, { ...member, ...prepared }, run));
   return prepared;
 }
@@ -155,33 +171,18 @@ function checkFloor({ toVersion, toCounter }: Member, installed: Installed | und
 }
 
 /** An update that has begun in time goes on, over restarts and for members whose turn comes late: a half-written ECU must not be left. */
-async function requireInTime(
-  { journal, trust, allowExpired, nowMs }: CallsOptions,
-  record: CampaignRecord,
-  component: string,
-): Promise<void> {
+async function requireInTime(options: CallsOptions, record: CampaignRecord, component: string): Promise<void> {
+  const { journal, trust, allowExpired, nowMs } = options;
   const begun = `${record.id}/${record.attempt}/${BEGUN_NOTE}`;
   if (journal.readNote("notes", begun) !== undefined) return;
-  const signed = signedOf(journal, record, component);
+  const signed = signedOf(options, record, component);
   if (signed !== undefined && !allowExpired) await checkExpiry(signed, trust);
   await journal.writeNote("notes", begun, new Date(nowMs()).toISOString());
 }
 
 const BEGUN_NOTE = "begun";
-const IMAGE_NOTE = "image";
-const SIGNED_NOTE = "signed";
 const BASELINE_NOTE = "baseline";
 const NO_BASELINE: Baseline = { faults: [] };
-
-function noteKey({ id, attempt }: CampaignRecord, component: string, name: string): string {
-  return `${id}/${attempt}/${component}/${name}`;
-}
-
-/** What was judged when this attempt was prepared. */
-function signedOf(journal: Journal, record: CampaignRecord, component: string): SignedManifest | undefined {
-  const note = journal.readNote("notes", noteKey(record, component, SIGNED_NOTE));
-  return note === undefined ? undefined : (JSON.parse(note) as SignedManifest);
-}
 
 function baselineOf(journal: Journal, record: CampaignRecord, component: string): Baseline | undefined {
   const note = journal.readNote("notes", noteKey(record, component, BASELINE_NOTE));
@@ -218,49 +219,8 @@ function noteSample({ journal, log }: CallsOptions, { id }: CampaignRecord, comp
   journal.note(entry).catch((error: unknown) => log("a health sample was not put on record", { error, component }));
 }
 
-async function rememberImage(
-  journal: Journal,
-  record: CampaignRecord,
-  component: string,
-  { component: owner, category, id }: BulkKey,
-): Promise<void> {
-  const key: BulkKey = { component: owner, category, id };
-  await journal.writeNote("notes", noteKey(record, component, IMAGE_NOTE), JSON.stringify(key));
-}
-
-/** The image that was verified, as long as it is there: another file under the same id is not it. */
-function imageOf({ journal, bulk }: CallsOptions, record: CampaignRecord, member: Member): BulkInfo | undefined {
-  const note = journal.readNote("notes", noteKey(record, member.component, IMAGE_NOTE));
-  const image = note === undefined ? undefined : bulk.find(JSON.parse(note) as BulkKey);
-  return image?.complete === true && image.sha256 === member.sha256 ? image : undefined;
-}
-
 /** @throws Fault conflict when the image went, or became another, since it was verified */
 function requireSameImage(options: CallsOptions, record: CampaignRecord, member: Member): void {
   if (member.sha256 === undefined || imageOf(options, record, member) !== undefined) return;
   throw new Fault("conflict", `The image for ${member.component} is no longer the one that was verified`);
-}
-
-function jobOf(options: CallsOptions, record: CampaignRecord, member: Member, run: CallRun): UpdateJob {
-  const { journal, bulk, log } = options;
-  const { component, fromVersion, toVersion } = member;
-  const signed = signedOf(journal, record, component);
-  const image = imageOf(options, record, member);
-  return {
-    campaign: record.id,
-    attempt: record.attempt,
-    component,
-    artifact: image === undefined ? undefined : bulk.artifact(image),
-    toVersion,
-    fromVersion,
-    package: record.package,
-    ...(signed === undefined ? {} : { signed }),
-    memory: {
-      get: (name) => journal.readNote("notes", noteKey(record, component, `p-${name}`)),
-      set: (name, value) => journal.writeNote("notes", noteKey(record, component, `p-${name}`), value),
-    },
-    progress: run.progress,
-    log: (message, fields) => log(message, { campaign: record.id, component, ...fields }),
-    signal: run.signal,
-  };
 }

@@ -33,10 +33,13 @@ export async function dropRelayed(
   const { createdAtMs = 0 } = ended;
   const own = imageOf(ended);
   // also of the update itself, where it has begun anew meanwhile
-  const needed = new Set(records.filter((record) => record !== ended && mayNeed(record, createdAtMs)).map(imageOf));
+  const others = records.filter((record) => record !== ended);
+  const needed = new Set(others.filter((record) => mayNeed(record, createdAtMs)).map(imageOf));
+  // who was prepared with the very image still has it where it was staged
+  const keepsOwn = !withOwn || others.some((record) => record.state === "prepared" && imageOf(record) === own);
   const isOver = (info: BulkInfo) => {
     const key = textOf(info);
-    return (key === own ? withOwn : info.createdAt < createdAtMs) && !needed.has(key);
+    return (key === own ? !keepsOwn : info.createdAt < createdAtMs) && !needed.has(key);
   };
   const over = ended.members.flatMap(({ component }) => bulk.list(component, RELAYED).filter(isOver));
   // all at once: from here on the primary is told that they are not there

@@ -159,6 +159,13 @@ export class Journal {
     return persistence.contains(BUCKETS[bucket], name) ? persistence.get(BUCKETS[bucket], name) : undefined;
   }
 
+  /** Notes of an update whose names begin so, by what follows. */
+  notesUnder(prefix: string): ReadonlyMap<string, string> {
+    const { persistence } = this.#options;
+    const names = keysOf(persistence, BUCKETS.notes).filter((key) => key.startsWith(prefix));
+    return new Map(names.map((key) => [key.slice(prefix.length), persistence.get(BUCKETS.notes, key)]));
+  }
+
   writeNote(bucket: NoteBucket, name: string, value: string): Promise<void> {
     return this.#options.persistence.set(BUCKETS[bucket], name, value);
   }

@@ -26,7 +26,7 @@ export interface ModuleOptions {
 }
 
 const REQUIRED = ["describe", "prepare", "execute", "verify", "commit", "rollback"] as const;
-const OPTIONAL = ["cancel", "close", "faults", "boot", "dispose"] as const;
+const OPTIONAL = ["cancel", "close", "forget", "faults", "boot", "dispose"] as const;
 
 const Facts = Type.Object({
   hardwareId: Type.Optional(Type.String()),
@@ -60,7 +60,7 @@ export function providerOfModule(made: unknown, options: ModuleOptions): UpdateP
   };
   const act = (name: "prepare" | "execute" | "verify" | "commit" | "rollback") => (job: UpdateJob) =>
     settled(async () => void (await provider[name](job)), job.signal, name, patienceMs, options);
-  const further = (name: "cancel" | "close") =>
+  const further = (name: "cancel" | "close" | "forget", patienceMs = options.patienceMs) =>
     provider[name] === undefined
       ? {}
       : {
@@ -81,6 +81,8 @@ export function providerOfModule(made: unknown, options: ModuleOptions): UpdateP
     rollback: act("rollback"),
     ...further("cancel"),
     ...further("close"),
+    // a client waits for it
+    ...further("forget", 0),
     ...(provider.faults === undefined
       ? {}
       : {

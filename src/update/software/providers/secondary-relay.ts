@@ -13,6 +13,8 @@ const FOREIGN_CATEGORY = "firmware-artifacts";
 const PART_BYTES = 4 << 20;
 /** Times in a row that a node may have no more than before. */
 const MAX_STANDSTILLS = 5;
+/** Where a form's file is, as the node has said. */
+const FORM_NOTE = "uri";
 const BOUNDARY = "sovd-edge-image-0f6b2c";
 
 export interface Relay {
@@ -28,7 +30,7 @@ export interface Relay {
 /** Resolves with the image's path on the other node. @throws Fault notResponding when it never answers; corruption, conflict when it lies */
 export async function relay(run: Relay): Promise<string> {
   const { client, target, job, artifact } = run;
-  const path = `${under(target)}/${RELAYED}/${artifact.sha256.slice(0, 32)}`;
+  const path = relayedPath(target, artifact);
   let answer = await client.send(target, "GET", `${path}/x-upload`, job.signal);
   if (answer.status === 404) return relayForm(run);
   let [furthest, standstills] = [-1, 0];
@@ -79,10 +81,15 @@ function sendPart(run: Relay, path: string, from: number): Promise<Answer> {
   return client.ask(target, "PUT", path, job.signal, { headers, body: read(run, from, bytes) });
 }
 
+/** Where an image was handed on to, so far as that has begun; undefined for an update without one. */
+export function whereRelayed(target: SecondaryTarget, { memory, artifact }: UpdateJob): string | undefined {
+  return memory.get(FORM_NOTE) ?? (artifact === undefined ? undefined : relayedPath(target, artifact));
+}
+
 /** To a node that takes uploads only whole (ISO 17978-3: multipart/form-data). */
 async function relayForm(run: Relay): Promise<string> {
   const { client, target, job, artifact } = run;
-  const known = job.memory.get("uri");
+  const known = job.memory.get(FORM_NOTE);
   if (known !== undefined) return known;
   const head = Buffer.from(
     `--${BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="${fileName(artifact)}"\r\n` +
@@ -103,7 +110,7 @@ async function relayForm(run: Relay): Promise<string> {
   if (typeof json.id !== "string" || json.id === "") throw new Fault("conflict", `${target.component} names no upload`);
   const uri = `${path}/${encodeURIComponent(json.id)}`;
   // after a restart of ours the other node has it already
-  await job.memory.set("uri", uri);
+  await job.memory.set(FORM_NOTE, uri);
   return uri;
 }
 
@@ -117,6 +124,10 @@ async function* read({ job, artifact }: Relay, from: number, count: number): Asy
     job.progress({ percent: percentOf(from + count - Math.max(0, left), artifact.sizeBytes), step: "relay" });
     if (left <= 0) return;
   }
+}
+
+function relayedPath(target: SecondaryTarget, { sha256 }: Artifact): string {
+  return `${under(target)}/${RELAYED}/${sha256.slice(0, 32)}`;
 }
 
 function under({ component }: SecondaryTarget): string {

@@ -22,7 +22,7 @@ import {
   SecondaryClient,
   type SecondaryTarget,
 } from "./secondary-client.ts";
-import { relay } from "./secondary-relay.ts";
+import { relay, whereRelayed } from "./secondary-relay.ts";
 import { faultOf } from "./uds-flash.ts";
 
 export interface SecondaryOptions extends ClientOptions {
@@ -35,6 +35,8 @@ export interface SecondaryOptions extends ClientOptions {
 /** States in which the other node has rolled back, or never began. */
 const OLD: ReadonlySet<string> = new Set(["rolledBack", "failed", "registered", "absent"]);
 const NEW: ReadonlySet<string> = new Set(["committed", "closing", "completed"]);
+/** States beside the old ones in which a node lets go of an update: it does nothing more by itself, or its operator gives it up. */
+const RESTING: ReadonlySet<string> = new Set(["prepared", "done", "completed", "partial", "needsService"]);
 
 /** What is to be done about a state: nothing more, give up, wait, or a verb. */
 type Move = "done" | "failed" | "wait" | "prepare" | "execute" | "x-commit" | "x-rollback";
@@ -61,6 +63,10 @@ const DECISIONS = {
     if (OLD.has(state)) return "done";
     if (state === "needsService" && sent) return "failed";
     return state === "rollingBack" ? "wait" : "x-rollback";
+  },
+  forget: (state) => {
+    if (OLD.has(state) || RESTING.has(state)) return "done";
+    return state === "awaitingVerdict" || state === "committed" ? "failed" : "wait";
   },
 } satisfies Readonly<Record<string, Decide>>;
 
@@ -130,6 +136,20 @@ export class SovdSecondaryProvider implements UpdateProvider {
 
   async cancel(job: UpdateJob): Promise<void> {
     await this.#put(job, "x-rollback");
+  }
+
+  /** The package there, with which a node of ours drops its image; then what was handed on before a package said what it is. */
+  forget(job: UpdateJob): Promise<void> {
+    return this.#patiently(job, async () => {
+      const known = await this.#find(job, updatePath(job));
+      // another of that name is theirs who registered it there
+      if (typeof known?.["x-relay"] === "string") {
+        await this.#drive(job, DECISIONS.forget);
+        await this.#remove(job, updatePath(job));
+      }
+      const image = whereRelayed(this.#target(job.component), job);
+      if (image !== undefined) await this.#remove(job, image);
+    });
   }
 
   async faults(component: string, signal: AbortSignal): Promise<readonly TargetFault[]> {
@@ -215,17 +235,26 @@ export class SovdSecondaryProvider implements UpdateProvider {
   }
 
   /** Undefined when the other node does not know the update. */
-  async #statusOf(job: UpdateJob): Promise<RemoteStatus | undefined> {
-    const { status, json } = await this.#send(job.component, "GET", `${updatePath(job)}/status`, job.signal);
+  #statusOf(job: UpdateJob): Promise<RemoteStatus | undefined> {
+    return this.#find(job, `${updatePath(job)}/status`);
+  }
+
+  async #find({ component, signal }: UpdateJob, path: string): Promise<Answer["json"] | undefined> {
+    const { status, json } = await this.#send(component, "GET", path, signal);
     // 400: an id that it could not have
     if (status === 404 || status === 400) return undefined;
-    if (status !== 200) throw new Fault("notResponding", `${job.component}: the status answers ${status}`);
+    if (status !== 200) throw new Fault("notResponding", `${component}: ${path} answers ${status}`);
     return json;
   }
 
+  async #remove({ component, signal }: UpdateJob, path: string): Promise<void> {
+    const answer = await this.#send(component, "DELETE", path, signal);
+    if (answer.status !== 404) this.#client.demand(this.#target(component), answer);
+  }
+
   /**
-   * A node that is away for a while is waited for, but one that does not answer at first is not. Only for what comes before the verdict:
-   * later the campaign comes again by itself, and sees to the others meanwhile.
+   * A node that is away for a while is waited for, but one that does not answer at first is not. Only for what comes before the verdict,
+   * and after all: between them the campaign comes again by itself, and sees to the others meanwhile.
    */
   async #patiently(job: UpdateJob, work: () => Promise<void>): Promise<void> {
     const { clock, pollMs } = this.#options;
