@@ -33,7 +33,7 @@ before(async () => {
   h = await startHarness({
     config: {
       runtime_update_config: { upload_body_limit_bytes: LIMIT_BYTES },
-      update: { allow_downgrade: true, drain_timeout_ms: 5_000 },
+      update: { allow_downgrade: true, drain_timeout_ms: 60_000 },
       compat: { finished_transfers_block: true },
     },
   });
@@ -595,7 +595,8 @@ test("while sets are switched, calls to ECUs and changes are refused, everything
   const engine = h.vehicle.ecu("ENGINE");
   await vehicleLocked(h, async () => {
     is(await upload(h, { "body.mdd": body2 }), 201);
-    engine.misbehaviour = { only: "22F190", pending: { count: 10, intervalMs: 100 } };
+    // the switch waits for it, for longer than all that is asked meanwhile takes
+    engine.misbehaviour = { only: "22F190", pending: { count: 8, intervalMs: 500 } };
     const slow = h.http.get("/components/engine/data/vin");
     await h.traffic.next(({ ecu }) => ecu === "ENGINE");
     const begun = await h.http.post(RUN, { mode: "apply" });
@@ -627,7 +628,7 @@ test("what begins after the request, too, stands in the way: the execution fails
   await vehicleLocked(h, async () => {
     is(await upload(h, { "body.mdd": body2 }), 201);
     const before = await snapshot(h);
-    engine.misbehaviour = { only: "3101", pending: { count: 3, intervalMs: 100 } };
+    engine.misbehaviour = { only: "3101", pending: { count: 3, intervalMs: 300 } };
     const path = "/components/engine/operations/Calibrate/executions";
     const sent = h.traffic.next(({ uds }) => uds.startsWith("3101"));
     const starting = h.http.post(path, { parameters: {} });
