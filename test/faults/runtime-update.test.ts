@@ -170,10 +170,11 @@ for (const [what, files] of [
     await vehicleLocked(h, async () => {
       if (files === undefined) assert.equal((await h.http.delete(`${PENDING}/engine.mdd`)).status, 204);
       else assert.equal((await upload(h, await files())).status, 201);
-      engine.misbehaviour = { only: "22F190", pending: { count: 10, intervalMs: 100 } };
+      engine.misbehaviour = { only: "22F190", pending: { count: 6, intervalMs: 250 } };
       const running = h.http.get("/components/engine/data/vin");
       await h.traffic.next(({ ecu }) => ecu === "ENGINE");
       const waiting = h.http.get("/components/engine/data/vin");
+      await h.called("ENGINE", 2);
       await completed(h, "apply");
       const [first, second] = await Promise.all([running, waiting]);
       assert.deepEqual([first.status, second.status], [200, 200], `${first.text} ${second.text}`);
