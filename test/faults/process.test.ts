@@ -5,10 +5,18 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { bounded, type Harness, startHarness } from "../e2e/harness.ts";
+import { bounded, forced, type Harness, startHarness } from "../e2e/harness.ts";
 import { cleanup } from "../fixtures/cleanup.ts";
 
-const forced = (ms: number) => ({ precedence: "Config", value: { secs: 0, nanos: ms * 1_000_000 } });
+/** For what a frozen process does not answer. */
+const SILENCE_MS = 150;
+/** For what a slow one answers. */
+const PATIENCE_MS = 20_000;
+const SHORT = {
+  CP_P6Max: String(SILENCE_MS * 1_000),
+  CP_RepeatReqCountApp: "2",
+  CP_DoIPDiagnosticAckTimeout: String(SILENCE_MS * 1_000),
+};
 
 async function cameraProcess(t: TestContext) {
   const entry = fileURLToPath(new URL("./entities/vehicle-process.ts", import.meta.url));
@@ -34,10 +42,10 @@ test("a gateway's process is stopped with its sockets open: found out by silence
       doip: { gateway_port: port },
       discovery: { targets: ["127.0.1.6"] },
       com_params: {
-        uds: { timeout_default: forced(150), repeat_req_count_app: { precedence: "Config", value: 2 } },
+        uds: { timeout_default: forced(PATIENCE_MS) },
         doip: {
-          diagnostic_ack_timeout: forced(150),
-          routing_activation_timeout: forced(150),
+          diagnostic_ack_timeout: forced(PATIENCE_MS),
+          routing_activation_timeout: forced(1_000),
           connection_retry_delay: forced(50),
         },
       },
@@ -50,10 +58,12 @@ test("a gateway's process is stopped with its sockets open: found out by silence
 
   const gone = car.becomes("CAMERA", "Disconnected");
   child.kill("SIGSTOP");
+  const overrides = "/components/camera/operations/comparam/executions";
+  const { json } = await car.http.post(overrides, { parameters: SHORT });
   const startedMs = performance.now();
   assert.equal(await statusOf(car, vin), 504);
   await gone;
-  assert.ok(performance.now() - startedMs < 2_000, "no longer than a silent ECU");
+  assert.ok(performance.now() - startedMs < PATIENCE_MS, "no longer than a silent ECU");
   // the system still accepts connections for the frozen process: that is no sign of life
   const [gateway] = car.server.fleet.gateways.filter(({ name }) => name === "CAMERA");
   await bounded<void>("the connection counts as lost", (resolve) => {
@@ -64,6 +74,7 @@ test("a gateway's process is stopped with its sockets open: found out by silence
   });
   assert.equal(await statusOf(car, vin), 504);
 
+  assert.equal((await car.http.delete(`${overrides}/${json.id}`)).status, 204);
   child.kill("SIGCONT");
   await car.online("CAMERA");
   assert.equal(await statusOf(car, vin), 200);
@@ -71,7 +82,13 @@ test("a gateway's process is stopped with its sockets open: found out by silence
 
 test("a worker that runs out of memory: its calls are told, the other one notices nothing, it comes back", async (t) => {
   const all = ["CENTRAL", "BODY", "CLIMATE", "ENGINE", "BRAKES", "CAMERA"];
-  const car = await startHarness({ config: { shards: { workers: 2, max_heap_mib: 32, restart_delay_ms: 20 } } });
+  const car = await startHarness({
+    config: {
+      shards: { workers: 2, max_heap_mib: 32, restart_delay_ms: 20 },
+      // the one answer is long
+      com_params: { uds: { timeout_default: forced(PATIENCE_MS) } },
+    },
+  });
   cleanup(t, () => car.close());
   await car.online(...all);
   const shardOf = (ecu: string) => car.server.fleet.shardOf(ecu)!;
