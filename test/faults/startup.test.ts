@@ -10,6 +10,8 @@ import { cleanup } from "../fixtures/cleanup.ts";
 
 const CLI = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
 const ALL = ["CENTRAL", "BODY", "CLIMATE", "ENGINE", "BRAKES", "CAMERA"];
+/** A process that has not ended by then never will. */
+const PATIENCE_MS = 120_000;
 const VIN = "/components/central/data/vin";
 
 async function start(t: TestContext, options: HarnessOptions): Promise<Harness> {
@@ -33,7 +35,7 @@ function cli(...args: string[]): Promise<{ code: number | null; output: string }
         output += text;
       });
     }
-    const timer = setTimeout(() => child.kill("SIGKILL"), 20_000);
+    const timer = setTimeout(() => child.kill("SIGKILL"), PATIENCE_MS);
     child.on("error", reject);
     child.on("close", (code) => {
       clearTimeout(timer);
