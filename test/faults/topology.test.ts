@@ -8,11 +8,10 @@ import { type TestContext, test } from "node:test";
 import { demoEntities } from "#sim/demo/vehicle.ts";
 import type { EcuMisbehaviour } from "#sim/misbehaviour.ts";
 import { type EntityOptions, type RunningVehicle, startVehicle } from "#sim/vehicle.ts";
-import { type Answer, type Harness, type HarnessOptions, startHarness } from "../e2e/harness.ts";
+import { type Answer, forced, type Harness, type HarnessOptions, startHarness } from "../e2e/harness.ts";
 import { cleanup } from "../fixtures/cleanup.ts";
 
 const TESTER = "127.0.0.2";
-const forced = (ms: number) => ({ precedence: "Config", value: { secs: 0, nanos: ms * 1_000_000 } });
 
 async function start(t: TestContext, options: HarnessOptions): Promise<Harness> {
   const config = { com_params: { doip: { connection_retry_delay: forced(50) } } };
@@ -151,13 +150,22 @@ test("a gateway that stayed away longer than it was tried is found by its announ
   ok(await car.http.get("/components/engine/data/vin"));
 });
 
-for (const [name, misbehaviour, requests] of [
-  ["an answer that is lost: the same counter again", { only: "3602", frame: { kind: "lost", times: 1 } }, 5],
+/** For an answer that does not come; where all come nothing may be sent again, however slow the machine is. */
+const [SHORT_MS, LONG_MS] = [300, 20_000];
+
+for (const [name, misbehaviour, requests, windowMs = LONG_MS] of [
+  [
+    "an answer that is lost: the same counter again",
+    { only: "3602", frame: { kind: "lost", times: 1 } },
+    undefined,
+    SHORT_MS,
+  ],
   // what is sent again while the ECU is at it gets 0x21, as often as it is sent
   [
     "an answer that comes when the block was sent again",
     { only: "3602", frame: { kind: "wrongSid", correctAfterMs: 350, times: 1 } },
     undefined,
+    SHORT_MS,
   ],
   ["0x78 before the answer", { only: "3602", pending: { count: 3, intervalMs: 100, times: 1 } }, 4],
   ["busy for a while", { only: "3602", nrc: { code: 0x21, times: 2 } }, 4],
@@ -168,7 +176,8 @@ for (const [name, misbehaviour, requests] of [
       config: {
         com_params: {
           uds: {
-            timeout_default: forced(300),
+            timeout_default: forced(windowMs),
+            rc_78_timeout: forced(LONG_MS),
             rc_21_repeat_request_time: forced(20),
             rc_94_repeat_request_time: forced(20),
           },
@@ -200,6 +209,7 @@ for (const [name, misbehaviour, requests] of [
     const blocks = car.traffic.to("ENGINE").filter((uds) => uds.startsWith("36"));
     // requests that the misbehaviour refuses are no traffic
     if (requests !== undefined) assert.equal(blocks.length, requests);
+    else if (misbehaviour.frame.kind === "lost") assert.ok(blocks.length > 4, "it was sent again");
     assert.equal(ecu.misbehaviour.nrc?.times ?? 0, 0);
     const written = new Set(blocks);
     assert.equal([...written].map((uds) => uds.slice(4)).join(""), image.toString("hex").toUpperCase());
