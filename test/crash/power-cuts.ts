@@ -26,7 +26,7 @@ export interface PowerCutRun {
   readonly largestBytes?: number;
   /** Only every so manieth moment. */
   readonly every?: number;
-  /** No image is begun after it. */
+  /** No image is begun later than this behind the recording. */
   readonly timeLimitMs?: number;
 }
 
@@ -58,11 +58,11 @@ interface Expected {
 /** Records one process and tries every moment of it. */
 export async function runPowerCuts(run: PowerCutRun): Promise<PowerCutResult> {
   const { largestBytes = Number.POSITIVE_INFINITY, timeLimitMs = Number.POSITIVE_INFINITY, every = 1 } = run;
-  const end = performance.now() + timeLimitMs;
   const home = mkdtempSync(join(tmpdir(), "power-cuts-"));
   const env = { CRASH_LARGEST_BYTES: String(largestBytes) };
   try {
     const { disk, expectedAt } = await record(run, home, env);
+    const end = performance.now() + timeLimitMs;
     const tally = { passed: 0, failures: [] as string[], images: {}, within: {} };
     const wanted = disk.moments.filter((_, index) => index % every === 0);
     const queue = spread(wanted).values();
