@@ -1,6 +1,7 @@
 /** Runs a configured program: an argument list, never a shell; a time limit; output to the log, bounded. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { Fault, reasonOf } from "#core/errors.ts";
+import { networkClock, type TimerHandle } from "#core/time.ts";
 import type { UpdateJob } from "#update/software/provider.ts";
 
 export interface RunOptions {
@@ -32,11 +33,12 @@ export const runCommand: CommandRunner = async (argv, { timeoutMs, job, signal: 
   wanted?.throwIfAborted();
   const child = start(program, args);
   const [output, errors] = [collected(child.stdout), collected(child.stderr)];
-  const timers = new Set<NodeJS.Timeout>();
-  const after = (delayMs: number, then: () => void) => timers.add(setTimeout(then, delayMs));
+  const timers = new Set<TimerHandle>();
+  // a pipe is read like a socket: what ran out is concluded once it was
+  const after = (delayMs: number, then: () => void) => timers.add(networkClock.setTimeout(then, delayMs));
   let stopped: string | undefined;
   const stop = (why: string): void => {
-    if (stopped !== undefined) return;
+    if (stopped !== undefined || hasEnded(child)) return;
     stopped = why;
     signalGroup(child, "SIGTERM");
     after(GRACE_MS, () => signalGroup(child, "SIGKILL"));
@@ -54,11 +56,13 @@ export const runCommand: CommandRunner = async (argv, { timeoutMs, job, signal: 
   } finally {
     // the program may have gone and left its children
     if (stopped !== undefined) signalGroup(child, "SIGKILL");
-    for (const timer of timers) clearTimeout(timer);
+    for (const timer of timers) networkClock.clearTimeout(timer);
     wanted?.removeEventListener("abort", onAbort);
     job?.log("command ended", { program, output: output.text, errors: errors.text });
   }
 };
+
+const hasEnded = ({ exitCode, signalCode }: ChildProcess): boolean => exitCode !== null || signalCode !== null;
 
 /** @throws Fault severe for arguments that no program can be given */
 function start(program: string, args: readonly string[]) {
