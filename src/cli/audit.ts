@@ -1,16 +1,16 @@
 /** `sovd-edge audit verify`: checks every link of the audit chain, of a server that runs or of a store. */
-import { createPublicKey, type KeyObject } from "node:crypto";
+import type { KeyObject } from "node:crypto";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Command } from "commander";
 import { Fault } from "#core/errors.ts";
+import { readKey } from "#security/keys.ts";
 import { ENVIRONMENTS, environmentFile } from "#store/environments.ts";
 import { openEnvironment } from "#store/lmdb-env.ts";
 import { createLmdbPersistence } from "#store/lmdb-persistence.ts";
 import { type Anchor, type AuditRecord, NO_ANCHOR, verifyChain } from "#update/software/journal/audit.ts";
 import { readAnchor, readHeads, verifyStored } from "#update/software/journal/chain.ts";
 import { type SignedHead, type SignedVerdict, verifySigned } from "#update/software/journal/heads.ts";
-import { readKey } from "#update/software/trust/keys.ts";
 import { type Client, type Connection, connect, connected } from "./update-client.ts";
 import { wrongUsage } from "./usage.ts";
 
@@ -30,7 +30,7 @@ export function register(program: Command): void {
     .option("--expect <seq:hash>", "a head that was noted elsewhere: shows a chain whose tail was cut")
     .option("--key <file...>", "PEM files of keys that may sign heads: shows also a chain that was written anew or cut")
     .action(async (options: Options) => {
-      const keys = (options.key ?? []).map((file) => readKey(file, createPublicKey, "--key"));
+      const keys = (options.key ?? []).map((file) => readKey(file, "public", "--key"));
       const verdict = await verdictOf(options, keys);
       if (!verdict.whole)
         throw new Fault("corruption", `The audit chain is broken at record ${verdict.seq}: ${verdict.problem}`);

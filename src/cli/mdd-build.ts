@@ -1,16 +1,17 @@
 /** `sovd-edge mdd build`: an MDD file from a description in JSON or TypeScript. */
-import { createPrivateKey, createPublicKey } from "node:crypto";
-import { existsSync, readFileSync } from "node:fs";
+import { createPublicKey, type KeyObject } from "node:crypto";
+import { existsSync } from "node:fs";
 import { basename, extname, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { Fault, reasonOf } from "#core/errors.ts";
+import { Fault } from "#core/errors.ts";
 import { VERSION } from "#core/version.ts";
 import type { EcuData } from "#mdd/generated/description.ts";
 import { inFile, loadMdd } from "#mdd/tools/load.ts";
 import { type SigningKeys, writeMdd } from "#mdd/writer/mdd.ts";
 import { describeSource } from "#mdd/writer/source.ts";
 import type { Source } from "#mdd/writer/source-types.ts";
+import { readKey } from "#security/keys.ts";
 import { deflateLzma, inflateLzma } from "#store/lzma.ts";
 import { parseJson, readInput, writeOutput } from "./mdd-files.ts";
 import { processTerminal, type Terminal } from "./mdd-terminal.ts";
@@ -48,7 +49,7 @@ export async function build(input: string, flags: BuildFlags, terminal: Terminal
   const file = basename(input);
   const described = await readDescribed(input);
   const { description, metadata } = await inFile(file, () => descriptionOf(described));
-  const signingKeys = flags.sign === undefined ? undefined : signingKeysOf(flags.sign);
+  const signingKeys = flags.sign === undefined ? undefined : pairOf(readKey(flags.sign, "private", "--sign"));
   const bytes = await inFile(file, () =>
     writeMdd({
       description,
@@ -124,14 +125,6 @@ function descriptionOf(described: Described): { description: EcuData; metadata: 
   return { description: described as EcuData, metadata: {} };
 }
 
-function signingKeysOf(pem: string): SigningKeys {
-  try {
-    const privateKey = createPrivateKey(readFileSync(pem));
-    if (privateKey.asymmetricKeyType !== "ed25519")
-      throw new Fault("badRequest", `${pem}: an Ed25519 key is needed, this is ${privateKey.asymmetricKeyType}`);
-    return { privateKey, publicKey: createPublicKey(privateKey) };
-  } catch (error) {
-    if (error instanceof Fault) throw error;
-    throw new Fault("badRequest", `${pem}: ${reasonOf(error)}`, undefined, error);
-  }
+function pairOf(privateKey: KeyObject): SigningKeys {
+  return { privateKey, publicKey: createPublicKey(privateKey) };
 }

@@ -1,28 +1,15 @@
 /** Manifests of images, and what signs them. */
-import { createHash, createPrivateKey, type KeyObject, sign } from "node:crypto";
-import { createReadStream, readFileSync } from "node:fs";
+import { createHash, type KeyObject, sign } from "node:crypto";
+import { createReadStream } from "node:fs";
 import { Fault, reasonOf } from "#core/errors.ts";
 import { canonical } from "#update/software/canonical.ts";
 import type { Json } from "./update-client.ts";
 import { wrongUsage } from "./usage.ts";
 
-/** The key that signs. `file`: PEM. @throws Fault badRequest */
-export function signingKey(file: string): KeyObject {
-  try {
-    const key = createPrivateKey(readFileSync(file));
-    if (key.asymmetricKeyType === "ed25519") return key;
-  } catch (error) {
-    if (isFileError(error)) throw new Fault("badRequest", `--key ${file}: ${reasonOf(error)}`, undefined, error);
-  }
-  throw new Fault("badRequest", `--key ${file} is no Ed25519 private key in PEM`);
-}
-
 /** Ed25519 over the canonical text, base64. */
 export function signatureOf(manifest: Json, key: KeyObject): string {
   return sign(null, Buffer.from(canonical(manifest)), key).toString("base64");
 }
-
-const isFileError = (error: unknown) => (error as NodeJS.ErrnoException).syscall !== undefined;
 
 /** SHA-256 in lower-case hex, and the length. @throws Fault badRequest */
 export async function measure(file: string): Promise<{ readonly sha256: string; readonly length: number }> {

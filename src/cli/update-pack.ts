@@ -3,8 +3,9 @@ import { createReadStream, createWriteStream } from "node:fs";
 import { basename, resolve } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { Fault } from "#core/errors.ts";
+import { readKey } from "#security/keys.ts";
 import { encodeHead } from "#update/skybrush/signed-image.ts";
-import { listOf, measure, plainId, signatureOf, signingKey } from "./update-manifest.ts";
+import { listOf, measure, plainId, signatureOf } from "./update-manifest.ts";
 import type { Output } from "./update-progress.ts";
 import { wrongUsage } from "./usage.ts";
 
@@ -24,7 +25,7 @@ export async function pack(file: string, options: PackOptions, output: Output): 
     throw wrongUsage(`--expires ${expires} is no time, such as 2030-01-31T00:00:00Z`);
   }
   if (resolve(to) === resolve(file)) throw new Fault("badRequest", `--output ${to} is the image itself`);
-  const key = signingKey(options.key);
+  const key = readKey(options.key, "private", "--key");
   const components = listOf(options.components).map((name) => name.toLowerCase());
   const image = { ...(await measure(file)), ...(version === undefined ? {} : { version }) };
   const id = options.id ?? plainId(version === undefined ? basename(file) : `${basename(file)}-${version}`);

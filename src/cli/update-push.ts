@@ -2,8 +2,9 @@
 import type { KeyObject } from "node:crypto";
 import { basename } from "node:path";
 import { Fault } from "#core/errors.ts";
+import { readKey } from "#security/keys.ts";
 import { type Client, type Connection, connect, type Json, type StoredFile } from "./update-client.ts";
-import { listOf, measure, plainId, signatureOf, signingKey } from "./update-manifest.ts";
+import { listOf, measure, plainId, signatureOf } from "./update-manifest.ts";
 import { bar, follow, interruptible, isLive, type Output } from "./update-progress.ts";
 
 export interface PushOptions extends Connection {
@@ -21,7 +22,7 @@ const CATEGORY = "firmware-artifacts";
 /** @throws Fault when a call is refused or, with `--watch`, when the update fails */
 export async function push(file: string, options: PushOptions, output: Output): Promise<void> {
   const components = listOf(options.components);
-  const key = options.key === undefined ? undefined : signingKey(options.key);
+  const key = options.key === undefined ? undefined : readKey(options.key, "private", "--key");
   const { sha256 } = await measure(file);
   const client = await connect(options);
   const path = `/components/${components[0]}/bulk-data/${CATEGORY}`;

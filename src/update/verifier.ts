@@ -2,12 +2,11 @@
  * Judges databases before they may become current: container, hashes, signatures, versions. The defaults follow `[update]`; a module
  * of the operator's is asked beside them.
  */
-import { createPublicKey, type KeyObject } from "node:crypto";
-import { readFile } from "node:fs/promises";
 import type { Config } from "#config/types.ts";
 import { Fault, reasonOf } from "#core/errors.ts";
 import { makeOfModule } from "#core/module.ts";
 import { ed25519Checker } from "#mdd/container/ed25519.ts";
+import { readTrustedKeys } from "#security/keys.ts";
 import { compareRevisions, type ParseDatabase, type ParsedDatabase } from "#store/databases.ts";
 import { inflateLzmaHere } from "#store/lzma.ts";
 import { createMddParser, verifyOptionsOf } from "./mdd-parser.ts";
@@ -47,7 +46,7 @@ export interface Verification {
   checkVersion(database: DatabaseFacts, known: KnownVersions): void;
 }
 
-/** @throws Fault `misconfigured` when a key cannot be read, `invalidConfig` for an operator's module that is none */
+/** @throws Fault `invalidConfig` when a key cannot be read, and for an operator's module that is none */
 export async function createVerification(config: Pick<Config, "flat_buf" | "update">): Promise<Verification> {
   const { update } = config;
   const parse = await createParser(config);
@@ -95,19 +94,9 @@ async function createParser(config: Pick<Config, "flat_buf" | "update">): Promis
   if (update.verify_databases === "none") return createMddParser(limits, { inflate });
   return createMddParser(limits, {
     inflate,
-    checkSignature: ed25519Checker(await Promise.all(update.trusted_keys.map(readKey))),
+    checkSignature: ed25519Checker(readTrustedKeys(update.trusted_keys)),
     requireSignature: update.verify_databases === "required",
   });
-}
-
-async function readKey(path: string): Promise<KeyObject> {
-  try {
-    const key = createPublicKey(await readFile(path));
-    if (key.asymmetricKeyType === "ed25519") return key;
-  } catch (error) {
-    throw new Fault("misconfigured", `update.trusted_keys: ${path} cannot be read`, undefined, error);
-  }
-  throw new Fault("misconfigured", `update.trusted_keys: ${path} is no Ed25519 key`);
 }
 
 async function loadVerifier(path: string): Promise<DatabaseVerifier> {

@@ -135,7 +135,10 @@ test("what cannot work says so in one line and fails", async (t) => {
     [["update", "list", ...to, "--tls-ca", join(node.folder, "none")], /--tls-ca .*ENOENT/],
     [["update", "pack", node.file, "--components", "compute", "--key", node.file], /is no Ed25519 private key/],
     [["update", "pack", node.file, "--components", "compute", "--key", rsa], /is no Ed25519 private key/],
-    [["update", "pack", node.file, "--components", "compute", "--key", "/nowhere.pem"], /--key \/nowhere\.pem: ENOENT/],
+    [
+      ["update", "pack", node.file, "--components", "compute", "--key", "/nowhere.pem"],
+      /--key: \/nowhere\.pem: ENOENT/,
+    ],
     [
       ["update", "pack", node.file, "--components", "compute", "--key", node.file, "--expires", "soon"],
       /--expires soon is no time/,

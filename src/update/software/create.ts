@@ -1,8 +1,8 @@
 /** Puts the parts of the software update together, as the configuration says. */
-import { createPrivateKey } from "node:crypto";
 import type { Config } from "#config/types.ts";
 import { Fault } from "#core/errors.ts";
 import { Turns } from "#core/turns.ts";
+import { readKey } from "#security/keys.ts";
 import type { Persistence } from "#store/persistence.ts";
 import type { Bulk } from "./bulk/bulk.ts";
 import { type CallsOptions, createCalls } from "./campaign/calls.ts";
@@ -21,7 +21,6 @@ import { Journal } from "./journal/journal.ts";
 import type { UpdateProvider } from "./provider.ts";
 import { createProviders, type Log, ownComponents, type ProviderParts, tlsOf } from "./providers/create.ts";
 import { createTrust } from "./trust/create.ts";
-import { readKey } from "./trust/keys.ts";
 import { Updates, type UpdatesOptions } from "./updates.ts";
 
 type UpdateConfig = Config["update"];
@@ -162,7 +161,7 @@ async function openJournal({ config, persistence, log }: SoftwareParts, nowMs: (
 async function headSigner(file: string | undefined): Promise<SignHead | undefined> {
   if (file === undefined) return undefined;
   const { signerOf } = await import("./journal/heads.ts");
-  return signerOf(readKey(file, createPrivateKey, "update.audit_key"));
+  return signerOf(readKey(file, "private", "update.audit_key"));
 }
 
 /** Which components there are, and who installs on each. */

@@ -2,8 +2,9 @@
 import { readFileSync } from "node:fs";
 import type { Config } from "#config/types.ts";
 import { Fault, reasonOf } from "#core/errors.ts";
+import { readTrustedKeys } from "#security/keys.ts";
 import type { Journal } from "#update/software/journal/journal.ts";
-import { readTrustedKeys, type SignedTime, type TrustOptions } from "./trust.ts";
+import type { SignedTime, TrustOptions } from "./trust.ts";
 import type { TufStore, TufVerifier } from "./tuf.ts";
 
 type UpdateConfig = Config["update"];

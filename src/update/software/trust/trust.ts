@@ -1,21 +1,15 @@
 /** Whether a manifest may be believed: signature, id, expiry, and that nothing goes back to an older version. */
-import { createHash, createPublicKey, type KeyObject, verify } from "node:crypto";
+import { createHash, type KeyObject, verify } from "node:crypto";
 import type { TargetFile } from "@tufjs/models";
 import { Fault } from "#core/errors.ts";
 import type { Bulk, BulkInfo } from "#update/software/bulk/bulk.ts";
 import { canonical } from "#update/software/canonical.ts";
 import { keyOfId, type Manifest, type ManifestTarget } from "#update/software/package.ts";
 import type { SignedManifest } from "#update/software/provider.ts";
-import { readKey } from "./keys.ts";
 import type { TufFiles, TufVerifier } from "./tuf.ts";
 import { compareVersions } from "./versions.ts";
 
 export type VerifyMode = "required" | "optional" | "none";
-
-/** Ed25519 public keys of PEM files. @throws Fault invalidConfig */
-export function readTrustedKeys(files: readonly string[]): readonly KeyObject[] {
-  return files.map((file) => readKey(file, createPublicKey, "update.trusted_keys"));
-}
 
 export interface Claim {
   readonly id: string;
