@@ -15,7 +15,7 @@ import type { HttpServerOptions, RequestRecord } from "#http/server-options.ts";
 import { SOVD_DEFAULTS } from "#sovd/context.ts";
 import { sovdRoutes } from "#sovd/routes.ts";
 import { cleanup, scratchFolder } from "../../fixtures/cleanup.ts";
-import { reply, V, type Vehicle, vehicle } from "../sovd/harness.ts";
+import { ManualClock, reply, V, type Vehicle, vehicle } from "../sovd/harness.ts";
 
 const AUTH = { authorization: "Bearer me" };
 const E = `${V}/components/flxc1000`;
@@ -166,12 +166,17 @@ test("a client that stops in its body gets 408 and the connection ends", async (
 });
 
 test("an ECU that takes too long is 408, its call is aborted, and its late answer goes nowhere", async (t) => {
-  const { car, url } = await serve(t, { requestTimeoutMs: 60 });
+  const clock = new ManualClock();
+  const { car, url } = await serve(t, { requestTimeoutMs: 60, clock });
   const held = gate(car);
-  const answer = await request(`${url}${E}/data/vin`, { headers: AUTH });
+  cleanup(t, () => held.open());
+  const asked = request(`${url}${E}/data/vin`, { headers: AUTH });
+  const signal = await held.reached;
+  clock.advance(60);
+  const answer = await asked;
   assert.equal(answer.statusCode, 408);
   assert.equal((await bodyOf(answer)).message, "Request timed out");
-  assert.equal((await held.reached).aborted, true);
+  assert.equal(signal.aborted, true);
   held.open();
   assert.equal((await request(`${url}/health`)).statusCode, 200);
 });
