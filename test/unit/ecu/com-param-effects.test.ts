@@ -488,7 +488,7 @@ const EFFECTS = { uds: UDS, doip: DOIP, can: CAN } as const;
 
 for (const { group, field, def } of COM_PARAM_ROWS) {
   const effect = (EFFECTS[group] as Readonly<Record<string, Effect>>)[field];
-  test(`${def.name || def.key}: ${def.doc}`, { timeout: 10_000 }, async (t) => {
+  test(`${def.name || def.key}: ${def.doc}`, async (t) => {
     assert.ok(effect !== undefined, `${group}.${field} has no effect that is tested`);
     assert.ok(effect.seen.length >= 2);
     for (const [value, seen] of effect.seen) {
