@@ -5,6 +5,7 @@ import type { Clock } from "#core/time.ts";
 import type { Announcement, Discovery, DiscoveryOptions } from "#doip/discovery.ts";
 import type { VehicleFleet } from "./fleet.ts";
 import type { LogMessage } from "./messages.ts";
+import { until } from "./until.ts";
 
 /** When communication begins: at start, with the first request to an ECU, or when a plugin says so. */
 export type InitMode = "always" | "on-demand" | "plugin";
@@ -147,19 +148,7 @@ export class Communication {
   /** Requests on demand wait until every gateway is connected, at most one round of collecting. */
   async #awaitConnections(): Promise<void> {
     const { clock, fleet, detectionMs } = this.#options;
-    if (fleet.missingGateways.length > 0) {
-      await new Promise<void>((resolve) => {
-        const timer = clock.setTimeout(done, detectionMs);
-        const stop = fleet.onChange(() => {
-          if (fleet.missingGateways.length === 0) done();
-        });
-        function done() {
-          clock.clearTimeout(timer);
-          stop();
-          resolve();
-        }
-      });
-    }
+    await until(fleet, () => fleet.missingGateways.length === 0, { clock, timeoutMs: detectionMs });
     this.#settled = true;
   }
 

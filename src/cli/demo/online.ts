@@ -1,21 +1,12 @@
 /** Waiting for the simulated ECUs. */
 import { Fault } from "#core/errors.ts";
+import { systemClock } from "#core/time.ts";
+import { until } from "#fleet/until.ts";
 import type { RunningServer } from "../../main.ts";
 
 /** Resolves when these ECUs are online. @throws Fault notResponding naming those that are not in time */
-export function online({ fleet }: RunningServer, names: readonly string[], timeoutMs: number): Promise<void> {
+export async function online({ fleet }: RunningServer, names: readonly string[], timeoutMs: number): Promise<void> {
   const missing = () => names.filter((name) => fleet.ecu(name)?.state !== "Online");
-  return new Promise((resolve, reject) => {
-    if (missing().length === 0) return resolve();
-    const timer = setTimeout(() => {
-      stop();
-      reject(new Fault("notResponding", `start-up: ECUs did not come online: ${missing().join(", ")}`));
-    }, timeoutMs);
-    const stop = fleet.onChange(() => {
-      if (missing().length > 0) return;
-      clearTimeout(timer);
-      stop();
-      resolve();
-    });
-  });
+  if (await until(fleet, () => missing().length === 0, { clock: systemClock, timeoutMs })) return;
+  throw new Fault("notResponding", `start-up: ECUs did not come online: ${missing().join(", ")}`);
 }

@@ -5,6 +5,7 @@
 import type { Clock } from "#core/time.ts";
 import { type Fleet, membersOf } from "#fleet/api.ts";
 import type { EcuStateWord } from "#fleet/messages.ts";
+import { until } from "#fleet/until.ts";
 import { aborted } from "#update/software/sleep.ts";
 
 /** Words for an ECU that no detection has found since the start. */
@@ -27,18 +28,8 @@ export async function awaitFound(
   if (signal.aborted) throw aborted(signal);
   // where communication begins on demand this is the demand
   for (const ecu of missing()) fleet.call(ecu, "detect", {}, { signal }).catch(() => undefined);
-  await new Promise<void>((resolve, reject) => {
-    const timer = clock.setTimeout(() => end(resolve), leftMs);
-    const stop = fleet.onChange(() => missing().length === 0 && end(resolve));
-    const onAbort = (): void => end(() => reject(aborted(signal)));
-    signal.addEventListener("abort", onAbort, { once: true });
-    function end(conclude: () => void): void {
-      clock.clearTimeout(timer);
-      stop();
-      signal.removeEventListener("abort", onAbort);
-      conclude();
-    }
-  });
+  await until(fleet, () => missing().length === 0, { clock, timeoutMs: leftMs, signal });
+  if (signal.aborted) throw aborted(signal);
 }
 
 function ecusOf(fleet: Fleet, name: string): readonly string[] {
