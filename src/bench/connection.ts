@@ -3,11 +3,14 @@ import { connect, type Socket } from "node:net";
 import { decodeResponse } from "./http-message.ts";
 
 export interface ConnectionHandler {
-  onOpen(connection: HttpConnection): void;
-  onResponse(connection: HttpConnection, status: number): void;
+  onOpen(connection: Connection): void;
+  onResponse(connection: Connection, status: number): void;
   /** The request under way failed, or the connection did; `kind` is bounded. The connection is gone. */
-  onError(connection: HttpConnection, kind: string): void;
+  onError(connection: Connection, kind: string): void;
 }
+
+/** One request at a time. */
+export type Connection = Pick<HttpConnection, "sinceMs" | "send" | "close">;
 
 export interface Address {
   readonly host: string;
@@ -22,7 +25,7 @@ export class HttpConnection {
   readonly #handler: ConnectionHandler;
   #rest: Buffer | undefined;
   #over = false;
-  /** When the request under way counts from, `performance.now()`; negative while idle. */
+  /** When the request under way counts from; negative while idle. */
   sinceMs = -1;
 
   constructor({ host, port }: Address, handler: ConnectionHandler, buffer: Buffer = Buffer.allocUnsafe(READ_BYTES)) {

@@ -3,7 +3,8 @@
  * rate, whatever the server does, and their latency counts from the instant they were meant to be sent: a server that stalls cannot
  * hide the requests that nobody could send meanwhile (coordinated omission).
  */
-import { type Address, HttpConnection } from "./connection.ts";
+import { type Clock, systemClock, type TimerHandle } from "#core/time.ts";
+import { type Address, type Connection, type ConnectionHandler, HttpConnection } from "./connection.ts";
 import { Latencies } from "./latencies.ts";
 
 export interface LoadOptions {
@@ -16,7 +17,12 @@ export interface LoadOptions {
   readonly ratePerS?: number | undefined;
   /** A request unanswered for so long counts as an error. */
   readonly timeoutMs?: number;
+  readonly clock?: Clock;
+  readonly connect?: (address: Address, handler: ConnectionHandler) => Connection;
 }
+
+/** In its own numbers: those of the whole machine are too large for fractions of a microsecond. */
+const PRECISE: Clock = { ...systemClock, now: () => performance.now() };
 
 export interface LoadResult {
   readonly durationMs: number;
@@ -35,7 +41,7 @@ export interface LoadResult {
 const DEFAULT_TIMEOUT_MS = 30_000;
 const SWEEP_MS = 250;
 /** Connections that fail are opened anew after a pause, so that a dead server costs no loop. */
-const RECONNECT_MS = 20;
+export const RECONNECT_MS = 20;
 /** Node's timers are late by up to so much: what is due sooner is waited for in a loop. */
 const TIMER_GRAIN_MS = 2;
 
@@ -47,9 +53,10 @@ export function runLoad(options: LoadOptions): Promise<LoadResult> {
 class Load {
   readonly #options: LoadOptions;
   readonly #resolve: (result: LoadResult) => void;
-  readonly #connections = new Set<HttpConnection>();
+  readonly #clock: Clock;
+  readonly #connections = new Set<Connection>();
   /** Longest idle first: each connection is used, and held open, as much as any other. */
-  readonly #idle: HttpConnection[] = [];
+  readonly #idle: Connection[] = [];
   readonly #errors: Record<string, number> = {};
   readonly #latencies = new Latencies();
   readonly #refusals = new Latencies();
@@ -59,36 +66,38 @@ class Load {
   /** Open loop: requests sent so far. The next one was meant for `started + sent / rate`. */
   #sent = 0;
   #over = false;
-  #sweeper: NodeJS.Timeout | undefined;
+  #sweeper: TimerHandle | undefined;
 
   constructor(options: LoadOptions, resolve: (result: LoadResult) => void) {
     this.#options = options;
+    this.#clock = options.clock ?? PRECISE;
     this.#resolve = resolve;
   }
 
   start(): void {
     const { connections, durationMs, ratePerS } = this.#options;
     this.#cpu = process.cpuUsage();
-    this.#started = performance.now();
+    this.#started = this.#clock.now();
     for (let i = 0; i < connections; i++) this.#connect();
-    this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS);
-    setTimeout(() => this.#end(), durationMs);
+    this.#sweeper = this.#clock.setTimeout(() => this.#sweep(), SWEEP_MS);
+    this.#clock.setTimeout(() => this.#end(), durationMs);
     if (ratePerS !== undefined) this.#pace();
   }
 
   #connect(): void {
     if (this.#over) return;
+    const { address, connect = (to, handler) => new HttpConnection(to, handler) } = this.#options;
     this.#connections.add(
-      new HttpConnection(this.#options.address, {
-        onOpen: (connection) => this.#free(connection, performance.now()),
+      connect(address, {
+        onOpen: (connection) => this.#free(connection, this.#clock.now()),
         onResponse: (connection, status) => this.#answered(connection, status),
         onError: (connection, kind) => this.#failed(connection, kind),
       }),
     );
   }
 
-  #answered(connection: HttpConnection, status: number): void {
-    const now = performance.now();
+  #answered(connection: Connection, status: number): void {
+    const now = this.#clock.now();
     if (this.#over) return;
     if (status < 400) this.#latencies.record(now - connection.sinceMs);
     else {
@@ -100,7 +109,7 @@ class Load {
   }
 
   /** A connection may take a request. */
-  #free(connection: HttpConnection, now: number): void {
+  #free(connection: Connection, now: number): void {
     if (this.#over) return;
     const { ratePerS } = this.#options;
     if (ratePerS === undefined) {
@@ -112,14 +121,14 @@ class Load {
     else this.#idle.push(connection);
   }
 
-  #failed(connection: HttpConnection, kind: string): void {
+  #failed(connection: Connection, kind: string): void {
     if (this.#over) return;
     this.#connections.delete(connection);
     const at = this.#idle.indexOf(connection);
     if (at >= 0) this.#idle.splice(at, 1);
     // a server may close a connection that waits for nothing
     if (connection.sinceMs >= 0 || kind !== "connection closed") this.#count(kind);
-    setTimeout(() => this.#connect(), RECONNECT_MS);
+    this.#clock.setTimeout(() => this.#connect(), RECONNECT_MS);
   }
 
   // ---- open loop -----------------------------------------------------------------------------------------------------
@@ -128,7 +137,7 @@ class Load {
     return this.#started + (this.#sent * 1_000) / ratePerS;
   }
 
-  #sendDue(connection: HttpConnection, due: number): void {
+  #sendDue(connection: Connection, due: number): void {
     this.#sent++;
     connection.send(this.#request(), due);
   }
@@ -136,13 +145,13 @@ class Load {
   #pace(): void {
     if (this.#over) return;
     const { ratePerS } = this.#options;
-    const now = performance.now();
+    const now = this.#clock.now();
     while (this.#idle.length > 0 && this.#due(ratePerS!) <= now)
       this.#sendDue(this.#idle.shift()!, this.#due(ratePerS!));
     const waitMs = this.#due(ratePerS!) - now;
-    if (waitMs > TIMER_GRAIN_MS) setTimeout(() => this.#pace(), waitMs - TIMER_GRAIN_MS);
+    if (waitMs > TIMER_GRAIN_MS) this.#clock.setTimeout(() => this.#pace(), waitMs - TIMER_GRAIN_MS);
     // behind: each connection that gets free takes what is due by itself
-    else if (waitMs <= 0) setTimeout(() => this.#pace(), 1);
+    else if (waitMs <= 0) this.#clock.setTimeout(() => this.#pace(), 1);
     else setImmediate(() => this.#pace());
   }
 
@@ -161,18 +170,19 @@ class Load {
 
   #sweep(): void {
     const { timeoutMs = DEFAULT_TIMEOUT_MS } = this.#options;
-    const now = performance.now();
+    const now = this.#clock.now();
     for (const connection of this.#connections) {
       if (connection.sinceMs < 0 || now - connection.sinceMs < timeoutMs) continue;
       connection.close();
       this.#failed(connection, "timeout");
     }
+    this.#sweeper = this.#clock.setTimeout(() => this.#sweep(), SWEEP_MS);
   }
 
   #end(): void {
     this.#over = true;
-    clearInterval(this.#sweeper);
-    const now = performance.now();
+    if (this.#sweeper !== undefined) this.#clock.clearTimeout(this.#sweeper);
+    const now = this.#clock.now();
     const { user, system } = process.cpuUsage(this.#cpu);
     for (const connection of this.#connections) connection.close();
     const { ratePerS } = this.#options;
