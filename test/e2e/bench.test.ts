@@ -17,9 +17,19 @@ before(async () => {
   demo = await startDemo(() => undefined);
   await demo.tour();
 });
-after(() => demo.close());
+after(() => demo?.close());
 
 const OPTIONS = { connections: [2], rounds: 1, durationMs: 200, warmUpMs: 50 };
+const MAX_ROUNDS = 20;
+
+/** Another round when a machine that stood still let nothing through. */
+async function measure(subject: Parameters<typeof compare>[0][number]) {
+  for (let left = MAX_ROUNDS; ; left--) {
+    const [measured] = await compare([subject], OPTIONS);
+    const round = measured!.rounds[0]![0]!;
+    if (round.answered > 0 || Object.keys(round.errors).length > 0 || left === 0) return round;
+  }
+}
 
 test("base path, token and components are found out", async () => {
   const { origin } = new URL(demo.base);
@@ -35,9 +45,8 @@ for (const profile of REQUEST_PROFILES.filter((name) => name !== "functional")) 
   test(`profile ${profile}: every request is answered`, async () => {
     const target = await discover(demo.base, { ecus: ["central", "engine"] });
     const work = await prepare(profile, target);
-    const [measured] = await compare([{ name: profile, address: target.address, requests: work.requests }], OPTIONS);
+    const round = await measure({ name: profile, address: target.address, requests: work.requests });
     await work.release();
-    const round = measured!.rounds[0]![0]!;
     assert.deepEqual(round.errors, {});
     assert(round.answered > 0);
     assert.equal(typeof round.serverCpuUsPerRequest, process.platform === "linux" ? "number" : "undefined");
@@ -75,8 +84,8 @@ test("profile functional: every request is answered", { skip: withoutRealFiles }
   await car.online("TMCC3000", "FLXC1000");
   const target = await discover(car.base);
   const { requests, release } = await prepare("functional", target);
-  const [measured] = await compare([{ name: "functional", address: target.address, requests }], OPTIONS);
+  const { errors, answered } = await measure({ name: "functional", address: target.address, requests });
   await release();
-  assert.deepEqual(measured!.rounds[0]![0]!.errors, {});
-  assert(measured!.rounds[0]![0]!.answered > 0);
+  assert.deepEqual(errors, {});
+  assert(answered > 0);
 });
