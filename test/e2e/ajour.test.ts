@@ -1,6 +1,6 @@
 /** Devices that fetch their firmware by drogue-ajour, over each transport, through campaigns of a real server. */
 import assert from "node:assert/strict";
-import { createSocket } from "node:dgram";
+import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
 import { type AddressInfo, createServer } from "node:net";
 import { type TestContext, test } from "node:test";
@@ -70,6 +70,14 @@ test("CoAP: blocks larger than a message, and datagrams of any kind", async (t) 
   assert.deepEqual(device.flash.active.image, Buffer.from(firmware));
 });
 
+/** The message that acknowledges this one: that of an earlier one may come when nobody waits for it any more. */
+async function answerOf(socket: Socket, messageId: number, signal: AbortSignal): Promise<Uint8Array> {
+  for (;;) {
+    const [bytes] = (await once(socket, "message", { signal })) as [Uint8Array];
+    if (decodeMessage(bytes).messageId === messageId) return bytes;
+  }
+}
+
 /** A device that knows nothing of options, and what came for what it sent. */
 async function simpleCoap(t: TestContext, port: number): Promise<{ link: AjourLink; factors: number[] }> {
   const socket = createSocket("udp4");
@@ -87,9 +95,10 @@ async function simpleCoap(t: TestContext, port: number): Promise<{ link: AjourLi
       options: [...texts(OPTION.uriPath, "v1", "dfu"), ...texts(OPTION.uriQuery, "ct=30", "device=bms-1")],
     });
     const signal = AbortSignal.any([stop.signal, AbortSignal.timeout(TIMEOUT_MS)]);
-    const answered = once(socket, "message", { signal }) as Promise<[Uint8Array]>;
+    const { messageId: asked } = decodeMessage(sent);
+    const answered = answerOf(socket, asked, signal);
     socket.send(sent, port, HOST);
-    const [bytes] = await answered;
+    const bytes = await answered;
     factors.push(bytes.length / sent.length);
     const answer = decodeMessage(bytes);
     assert.equal(answer.code, CODE.content, Buffer.from(answer.payload).toString());
@@ -197,11 +206,16 @@ test("a device that loses power in the middle goes on where it was", async (t) =
 test("a server that restarts in the middle of a transfer goes on with the campaign", async (t) => {
   const before = await startNode(t);
   const origin = { now: before.origin };
-  const link = movable(() => httpLink(origin.now, LOGIN));
+  let isHeld = false;
+  // held, it is in the middle for as long as that takes to look at
+  const link = movable(() => (isHeld ? HELD : httpLink(origin.now, LOGIN)));
   const { device, seen } = startDevice(t, createFlash("1.0"), { link, blockBytes: 512, backoffMs: 1 });
   const firmware = image(MIB / 8);
   const id = await before.begin(firmware, "1.1");
-  await seen("block", (event) => event.type === "block" && event.offset >= MIB / 16);
+  await seen("block", (event) => {
+    isHeld = event.type === "block" && event.offset >= MIB / 16;
+    return isHeld;
+  });
   const { status: found, json } = await before.call("GET", "/x-ajour/bms-1");
   assert.equal(found, 200);
   const { current, target, conditions } = json.firmware as Record<string, unknown>;
@@ -214,6 +228,7 @@ test("a server that restarts in the middle of a transfer goes on with the campai
   await before.close();
   const after = await startNode(t, {}, before.folder);
   origin.now = after.origin;
+  isHeld = false;
   const status = await after.status(id, isOver);
   assert.equal(status["x-state"], "completed", JSON.stringify(status));
   assert.equal(device.version, "1.1");
@@ -314,6 +329,9 @@ function lossy(link: AjourLink): AjourLink {
     close: () => link.close(),
   };
 }
+
+/** A link that nothing comes through. */
+const HELD: AjourLink = { ask: () => Promise.reject(new Error("held")), close: async () => {} };
 
 /** A link to whatever is there now. */
 function movable(current: () => AjourLink): AjourLink {
