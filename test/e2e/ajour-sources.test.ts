@@ -18,7 +18,8 @@ test("from the store; the device's own goes before the application's; another ve
   const applications = { default: { password: PASSWORD, firmware: { oci: { image: "localhost:1/nothing:1" } } } };
   const devices = { "bms-1": { component: "bms", firmware: file } };
   const node = await startNode(t, { update: { ajour: { ...FAST, applications, devices } } });
-  const first = image(200_000);
+  // not at its end before the second one has been noticed, which is asked for each second
+  const first = image(4_000_000);
   await describe(node, first, "1.1");
   const slow = { link: link(node), blockBytes: 1_000, backoffMs: 10 };
   const { device, events, seen } = startDevice(t, createFlash("1.0"), slow);
