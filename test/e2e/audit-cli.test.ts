@@ -19,7 +19,7 @@ import { run, startNode, upload } from "./updates-support.ts";
 const MIB = 1 << 20;
 const LIMITS = { databases: 64 * MIB, state: 64 * MIB, bulk: 512 * MIB };
 
-test("a chain is whole wherever it lies; a change, a hole, a cut tail end with 1", { timeout: 120_000 }, async (t) => {
+test("a chain is whole wherever it lies; a change, a hole, a cut tail end with 1", async (t) => {
   const folder = scratchFolder("audit");
   const slot = { provider: "slot", folder: join(folder, "slots") };
   const node = await startNode(t, { component: "compute", targets: { compute: slot } });
@@ -81,9 +81,7 @@ test("a chain is whole wherever it lies; a change, a hole, a cut tail end with 1
   }
 });
 
-test("signed heads: the chain of a server and of its store hold them; a cut tail, another key end with 1", {
-  timeout: 120_000,
-}, async (t) => {
+test("signed heads: the chain of a server and of its store hold them; a cut tail, another key end with 1", async (t) => {
   const folder = scratchFolder("audit");
   const pem = async (name: string) => {
     const { privateKey, publicKey } = generateKeyPairSync("ed25519");

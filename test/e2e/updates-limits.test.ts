@@ -40,9 +40,7 @@ const bodies = fc.oneof(
   })),
 );
 
-test("no package makes the server fail: 201 or a 4xx, and whatever is prepared ends", {
-  timeout: 120_000,
-}, async (t) => {
+test("no package makes the server fail: 201 or a 4xx, and whatever is prepared ends", async (t) => {
   const node = await startNode(t, {
     component: "compute",
     targets: { compute: { provider: "command", folder: "x" } },
@@ -84,7 +82,7 @@ test("a follower too many is refused, and lets in the next when it goes", async 
   const third = await follow();
   assert.equal(third.status, 503);
   first.stop.abort();
-  for (const end = performance.now() + 30_000; performance.now() < end; ) {
+  for (const end = performance.now() + 120_000; performance.now() < end; ) {
     const next = await follow();
     next.stop.abort();
     if (next.status === 200) return;

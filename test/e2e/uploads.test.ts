@@ -227,7 +227,6 @@ async function metric(port: number, name: string): Promise<number> {
 
 test("senders as fast as memory, raw and by form: what is received ahead stays small, and nobody is cut off", {
   skip: process.platform === "linux" ? false : "the receive buffer is bounded on Linux",
-  timeout: 120_000,
 }, async (t) => {
   const node = await startNode(t, { component: COMPONENT } as never, {
     store: { max_bytes: { bulk: 512 * MIB }, max_upload_bytes: 64 * MIB },
