@@ -78,13 +78,20 @@ interface Followed {
   readonly events: readonly string[];
 }
 
-/** Reads a stream until it ends, or `enough` events came. */
-async function follow(node: Node, path: string, headers = {}, enough = Number.POSITIVE_INFINITY): Promise<Followed> {
+/** Reads a stream until it ends, or `enough` events came; `opened` is called at its head. */
+async function follow(
+  node: Node,
+  path: string,
+  headers = {},
+  enough = Number.POSITIVE_INFINITY,
+  opened: (value?: unknown) => void = () => {},
+): Promise<Followed> {
   const stop = new AbortController();
   const response = await fetch(node.url + path, {
     headers: { accept: "text/event-stream", authorization: `Bearer ${node.token}`, ...headers },
     signal: stop.signal,
   });
+  opened();
   let text = "";
   let events: string[] = [];
   for await (const chunk of response.body ?? []) {
@@ -96,14 +103,24 @@ async function follow(node: Node, path: string, headers = {}, enough = Number.PO
   return { status: response.status, events };
 }
 
+/** Resolves as soon as the stream is there. */
+async function following(node: Node, path: string): Promise<{ readonly ended: Promise<Followed> }> {
+  let ended: Promise<Followed> | undefined;
+  await new Promise((resolve, reject) => {
+    ended = follow(node, path, {}, Number.POSITIVE_INFINITY, resolve);
+    ended.catch(reject);
+  });
+  return { ended: ended! };
+}
+
 const idOf = (event: string | undefined): string => /^id: (.+)$/m.exec(event ?? "")?.[1] ?? "";
 
 test("a status as events: from the present one to the end, and who has seen the end is told so", async (t) => {
   const node = await startAlone(t);
   await node.send("POST", "/updates", { id: "a", affected_components: ["compute"] });
-  const followed = follow(node, "/updates/a/status");
+  const followed = await following(node, "/updates/a/status");
   await node.send("PUT", "/updates/a/execute");
-  const { status, events } = await followed;
+  const { status, events } = await followed.ended;
   assert.equal(status, 200);
   assert.match(events[0] ?? "", /^retry: \d+\nid: \d+\nevent: status\ndata: \{/);
   assert.match(events.at(-1) ?? "", /^id: \d+\nevent: end\ndata: \{.*"x-state":"completed"/);
@@ -126,9 +143,9 @@ test("a deleted update ends its streams; a silent one lives by comments", async 
   await node.send("POST", "/updates", { id: "a", affected_components: ["compute"] });
   const { events } = await follow(node, "/updates/a/status", {}, 3);
   assert.deepEqual(events.slice(1), [":", ":"]);
-  const followed = follow(node, "/updates/a/status");
+  const followed = await following(node, "/updates/a/status");
   await node.send("DELETE", "/updates/a");
-  assert.match((await followed).events.at(-1) ?? "", /^event: end\ndata: \{\}$/);
+  assert.match((await followed.ended).events.at(-1) ?? "", /^event: end\ndata: \{\}$/);
 });
 
 test("HEAD of a stream takes no follower's place", async (t) => {
