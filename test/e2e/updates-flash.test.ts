@@ -20,8 +20,8 @@ const VERSION_DID = 0xf195;
 const BLOCK_BYTES = 258;
 const KEY = "0D0E0F1011121314";
 /** Short, so that silence is told soon; for the ECU whose answers are lost longer than its client waits before it repeats. */
-const TIMEOUT_MS = 400;
-const LOST_TIMEOUT_MS = 5_000;
+const TIMEOUT_MS = 1_200;
+const LOST_TIMEOUT_MS = 15_000;
 
 const image = (text: string) => Buffer.from(text.padEnd(2_000, "."));
 const OLD = image("old");

@@ -8,7 +8,7 @@ import { type Loose, QUICK, sceneClient } from "./updates-support.ts";
 let scene: UpdateScene;
 before(async () => {
   // the health check of the ECU must outlast what a test does meanwhile
-  scene = await startUpdateScene({ ...QUICK, soak_ms: 500 });
+  scene = await startUpdateScene({ ...QUICK, soak_ms: 3_000 });
 });
 after(() => scene.close());
 
