@@ -49,7 +49,7 @@ async function twoSlots(t: TestContext, update: Record<string, unknown> = {}): P
 
 async function overOf(node: Node, id: string): Promise<Loose> {
   const headers = { accept: "text/event-stream", authorization: `Bearer ${node.token}` };
-  const response = await fetch(`${node.url}/updates/${id}/status`, { headers, signal: AbortSignal.timeout(30_000) });
+  const response = await fetch(`${node.url}/updates/${id}/status`, { headers, signal: AbortSignal.timeout(120_000) });
   const last = (await response.text()).trim().split("\n\n").at(-1) ?? "";
   return JSON.parse(/^data: (.*)$/m.exec(last)?.[1] ?? "{}");
 }

@@ -17,7 +17,7 @@ import { readRecords } from "#update/software/journal/chain.ts";
 
 const CLI = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
 export const HOST = "127.0.0.1";
-const START_TIMEOUT_MS = 60_000;
+const START_TIMEOUT_MS = 120_000;
 export const POLL_MS = 50;
 const SLOW_PIECE_BYTES = 4_096;
 

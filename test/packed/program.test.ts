@@ -247,7 +247,7 @@ async function call(method: string, path: string, body?: FormData | string, head
 
 /** Asks anew as long as `accepts` does not take the answer. */
 async function until<T>(question: () => Promise<T>, accepts: (answer: T) => boolean): Promise<T> {
-  const untilMs = Date.now() + 20_000;
+  const untilMs = Date.now() + 120_000;
   for (;;) {
     const answer = await question();
     if (accepts(answer)) return answer;
