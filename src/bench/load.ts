@@ -176,7 +176,8 @@ class Load {
       connection.close();
       this.#failed(connection, "timeout");
     }
-    this.#sweeper = this.#clock.setTimeout(() => this.#sweep(), SWEEP_MS);
+    // one that failed may have been the last that was wanted
+    if (!this.#over) this.#sweeper = this.#clock.setTimeout(() => this.#sweep(), SWEEP_MS);
   }
 
   #end(): void {
