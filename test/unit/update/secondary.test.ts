@@ -11,9 +11,12 @@ import { serveHttp } from "../../fixtures/http-server.ts";
 import { jobOf, sha256 } from "./job-support.ts";
 
 const IMAGE = Buffer.alloc(5 << 20, "image");
-const TIMEOUT_MS = 10_000;
+/** More than a machine that stalls is late. */
+const TIMEOUT_MS = 60_000;
 /** Where it is waited for. */
 const SHORT_TIMEOUT_MS = 1_000;
+/** Of a slow link: the pauses together are longer than an answer may take, each is a tenth of it. */
+const LINK = { timeoutMs: 3_000, pauseMs: 300, pieces: 12 };
 // not within such a time
 await import("undici");
 
@@ -62,7 +65,7 @@ const hudJob = (more: Partial<UpdateJob> = {}, notes = new Map<string, string>()
       component: "hud",
       campaign: "vehicle-fw-v2.1",
       package: { id: "vehicle-fw-v2.1", rollback_policy: "independent" },
-      signal: AbortSignal.timeout(20_000),
+      signal: AbortSignal.timeout(2 * TIMEOUT_MS),
       ...more,
     },
     notes,
@@ -111,7 +114,7 @@ test("a node of another make: upload by form, an id that it takes, no verdict as
   const other = medkit();
   const { provider, lines } = await node(t, other.answer);
   const notes = new Map<string, string>();
-  const facts = await provider.describe("hud", AbortSignal.timeout(10_000));
+  const facts = await provider.describe("hud", AbortSignal.timeout(TIMEOUT_MS));
   assert.deepEqual(facts, { supportsRollback: false, supportsTrial: false });
   await provider.prepare(hudJob({}, notes));
   const [found] = other.packages;
@@ -251,7 +254,7 @@ test("a node that has just been started and says when to come again is asked aga
   for (const call of ["prepare", "execute", "commit", "close", "cancel"] as const)
     await provider[call](hudJob({}, notes));
   assert.ok(remote.stored.equals(IMAGE));
-  assert.equal((await provider.describe("hud", AbortSignal.timeout(20_000))).supportsTrial, false);
+  assert.equal((await provider.describe("hud", AbortSignal.timeout(TIMEOUT_MS))).supportsTrial, false);
   assert.deepEqual(remote.verbs, ["prepare", "execute", "x-commit", "x-close", "x-rollback"]);
 });
 
@@ -259,7 +262,7 @@ test("one that says so for longer than an answer may take is away", async (t) =>
   const { provider, calls } = await node(t, (_request, _body, response) => {
     response.writeHead(503, { "retry-after": "3600" }).end();
   });
-  await assert.rejects(provider.describe("hud", AbortSignal.timeout(10_000)), { kind: "notResponding" });
+  await assert.rejects(provider.describe("hud", AbortSignal.timeout(TIMEOUT_MS)), { kind: "notResponding" });
   assert.equal(calls.length, 2, "what it is, and why it did not say so");
 });
 
@@ -384,8 +387,8 @@ test("forget at a node of another make: the id that it took, the file of the for
   assert.deepEqual(removed, ["/api/v1/components/hud/bulk-data/firmware-artifacts/fw-1"]);
 });
 
-/** Answers to everything; what a primary makes of them. */
-const LIARS: Readonly<Record<string, [answer: Answer, kind: string]>> = {
+/** Answers to everything; what a primary makes of them. One that would go on for ever is left after so long. */
+const LIARS: Readonly<Record<string, [answer: Answer, kind: string, leftAfterMs?: number]>> = {
   "an endless body": [
     (_request, _body, response) => {
       const more = (): void => {
@@ -403,6 +406,7 @@ const LIARS: Readonly<Record<string, [answer: Answer, kind: string]>> = {
       response.on("close", () => clearInterval(timer));
     },
     "notResponding",
+    3_000,
   ],
   "no JSON": [(_request, _body, response) => void response.end("<html>"), "conflict"],
   "JSON that is no object": [(_request, _body, response) => void response.end("null"), "conflict"],
@@ -416,19 +420,19 @@ const LIARS: Readonly<Record<string, [answer: Answer, kind: string]>> = {
   "a token that is not taken": [() => ({ http: 401, message: "no" }), "notResponding"],
   "a failure": [() => ({ http: 500 }), "notResponding"],
 };
-for (const [what, [answer, kind]] of Object.entries(LIARS)) {
+for (const [what, [answer, kind, leftAfterMs]] of Object.entries(LIARS)) {
   test(`a node that answers ${what}: prepare ends with ${kind}`, async (t) => {
-    const { provider } = await node(t, answer, SHORT_TIMEOUT_MS);
+    const { provider } = await node(t, answer, leftAfterMs === undefined ? TIMEOUT_MS : SHORT_TIMEOUT_MS);
     const stop = new AbortController();
     const timer = setTimeout(
       () => stop.abort(new Fault("notResponding", "The update was preparing for too long")),
-      8_000,
+      leftAfterMs ?? TIMEOUT_MS,
     );
     cleanup(t, () => clearTimeout(timer));
     await assert.rejects(provider.prepare(hudJob({ signal: stop.signal })), { kind });
     await assert.rejects(provider.execute(hudJob({ signal: AbortSignal.timeout(300) })), Fault);
     await provider
-      .faults("hud", AbortSignal.timeout(10_000))
+      .faults("hud", AbortSignal.timeout(TIMEOUT_MS))
       .catch((error: unknown) => assert.ok(error instanceof Fault));
   });
 }
@@ -456,7 +460,7 @@ test("a redirect is not followed: the token is for this server", async (t) => {
   const { provider } = await node(t, (_request, _body, response) => {
     response.writeHead(307, { location: "http://127.0.0.1:1/" }).end();
   });
-  await assert.rejects(provider.describe("hud", AbortSignal.timeout(10_000)), /answer 307, which is not followed/);
+  await assert.rejects(provider.describe("hud", AbortSignal.timeout(TIMEOUT_MS)), /answer 307, which is not followed/);
   assert.deepEqual(other.calls, []);
 });
 
@@ -467,17 +471,17 @@ test("a slow link: an upload may take longer than an answer may, as long as it m
     async (request, body, response) => {
       return answer(request, body, response);
     },
-    SHORT_TIMEOUT_MS,
+    LINK.timeoutMs,
   );
   const slow = hudJob();
-  const { artifact } = slow;
   const read = async function* (offset = 0) {
-    for await (const chunk of artifact!.read(offset)) {
-      await new Promise((resolve) => systemClock.setTimeout(() => resolve(undefined), SHORT_TIMEOUT_MS / 3));
-      yield chunk;
+    const pieceBytes = Math.ceil(IMAGE.length / LINK.pieces);
+    for (let at = offset; at < IMAGE.length; at += pieceBytes) {
+      await new Promise((resolve) => systemClock.setTimeout(() => resolve(undefined), LINK.pauseMs));
+      yield IMAGE.subarray(at, at + pieceBytes);
     }
   };
-  await provider.prepare({ ...slow, artifact: { ...artifact!, read } });
+  await provider.prepare({ ...slow, artifact: { ...slow.artifact!, read } });
   assert.ok(remote.stored.equals(IMAGE));
   assert.ok(calls.every(({ authorization }) => authorization === "Bearer token"));
 });
