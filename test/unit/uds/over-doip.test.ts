@@ -2,14 +2,13 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { type TestContext, test } from "node:test";
 import { toHex } from "#core/bytes.ts";
-import { systemClock } from "#core/time.ts";
 import { UdsClient } from "#uds/client.ts";
 import { DEFAULT_COM_PARAMS } from "#uds/com-params.ts";
 import { functionalRequest } from "#uds/functional.ts";
 import { doipTransport } from "#uds/over-doip.ts";
 import { cleanup } from "../../fixtures/cleanup.ts";
 import { ack, answer, Entity } from "../doip/entity.ts";
-import { hex, Mailbox, outcome } from "./support.ts";
+import { hex, Mailbox, ManualClock, outcome } from "./support.ts";
 
 const PARAMS = {
   ...DEFAULT_COM_PARAMS,
@@ -21,7 +20,9 @@ const PARAMS = {
   },
 };
 
+/** Nobody is late here: time stands still. */
 async function gateway(t: TestContext) {
+  const clock = new ManualClock();
   const entity = await Entity.start(t);
   const transport = doipTransport({
     params: PARAMS,
@@ -31,7 +32,7 @@ async function gateway(t: TestContext) {
     port: entity.port,
     tlsPort: entity.port,
     testerIp: "127.0.0.1",
-    clock: systemClock,
+    clock,
   });
   cleanup(t, () => transport.close());
   const open = (name: string, logicalEcuAddress: number, addressing: "physical" | "functional" = "physical") => {
@@ -39,7 +40,7 @@ async function gateway(t: TestContext) {
     const client = new UdsClient({
       transport,
       target: { name, addressing, params: { ...PARAMS, doip: { ...PARAMS.doip, logicalEcuAddress } } },
-      clock: systemClock,
+      clock,
       onConnectivity: (connected) => up.push(connected),
     });
     return { client, up };
