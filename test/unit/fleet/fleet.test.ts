@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { systemClock } from "#core/time.ts";
 import { VehicleFleet } from "#fleet/fleet.ts";
 import type { CatalogEntry, EcuStateWord, ToShard } from "#fleet/messages.ts";
 import { cleanup } from "../../fixtures/cleanup.ts";
+import { PATIENT } from "./patient-clock.ts";
 import type { Order } from "./played-shard.ts";
 
 function entry(name: string, gatewayAddress: number): CatalogEntry {
@@ -28,8 +28,8 @@ test("an ECU that moved to another shard: what its former one says of it is pass
     shards: 2,
     entry: new URL("./played-shard.ts", import.meta.url).href,
     shardConfig: {},
-    clock: systemClock,
-    requestTimeoutMs: 1_000,
+    clock: PATIENT,
+    requestTimeoutMs: 60_000,
     functionalDescription: "",
     enabledGroups: undefined,
     restartDelayMs: 0,

@@ -1,19 +1,13 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { Fault } from "#core/errors.ts";
-import { type Clock, systemClock } from "#core/time.ts";
 import type { Reply, ToShard } from "#fleet/messages.ts";
 import { Shard } from "#fleet/shard.ts";
 import fc from "../../fixtures/properties.ts";
+import { PATIENT } from "./patient-clock.ts";
 import type { Order } from "./played-shard.ts";
 
 const MAX_IN_FLIGHT = 4;
-
-/** A thread that is only just there says how it is as late as it likes; one that died is started again at once. */
-const PATIENT: Clock = {
-  ...systemClock,
-  setTimeout: (handler, delayMs) => systemClock.setTimeout(handler, delayMs === 0 ? 0 : 60_000),
-};
 
 let shard: Shard;
 let onStarted = () => {};
