@@ -9,16 +9,7 @@ import { Communication, type CommunicationOptions } from "#fleet/communication.t
 import type { VehicleFleet } from "#fleet/fleet.ts";
 import type { GatewayMessage } from "#fleet/messages.ts";
 import { cleanup } from "../../fixtures/cleanup.ts";
-
-/** A UDP port that is free now. */
-async function freePort(): Promise<number> {
-  const socket = createSocket("udp4").bind(0, "127.0.0.2");
-  await once(socket, "listening");
-  const { port } = socket.address();
-  socket.close();
-  await once(socket, "close");
-  return port;
-}
+import { freePort } from "../../fixtures/free-port.ts";
 
 /** A UDP socket that hears what the test says. */
 class PlayedSocket extends EventEmitter {
