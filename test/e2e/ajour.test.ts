@@ -168,9 +168,13 @@ test("MQTT: events and commands of a Drogue Cloud", async (t) => {
   await cloud.publishAsync("app/sensors", JSON.stringify({ ...event, subject: "temperature", data: { t: 21 } }), {
     qos: 1,
   });
-  await cloud.publishAsync("app/sensors", JSON.stringify({ ...event, data_base64: report.toString("base64") }), {
-    qos: 1,
+  let isAnswered = false;
+  void answered.then(() => {
+    isAnswered = true;
   });
+  // said again as long as the node has not subscribed yet
+  const said = JSON.stringify({ ...event, data_base64: report.toString("base64") });
+  while (!isAnswered) await cloud.publishAsync("app/sensors", said, { qos: 1 });
   const [topic, payload] = await answered;
   assert.equal(topic, "command/sensors/s-1/dfu");
   assert.deepEqual(decodeCommand(new Uint8Array(payload)), { type: "wait", correlationId: 7, pollS: 300 });
