@@ -76,7 +76,10 @@ export async function startNode(t: TestContext, update: Tree, config: Tree = {},
     const { config: read, problems } = readConfig({ flags: { tree, names: new Map() }, cwd: folder });
     if (problems.length > 0) throw new Error(JSON.stringify(problems));
     const server = await startServer(read, createLogger({ ...read.logging, level: "error" } as never));
-    await server.ready;
+    await server.ready.catch(async (error) => {
+      await server.close();
+      throw error;
+    });
     return server;
   };
   let server = await start();
