@@ -197,7 +197,7 @@ describe("texts of the reference", () => {
     });
     await harness.online("CENTRAL");
   });
-  after(() => harness.close());
+  after(() => harness?.close());
 
   const named = ({ method, path, status, message }: Row) => `${method.toUpperCase()} ${path} → ${status} ${message}`;
 

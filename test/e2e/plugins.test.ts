@@ -43,7 +43,7 @@ before(async () => {
     config: { plugins: { modules: [path] }, communication: { init_mode: "plugin" }, logging: { level: "error" } },
   });
 });
-after(() => h.close());
+after(() => h?.close());
 
 test("communication begins when the plugin says so", async () => {
   const read = () => h.http.get("/components/body/data/vin");

@@ -40,7 +40,7 @@ before(async () => {
   body2 = await mdd("BODY", "2.0.0");
   await h.online("CENTRAL", "BODY", "ENGINE");
 });
-after(() => h.close());
+after(() => h?.close());
 afterEach(() => vehicleLocked(h, () => completed(h, "cleanup")));
 
 const ids = async (set: (typeof SETS)[number]): Promise<string[]> =>

@@ -14,7 +14,7 @@ let scene: UpdateScene;
 before(async () => {
   scene = await startUpdateScene(QUICK);
 });
-after(() => scene.close());
+after(() => scene?.close());
 
 function manifestOf(id: string, version: string, content: Uint8Array) {
   const sha256 = createHash("sha256").update(content).digest("hex");

@@ -10,7 +10,7 @@ before(async () => {
   // the health check of the ECU must outlast what a test does meanwhile
   scene = await startUpdateScene({ ...QUICK, soak_ms: 3_000 });
 });
-after(() => scene.close());
+after(() => scene?.close());
 
 test("what an update needs of a component is linked there, at an ECU as at the node itself", async () => {
   const client = sceneClient(scene.primary);
