@@ -10,6 +10,7 @@ import type { ConnectionOptions } from "#doip/connection-options.ts";
 import { selfSignedCertificate } from "#sim/certificate.ts";
 import { answersService } from "#uds/match.ts";
 import { cleanup } from "../../fixtures/cleanup.ts";
+import { freePort } from "../../fixtures/free-port.ts";
 import { ack, activated, answer, Entity, nack, TESTER } from "./entity.ts";
 import { hex, Mailbox, ManualClock, skipIpv6 } from "./support.ts";
 
@@ -674,7 +675,7 @@ test("connection: a gateway on IPv6, plain", skipIpv6, async (t) => {
 });
 
 test("connection: a gateway that moves from IPv4 to IPv6 is left and found", skipIpv6, async (t) => {
-  const before = await Entity.start(t);
+  const before = await Entity.start(t, undefined, "127.0.0.1", await freePort());
   const { connection, clock, events } = await ready(t, before, { testerIp: "127.0.0.2" });
   before.script = (message) => message.kind === "aliveCheckRequest";
   // the same port on the other family

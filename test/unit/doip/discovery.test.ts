@@ -7,6 +7,7 @@ import { type Announcement, Discovery, type DiscoveryOptions } from "#doip/disco
 import { IPV6, inPrefix } from "#doip/families.ts";
 import { parseIpv4, sameSubnet } from "#doip/ipv4.ts";
 import { cleanup } from "../../fixtures/cleanup.ts";
+import { freePort } from "../../fixtures/free-port.ts";
 import { hex, Mailbox, ManualClock, settle, skipIpv6 } from "./support.ts";
 
 /** A UDP entity: answers identification requests with what `announce` says, and notes what it heard. */
@@ -14,7 +15,9 @@ async function entity(t: TestContext, options: { address?: string; port?: number
   const socket = createSocket({ type: "udp4", reuseAddr: true });
   const requests = new Mailbox<{ bytes: Uint8Array; port: number; address: string }>();
   const state = { answers: [vam(0x1000)] as Uint8Array[] };
-  await new Promise<void>((resolve) => socket.bind(options.port ?? 0, options.address ?? "127.0.0.1", resolve));
+  // the tester binds the same one at other addresses
+  const port = options.port ?? (await freePort());
+  await new Promise<void>((resolve) => socket.bind(port, options.address ?? "127.0.0.1", resolve));
   socket.on("message", (bytes, from) => {
     const decoded = decodeDatagram(bytes);
     if (!("message" in decoded) || decoded.message.kind !== "vehicleIdentificationRequest") return;
@@ -22,7 +25,7 @@ async function entity(t: TestContext, options: { address?: string; port?: number
     requests.push({ bytes, port: from.port, address: from.address });
   });
   cleanup(t, () => close(socket));
-  return { socket, requests, state, port: socket.address().port };
+  return { socket, requests, state, port };
 }
 
 function close(socket: Socket): Promise<void> {
@@ -305,14 +308,14 @@ test(
   "discovery on IPv6: asks an entity on ::1 and hears one that announces itself; other prefixes are passed over",
   skipIpv6,
   async (t) => {
+    const port = await freePort("::1");
     const socket = createSocket({ type: "udp6", ipv6Only: true, reuseAddr: true });
-    await new Promise<void>((resolve) => socket.bind(0, "::1", resolve));
+    await new Promise<void>((resolve) => socket.bind(port, "::1", resolve));
     cleanup(t, () => close(socket));
     socket.on("message", (bytes, from) => {
       if (bytes[3] === 1) socket.send(vam(0x1000), from.port, from.address);
     });
-    const { port: gatewayPort } = socket.address();
-    const options = { family: IPV6, testerAddress: "::", targets: ["::1"], gatewayPort };
+    const options = { family: IPV6, testerAddress: "::", targets: ["::1"], gatewayPort: port };
     const near = tester(t, { ...options, testerSubnet: "::1/128" });
     await near.discovery.start();
     void near.discovery.discover();

@@ -32,12 +32,13 @@ export class Entity {
     t: TestContext,
     tls?: { key: string; cert: string; ciphers?: string; maxVersion?: "TLSv1.2" },
     host = "127.0.0.1",
+    port = 0,
   ) {
     const server = tls === undefined ? createServer() : createTlsServer({ ...tls });
     const entity = new Entity(server);
     server.on(tls === undefined ? "connection" : "secureConnection", (socket: Socket) => entity.#accept(socket));
     server.on("tlsClientError", (error: Error) => entity.refused.push(error.message));
-    await new Promise<void>((resolve) => server.listen(0, host, resolve));
+    await new Promise<void>((resolve) => server.listen(port, host, resolve));
     cleanup(t, () => entity.stop());
     return entity;
   }
