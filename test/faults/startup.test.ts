@@ -85,7 +85,9 @@ test("a broken configuration ends the start and names the place", async (t) => {
 });
 
 test("on demand: nothing is sent before the first request, which waits for the ECU", async (t) => {
-  const car = await start(t, { config: { communication: { init_mode: "on-demand" } } });
+  // a request waits until every gateway is connected, and no longer than this
+  const discovery = { wait_ms: PATIENCE_MS };
+  const car = await start(t, { config: { communication: { init_mode: "on-demand" }, discovery } });
   const health = async () => ok(await car.http.get("//health")).components;
   assert.equal((await health()).find(({ name }: { name: string }) => name === "doip").status, "Pending");
   ok(await car.http.get("/components/central/data"));
