@@ -14,7 +14,7 @@ import { type Node, run, startNode, upload, writeText } from "./updates-support.
 
 const MDNS_PORT = 5353;
 /** A lost datagram is made up for by the next questions, one a second. */
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 120_000;
 const CONTENT = "found by its name";
 /** IPv6 has no multicast on the loopback interface. */
 const link = Object.entries(networkInterfaces()).flatMap(([name, all = []]) => {
