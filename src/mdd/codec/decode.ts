@@ -260,7 +260,7 @@ function decodeMux(s: DecodeState, mux: MuxPlan, key: Key, at: number, end: numb
 function decodeCase(s: DecodeState, found: CasePlan, structure: Target, at: number, end: number): number {
   const mark = s.tape.count;
   const depth = s.path.length;
-  const next = decodeObject(s, structure, found.key, found.key.name, at, end);
+  const next = decodeTarget(s, structure.kind, structure.index, found.key, at, 0, end, false, -1);
   if (next !== FAILED || !s.isShort) return next;
   s.tape.count = mark;
   s.tape.close(s.tape.open(Mark.OBJECT, found.key));

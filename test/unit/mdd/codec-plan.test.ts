@@ -372,6 +372,25 @@ test("a nested multiplexer keeps its own selector, and no list runs without byte
   assert.match(decodeResponse(empty, hex("6E F00D 01")).failure?.message ?? "", /no bytes/);
 });
 
+test("a case that is no structure says so, whatever else the database has", () => {
+  const damaged = mux("m", {
+    byte: 1,
+    switchKey: { byte: 0, dop: u8 },
+    cases: [muxCase("Bad", limit(1), limit(1), u8)],
+  });
+  const members = [
+    value("s", structure("s", [value("x", u8, { byte: 0 })]), { byte: 3 }),
+    value("m", damaged, { byte: 4 }),
+  ];
+  for (const params of [members, members.slice(1)]) {
+    const plan = compile(symmetric(params), { ...SEQUENTIAL, shape: "iso" });
+    const { errors, failure, data } = decodeResponse(plan, hex("6E F00D 07 01 09"));
+    assert.equal(failure, undefined);
+    assert.deepEqual(errors, [{ path: "/m/Bad", error: "a case needs a structure", value: "" }]);
+    assert.deepEqual(data?.m, { Selector: 1 });
+  }
+});
+
 test("every value of a long list survives the growth of its buffers", () => {
   const item = structure("s", [value("n", u8, { byte: 0 }), value("f", unsigned("u4", 4), { byte: 1 })]);
   const plan = compile(symmetric([value("list", endOfPduField("f", item), { byte: 3 })]), {
