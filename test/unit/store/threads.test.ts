@@ -44,6 +44,7 @@ type Reading = { readonly held: string | null; readonly now: string };
 test("readers in threads see each write of the jobs thread, and keep what they hold until they let go", async (t) => {
   const folder = scratchFolder("store");
   const store = await openStore({ folder, maxBytes: LIMITS });
+  cleanup(t, () => store.close());
   const writer = await thread<string>(t, folder, "writer");
   const readers = [await thread<Reading>(t, folder, "reader"), await thread<Reading>(t, folder, "reader")];
   let before: string | null = null;
@@ -54,13 +55,12 @@ test("readers in threads see each write of the jobs thread, and keep what they h
     before = now;
   }
   assert.deepEqual(checkStore(store).problems, []);
-  for (const { worker } of [...readers, writer]) await worker.terminate();
-  await store.close();
 });
 
 test("a reader thread that dies lets go of what it held: the file does not grow on", async (t) => {
   const folder = scratchFolder("store");
   const store = await openStore({ folder, maxBytes: LIMITS });
+  cleanup(t, () => store.close());
   const writer = await thread<string>(t, folder, "writer");
   for (let round = 0; round < 3; round++) {
     await writer.ask(SIZE, round);
@@ -71,13 +71,12 @@ test("a reader thread that dies lets go of what it held: the file does not grow 
   for (let round = 3; round < 9; round++) await writer.ask(SIZE, round);
   const { size } = statSync(environmentFile(folder, "databases"));
   assert.ok(size < 5 * SIZE, `${size} bytes for one value of ${SIZE}`);
-  await writer.worker.terminate();
-  await store.close();
 });
 
 test("a jobs thread that dies in the middle of a write leaves the store to its successor", async (t) => {
   const folder = scratchFolder("store");
   const store = await openStore({ folder, maxBytes: LIMITS });
+  cleanup(t, () => store.close());
   for (const [round, step] of [
     "stage.begin",
     "stage.stored",
@@ -97,6 +96,4 @@ test("a jobs thread that dies in the middle of a write leaves the store to its s
   const now = await writer.ask(SIZE, 99);
   const reader = await thread<Reading>(t, folder, "reader");
   assert.equal((await reader.ask()).now, now);
-  for (const { worker } of [reader, writer]) await worker.terminate();
-  await store.close();
 });
