@@ -8,11 +8,11 @@ const RUN = { seed: 1409, operations: 10, largestBytes: 300_000 };
 const KINDS = ["apply", "cleanup", "opening", "removal", "rollback", "set", "upload"];
 
 const RUNS: readonly (Omit<PowerCutRun, keyof typeof RUN> & { readonly kinds: readonly string[] })[] = [
-  { scenario: "operations", kinds: KINDS },
-  { scenario: "creation", every: 4, kinds: ["opening"] },
+  { scenario: "operations", every: 2, kinds: KINDS },
+  { scenario: "creation", every: 6, kinds: ["opening"] },
   { scenario: "compaction", every: 2, kinds: ["compaction"] },
   { scenario: "restore", every: 2, kinds: ["restore"] },
-  { scenario: "uploads", every: 8, kinds: ["bulk data"] },
+  { scenario: "uploads", every: 10, kinds: ["bulk data"] },
 ];
 
 for (const { kinds, ...run } of RUNS) {
