@@ -255,9 +255,7 @@ function doubleScripts(): Script[][] {
   return fails.flatMap((fail) => backs.map((back) => [fail, back]));
 }
 
-test("power cut before and after every write of every way a campaign can go", {
-  timeout: FULL ? 3_600_000 : 240_000,
-}, async () => {
+test("power cut before and after every write of every way a campaign can go", async () => {
   let paths = 0;
   for (const policy of ["coordinated", "independent"] as const) {
     for (const scripts of [[], ...singleScripts(), ...doubleScripts()].filter((_, i) => FULL || i % 6 === 0)) {
