@@ -1,11 +1,11 @@
 /**
  * Who may import whom. A row names a layer and what it may reach beside itself. `folder/file` allows one file: config/types holds
- * types only, fleet/messages types and tables of the contract, fleet/packets what crosses the port, uds/nrc, uds/com-params and mdd/query/naming tables and types. src/cli, src/bench and src/main.ts may import anything.
+ * types only, fleet/messages types and tables of the contract, fleet/packets what crosses the port, uds/nrc, uds/com-params and mdd/query/naming-convention tables and types. src/cli, src/bench and src/main.ts may import anything.
  * Cycles are biome's (noImportCycles), which tells types from values; the parser below does not.
  */
 const LAYERS = {
   core: [],
-  config: ["core", "uds/com-params", "mdd/query/naming"],
+  config: ["core", "uds/com-params", "mdd/query/naming-convention"],
   store: ["core", "config/types"],
   telemetry: ["core", "config/types"],
   security: ["core", "config/types"],

@@ -111,7 +111,7 @@ async function open(store: string): Promise<object> {
   const { openStore } = await import("#store/environments.ts");
   const { openDatabasesReader } = await import("#store/databases-reader.ts");
   const { loadDatabase } = await import("#ecu/loaded-database.ts");
-  const { DEFAULT_NAMING } = await import("#mdd/query/naming.ts");
+  const { DEFAULT_NAMING } = await import("#mdd/query/naming-convention.ts");
   const { DEFAULT_CODEC_OPTIONS } = await import("#mdd/codec/options.ts");
   const opened = await openStore({
     folder: store,

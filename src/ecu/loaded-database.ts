@@ -5,7 +5,7 @@ import type { CodecOptions } from "#mdd/codec/options.ts";
 import type { ServicePlan } from "#mdd/codec/plan.ts";
 import { DiagService } from "#mdd/generated/dataformat.ts";
 import { type Database, openDatabase } from "#mdd/query/database.ts";
-import type { NamingConvention } from "#mdd/query/naming.ts";
+import type { NamingConvention } from "#mdd/query/naming-convention.ts";
 
 /** A mapping that stays valid until it is released (store: read transaction of its own). */
 export interface MappedBytes {

@@ -2,7 +2,7 @@
 import { ecuConfig } from "#config/derived.ts";
 import type { Config } from "#config/types.ts";
 import { type CodecOptions, DEFAULT_CODEC_OPTIONS, readingOf } from "#mdd/codec/options.ts";
-import type { NamingConvention } from "#mdd/query/naming.ts";
+import type { NamingConvention } from "#mdd/query/naming-convention.ts";
 import { namingConvention } from "#mdd/query/naming-settings.ts";
 import type { ProtocolChoice } from "#mdd/query/protocols.ts";
 import { nrcText } from "#uds/nrc.ts";

@@ -55,6 +55,7 @@ before(async () => {
   token = await claims.sign(Buffer.from(SECRET));
   broker = `mqtt://${HOST}:${await listenTcp(await brokerHandle())}`;
   await writeFile(at("fw.bin"), IMAGE);
+  await writeFile(at("recipe.toml"), '[version]\nrequest = "22 F1 90"\n\n[[step]]\nrequest = "10 03"\n');
 });
 
 test("mdd: a database is built, packed, unpacked, checked and shown; ODX is converted", async () => {
@@ -104,6 +105,7 @@ test("simulate and serve: an ECU is read, systemd and a collector are told, the 
         mdns: { browse: true, nodes: ["nobody@127.0.0.1"] },
         targets: {
           compute: slot("compute"),
+          flxc1000: { provider: "uds-flash", recipe: at("recipe.toml") },
           body: { provider: "sovd-secondary", url: `http://${HOST}:${secondary.port}/api/v1` },
           ...Object.fromEntries(["coap", "mqtt", "http"].map((name) => [name, { provider: "ajour" }])),
         },
@@ -127,6 +129,8 @@ test("simulate and serve: an ECU is read, systemd and a collector are told, the 
     ({ status }) => status === 200,
   );
   assert.ok(vin.text.includes("VIN"), vin.text);
+  const target = await call("GET", "/components/flxc1000/x-medkit-update");
+  assert.match(target.text, /"provider":"uds-flash".*"current_version":"\w{17}"/);
   assert.match((await call("GET", "/metrics", undefined, {}, "")).text, /process_cpu_seconds_total/);
   for (const page of ["/swagger-ui/", "/openapi.json"]) {
     assert.equal((await call("GET", page, undefined, {}, "")).status, 200, page);
@@ -175,7 +179,7 @@ test("Flockwave by TCP, WebSocket and Socket.IO", async (t) => {
   const clients = [await tcp(t, Number(primary.tcp)), await webSocket(t, port), await socketIo(t, port)];
   for (const client of clients) {
     const { ids } = await ask(client, { type: "FW-OBJECT-LIST" });
-    assert.deepEqual((ids as string[]).toSorted(), ["body", "coap", "compute", "http", "mqtt"]);
+    assert.deepEqual((ids as string[]).toSorted(), ["body", "coap", "compute", "flxc1000", "http", "mqtt"]);
   }
 });
 

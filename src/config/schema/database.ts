@@ -1,5 +1,5 @@
 /** Diagnostic databases: where they are, how their names become resource names, what is shown of them. */
-import { DEFAULT_NAMING } from "#mdd/query/naming.ts";
+import { DEFAULT_NAMING } from "#mdd/query/naming-convention.ts";
 import { bool, bytes, choice, custom, optional, path, record, refuse, text, textList, u64 } from "../leaf.ts";
 import { mapOf, section } from "../node.ts";
 

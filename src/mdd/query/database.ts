@@ -1,7 +1,7 @@
 import { ByteBuffer } from "flatbuffers";
 import { Fault } from "#core/errors.ts";
 import { EcuData } from "#mdd/generated/dataformat.ts";
-import { DEFAULT_NAMING, type NamingConvention } from "./naming.ts";
+import { DEFAULT_NAMING, type NamingConvention } from "./naming-convention.ts";
 
 /** What the caller decides about a database; every field has a default. */
 export interface DatabaseOptions {

@@ -3,7 +3,8 @@ import { Fault } from "#core/errors.ts";
 import type { Database } from "./database.ts";
 import { each } from "./database.ts";
 import { layersOf } from "./layers.ts";
-import { type NamingConvention, withAction } from "./naming.ts";
+import { withAction } from "./naming.ts";
+import type { NamingConvention } from "./naming-convention.ts";
 import type { ServiceEntry } from "./service-entry.ts";
 import { type ServiceIndex, servicesOfClass, servicesWithSid } from "./service-index.ts";
 

@@ -1,6 +1,7 @@
 import { toHex } from "#core/bytes.ts";
 import { Fault } from "#core/errors.ts";
-import { type NamingConvention, type ServiceAction, withAction } from "./naming.ts";
+import { withAction } from "./naming.ts";
+import type { NamingConvention, ServiceAction } from "./naming-convention.ts";
 import { type ServiceEntry, type ServiceType, SIDS_BY_TYPE } from "./service-entry.ts";
 import { prefixKey, type ServiceIndex, servicesWithSid } from "./service-index.ts";
 

@@ -1,4 +1,4 @@
-import { type AffixList, type AffixPosition, DEFAULT_NAMING, type NamingConvention } from "./naming.ts";
+import { type AffixList, type AffixPosition, DEFAULT_NAMING, type NamingConvention } from "./naming-convention.ts";
 
 /** `database.naming_convention` as configured. */
 export interface NamingSettings {

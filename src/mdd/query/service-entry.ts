@@ -11,7 +11,8 @@ import {
   StandardLengthType,
 } from "#mdd/generated/dataformat.ts";
 import { each, required } from "./database.ts";
-import { type NamingConvention, trimAffix, trimServiceName } from "./naming.ts";
+import { trimAffix, trimServiceName } from "./naming.ts";
+import type { NamingConvention } from "./naming-convention.ts";
 
 /** Which resource collection a service belongs to. */
 export type ServiceType = "Configurations" | "Data" | "Faults" | "Modes" | "Operations";

@@ -1,6 +1,7 @@
 import type { Database } from "./database.ts";
 import { baseVariant, functionalGroupsOf, layersOf, type Scope, variantsOf } from "./layers.ts";
-import { type AffixPosition, functionalGroupId } from "./naming.ts";
+import { functionalGroupId } from "./naming.ts";
+import type { AffixPosition } from "./naming-convention.ts";
 import { protocolsOf } from "./protocols.ts";
 import { hasSpecialData, layerSdgs } from "./sdg.ts";
 

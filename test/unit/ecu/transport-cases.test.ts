@@ -24,6 +24,7 @@ const SHARD = "unit/ecu/shard.test.ts";
 const LIFE = "unit/ecu/life.test.ts";
 const FLASH = "unit/ecu/flash-transfer.test.ts";
 const FAULTS = "faults/ecu.test.ts";
+const OVERLOAD = "faults/overload.test.ts";
 const TOPOLOGY = "faults/topology.test.ts";
 const PROCESS = "faults/process.test.ts";
 const LOCKS = "e2e/locks.test.ts";
@@ -127,13 +128,13 @@ const CASES: Readonly<Record<number, Clauses>> = {
     "two ECUs side by side, two requests in turn": [[FAULTS, "requests to one ECU wait for each other, those to two"]],
     "wait for the turn is limited": [
       [CLIENT, "client: 10 s without a turn is a Timeout"],
-      [FAULTS, "a full queue refuses at once; who waits too long gets 504"],
+      [OVERLOAD, "a full queue refuses at once; who waits too long gets 504"],
     ],
   },
   9: {
     "/disconnect and hard reset under a lock": [
       [LOCKS, "a lost connection: the keep-alive goes on when it is back"],
-      [LOCKS, "a hard reset of a second under a lock"],
+      [LOCKS, "a hard reset of some seconds under a lock"],
     ],
     "attempts exhausted, then an announcement": [[TOPOLOGY, "a gateway that stayed away longer than it was tried"]],
     "frozen peer": [

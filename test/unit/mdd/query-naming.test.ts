@@ -1,14 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { defaultConfig } from "#config/load.ts";
-import {
-  DEFAULT_NAMING,
-  functionalGroupId,
-  type ServiceAction,
-  trimAffix,
-  trimServiceName,
-  withAction,
-} from "#mdd/query/naming.ts";
+import { functionalGroupId, trimAffix, trimServiceName, withAction } from "#mdd/query/naming.ts";
+import { DEFAULT_NAMING, type ServiceAction } from "#mdd/query/naming-convention.ts";
 import { namingConvention } from "#mdd/query/naming-settings.ts";
 import fc from "../../fixtures/properties.ts";
 

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { Fault } from "#core/errors.ts";
 import { type GateRun, runGate } from "#update/software/campaign/gate.ts";
 import type { TargetFault, UpdateJob, UpdateProvider } from "#update/software/provider.ts";
-import { faultOf } from "#update/software/providers/uds-flash.ts";
+import { faultOf } from "#update/software/providers/sovd-fault.ts";
 import { JumpClock, turn } from "./software-model.ts";
 
 const SETTINGS = { bootTimeoutMs: 50, intervalMs: 1, soakMs: 0, minPolls: 3, maxFaults: 0, maxSeverity: 0 };

@@ -12,8 +12,8 @@ import { runCommand } from "./command-runner.ts";
 import type { SecondaryTarget, TlsFiles } from "./secondary-client.ts";
 import { SlotProvider, type SlotTarget } from "./slot.ts";
 import { SovdSecondaryProvider } from "./sovd-secondary.ts";
-import { type KeyOfSeed, UdsFlashProvider, type UdsTarget } from "./uds-flash.ts";
-import { readRecipe } from "./uds-recipe.ts";
+import type { KeyOfSeed, UdsTarget } from "./uds-flash.ts";
+import type { Recipe } from "./uds-recipe.ts";
 
 type UpdateConfig = Config["update"];
 type TargetConfig = UpdateConfig["targets"][string];
@@ -42,11 +42,13 @@ export interface Providers {
   readonly secondary: UpdateProvider;
 }
 
+const UDS_FLASH = "uds-flash";
+
 type Targets = Readonly<Record<string, TargetConfig>>;
 
 /** Backends for all targets of the configuration. @throws Fault invalidConfig */
 export async function createProviders(parts: ProviderParts): Promise<Providers> {
-  const { config, fleet, clock, bulk, discovery, hold, log } = parts;
+  const { config, clock, discovery, log } = parts;
   const { update } = config;
   const targets: Targets = Object.fromEntries(
     Object.entries(update.targets).map(([component, target]) => [component.toLowerCase(), target]),
@@ -63,17 +65,14 @@ export async function createProviders(parts: ProviderParts): Promise<Providers> 
     pollMs: update.status_interval_ms,
     watchdogMs: update.verdict_timeout_ms,
   });
-  const udsTargets: Record<string, UdsTarget> = {};
-  for (const [component, target] of Object.entries(of("uds-flash"))) {
-    udsTargets[component] = await udsTarget(component, target);
-  }
   const builtIn: UpdateProvider[] = [
     secondary,
     new SlotProvider(mapValues(of("slot"), slotTarget(update)), runCommand),
     new CommandProvider(mapValues(of("command"), commandTarget), runCommand),
-    new UdsFlashProvider({ targets: udsTargets, fleet, bulk, clock, ...(hold === undefined ? {} : { hold }) }),
+    ...(await udsFlash(parts, of(UDS_FLASH))),
   ];
-  const all = [...builtIn, ...(await furtherProviders(parts, of, new Set(builtIn.map(({ kind }) => kind))))];
+  const kinds = new Set([...builtIn.map(({ kind }) => kind), UDS_FLASH]);
+  const all = [...builtIn, ...(await furtherProviders(parts, of, kinds))];
   const byKind = new Map(all.map((provider) => [provider.kind, provider]));
   const byComponent = new Map<string, UpdateProvider>();
   for (const [component, { provider: kind }] of Object.entries(targets)) {
@@ -140,9 +139,21 @@ function commandTarget(target: TargetConfig, component: string): CommandTarget {
   };
 }
 
-async function udsTarget(component: string, target: TargetConfig): Promise<UdsTarget> {
+/** The backend of classic ECUs, which a node without any does not load. */
+async function udsFlash({ fleet, bulk, clock, hold }: ProviderParts, configured: Targets): Promise<UpdateProvider[]> {
+  if (Object.keys(configured).length === 0) return [];
+  const { UdsFlashProvider } = await import("./uds-flash.ts");
+  const { readRecipe } = await import("./uds-recipe.ts");
+  const targets: Record<string, UdsTarget> = {};
+  for (const [component, target] of Object.entries(configured)) {
+    targets[component] = await udsTarget(component, target, readRecipe(required(target.recipe, component, "recipe")));
+  }
+  return [new UdsFlashProvider({ targets, fleet, bulk, clock, ...(hold === undefined ? {} : { hold }) })];
+}
+
+async function udsTarget(component: string, target: TargetConfig, recipe: Recipe): Promise<UdsTarget> {
   return {
-    recipe: readRecipe(required(target.recipe, component, "recipe")),
+    recipe,
     keyOfSeed:
       target.key_module === undefined
         ? undefined
@@ -170,7 +181,7 @@ function mapValues<T, U>(of: Readonly<Record<string, T>>, make: (value: T, key: 
 
 /** Components that this node stands for: itself, and what it installs on without talking to an ECU or another node. */
 export function ownComponents({ component, targets }: UpdateConfig): readonly string[] {
-  const elsewhere = new Set(["uds-flash", "sovd-secondary"]);
+  const elsewhere = new Set([UDS_FLASH, "sovd-secondary"]);
   const local = Object.entries(targets).filter(([, { provider }]) => !elsewhere.has(provider));
   const names = [...(component === "" ? [] : [component]), ...local.map(([name]) => name)];
   return [...new Set(names.map((name) => name.toLowerCase()))];

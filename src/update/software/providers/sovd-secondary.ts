@@ -23,7 +23,7 @@ import {
   type SecondaryTarget,
 } from "./secondary-client.ts";
 import { relay, whereRelayed } from "./secondary-relay.ts";
-import { faultOf } from "./uds-flash.ts";
+import { faultOf, type SovdFault } from "./sovd-fault.ts";
 
 export interface SecondaryOptions extends ClientOptions {
   readonly targetOf: (component: string) => SecondaryTarget | undefined;
@@ -157,7 +157,7 @@ export class SovdSecondaryProvider implements UpdateProvider {
     const { status, json } = await this.#send(component, "GET", path, signal);
     if (status === 404) return [];
     if (status !== 200) throw new Fault("notResponding", `${component}: faults answer ${status}`);
-    return Array.isArray(json.items) ? (json.items as Parameters<typeof faultOf>[0][]).map(faultOf) : [];
+    return Array.isArray(json.items) ? (json.items as SovdFault[]).map(faultOf) : [];
   }
 
   async dispose(): Promise<void> {
