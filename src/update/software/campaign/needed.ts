@@ -1,6 +1,7 @@
 /** Bulk data that an update cannot do without: nobody changes it from outside before that update has ended. */
 import { Fault } from "#core/errors.ts";
 import type { Bulk, BulkKey } from "#update/software/bulk/bulk.ts";
+import { recordOf } from "#update/software/bulk/files.ts";
 import { packageOf } from "#update/software/package.ts";
 import { CURRENT_IMAGE } from "#update/software/provider.ts";
 import { isUnderWay } from "./next.ts";
@@ -25,13 +26,14 @@ function isHeld(record: CampaignRecord): boolean {
   return record.state === "prepared" || isUnderWay(record);
 }
 
-function needs(record: CampaignRecord, { component, category, id }: BulkKey): boolean {
+function needs(record: CampaignRecord, file: BulkKey): boolean {
+  const { component, category } = file;
   if (category === STAGED) return component === record.id;
   if (category === CURRENT_IMAGE && record.members.some((member) => member.component === component)) return true;
   const { artifactUri, manifest } = packageOf(record);
   const uris = [artifactUri, ...Object.values(manifest?.targets ?? {}).map(({ uri }) => uri)];
   return uris.some((uri) => {
     const key = uri === undefined ? undefined : bulkKeyOf(uri);
-    return key?.component === component && key.category === category && key.id === id;
+    return key !== undefined && recordOf(key) === recordOf(file);
   });
 }

@@ -1,6 +1,7 @@
 /** Images that a primary handed on to this node: the store keeps one as long as an update may need it. Nobody else tidies up here. */
 import { Fault } from "#core/errors.ts";
 import type { Bulk, BulkInfo, BulkKey } from "#update/software/bulk/bulk.ts";
+import { recordOf } from "#update/software/bulk/files.ts";
 import { isUnderWay } from "./next.ts";
 import { bulkKeyOf } from "./staging.ts";
 import { type CampaignRecord, FINAL_STATES } from "./states.ts";
@@ -38,7 +39,7 @@ export async function dropRelayed(
   // who was prepared with the very image still has it where it was staged
   const keepsOwn = !withOwn || others.some((record) => record.state === "prepared" && imageOf(record) === own);
   const isOver = (info: BulkInfo) => {
-    const key = textOf(info);
+    const key = recordOf(info);
     return (key === own ? !keepsOwn : info.createdAt < createdAtMs) && !needed.has(key);
   };
   const over = ended.members.flatMap(({ component }) => bulk.list(component, RELAYED).filter(isOver));
@@ -65,7 +66,7 @@ export async function dropSpare(bulk: Bulk, records: readonly CampaignRecord[], 
 
 function spareOf(bulk: Bulk, records: readonly CampaignRecord[], component: string): readonly BulkInfo[] {
   const needed = new Set(records.filter(isBusy).map(imageOf));
-  return bulk.list(component, RELAYED).filter((info) => !needed.has(textOf(info)));
+  return bulk.list(component, RELAYED).filter((info) => !needed.has(recordOf(info)));
 }
 
 /** One that is still being written, e.g. over a connection that nobody has closed, goes the next time. */
@@ -83,7 +84,5 @@ function mayNeed(record: CampaignRecord, sinceMs: number): boolean {
 
 function imageOf({ package: { artifact_uri: uri } }: CampaignRecord): string | undefined {
   const key = typeof uri === "string" ? bulkKeyOf(uri) : undefined;
-  return key === undefined ? undefined : textOf(key);
+  return key === undefined ? undefined : recordOf(key);
 }
-
-const textOf = ({ component, category, id }: BulkKey): string => `${component}/${category}/${id}`;
