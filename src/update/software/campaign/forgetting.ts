@@ -4,6 +4,7 @@
  */
 import { Fault, reasonOf } from "#core/errors.ts";
 import type { Clock } from "#core/time.ts";
+import { Turns } from "#core/turns.ts";
 import type { UpdateProvider } from "#update/software/provider.ts";
 import { type JobParts, lastJobOf } from "./job.ts";
 import { occupies } from "./next.ts";
@@ -19,8 +20,8 @@ const FORGET_TIMEOUT_MS = 5_000;
 
 export class Forgetting {
   readonly #options: ForgettingOptions;
-  /** By component. */
-  readonly #running = new Map<string, Promise<void>>();
+  /** By component: one at a time. */
+  readonly #turns = new Map<string, Turns>();
 
   constructor(options: ForgettingOptions) {
     this.#options = options;
@@ -49,21 +50,21 @@ export class Forgetting {
 
   /** Resolves when nothing is being taken away from a component: what begins there now could be of the same name, or have the same image. */
   settled(component: string): Promise<void> {
-    return this.#running.get(component) ?? Promise.resolve();
+    return this.#turns.get(component)?.run(() => undefined) ?? Promise.resolve();
   }
 
-  /** One at a time for a component, and none beside another update there: that could need the very image. */
+  /** Not beside another update on the component: that could need the very image. */
   async #run(component: string, work: () => Promise<void>): Promise<void> {
     const { journal, log } = this.#options;
-    const done = this.settled(component)
-      .then(() => {
-        const other = journal.campaigns().find((record) => occupies(record, component));
-        if (other !== undefined) throw new Fault("updateInProgress", `Update ${other.id} is on ${component}`);
-        return work();
-      })
+    const turns = this.#turns.get(component) ?? new Turns();
+    this.#turns.set(component, turns);
+    const unlessOccupied = (): Promise<void> => {
+      const other = journal.campaigns().find((record) => occupies(record, component));
+      if (other !== undefined) throw new Fault("updateInProgress", `Update ${other.id} is on ${component}`);
+      return work();
+    };
+    await turns
+      .run(unlessOccupied)
       .catch((error: unknown) => log("what a deleted update left is kept", { component, problem: reasonOf(error) }));
-    this.#running.set(component, done);
-    await done;
-    if (this.#running.get(component) === done) this.#running.delete(component);
   }
 }
