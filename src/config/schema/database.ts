@@ -1,10 +1,10 @@
 /** Diagnostic databases: where they are, how their names become resource names, what is shown of them. */
-import { DEFAULT_NAMING } from "#mdd/query/naming-convention.ts";
+import { hexByte } from "#core/bytes.ts";
+import { type AffixPosition, DEFAULT_NAMING } from "#mdd/query/naming-convention.ts";
 import { bool, bytes, choice, custom, optional, path, record, refuse, text, textList, u64 } from "../leaf.ts";
 import { mapOf, section } from "../node.ts";
 
-const POSITIONS = ["Suffix", "Prefix"] as const;
-export type Position = (typeof POSITIONS)[number];
+const POSITIONS = ["Suffix", "Prefix"] as const satisfies readonly AffixPosition[];
 
 /** Stands there once, for the tools that read databases without a configuration as well. */
 const {
@@ -19,7 +19,7 @@ const {
 } = DEFAULT_NAMING;
 
 /** Where an affix stands, and the affixes. */
-export type ServiceAffixes = readonly [Position, readonly string[]];
+export type ServiceAffixes = readonly [AffixPosition, readonly string[]];
 
 const serviceAffixes = custom<ServiceAffixes>(
   {
@@ -54,7 +54,7 @@ const naming = section("How names of services become names of resources.", {
     {
       default: Object.fromEntries(
         Object.entries(byService).map(([sid, { position, affixes }]) => [
-          `0x${Number(sid).toString(16)}`,
+          `0x${hexByte(Number(sid))}`,
           [position, affixes] as const,
         ]),
       ),
