@@ -28,6 +28,7 @@ if (files.length === 0) {
 }
 
 const concurrency = Math.min(MOST_AT_ONCE, availableParallelism());
+// each file is a process that gets our own flags, `--import tsx` among them
 const stop = new AbortController();
 for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => stop.abort());
 const events = run({ files, concurrency, timeout: FILE_TIMEOUT_MS, signal: stop.signal });
