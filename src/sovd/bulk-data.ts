@@ -233,6 +233,7 @@ export const bulkDataRoutes: readonly Route[] = [
           await removeFree(context, info);
           deleted.push(info.id);
         } catch (error) {
+          if (!(error instanceof Fault)) throw error;
           errors.push({ path: `/${info.id}`, error: errorObjectAt(request.base, toFaultData(error)) });
         }
       }
