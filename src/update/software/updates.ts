@@ -1,4 +1,5 @@
 /** The updates of this node, as routes, other protocols and the command line use them. */
+import type { Config } from "#config/types.ts";
 import { Fault } from "#core/errors.ts";
 import { Turns } from "#core/turns.ts";
 import { fits, problems } from "#core/validate.ts";
@@ -14,6 +15,7 @@ import type { AuditRecord } from "#update/software/journal/audit.ts";
 import type { SignedHead } from "#update/software/journal/heads.ts";
 import type { Installed } from "#update/software/journal/installed.ts";
 import type { Journal } from "#update/software/journal/journal.ts";
+import { componentBody } from "#update/software/views/component.ts";
 import { type ErrorShape, overallProgress, type StatusBody, statusOf, wordsOf } from "#update/software/views/status.ts";
 import {
   checkId,
@@ -41,7 +43,7 @@ export interface UpdatesOptions {
   readonly campaigns: Campaigns;
   readonly bulk: Bulk;
   readonly staging: Staging;
-  readonly role: "standalone" | "primary" | "secondary";
+  readonly role: Config["update"]["role"];
   /** Longest wait of a secondary for the verdict of its primary. */
   readonly verdictTimeoutMs: number;
   /** Components of the node itself: what answers under `/components` without being an ECU. */
@@ -301,41 +303,20 @@ export class Updates {
 
   /** Body of `x-medkit-update`: what the component is to an update. @throws Fault notFound, notResponding */
   async describe(component: string): Promise<Readonly<Record<string, unknown>>> {
-    const { providerOf, role, journal, describeTimeoutMs, ownComponents } = this.#options;
+    const { providerOf, role, journal, describeTimeoutMs, ownComponents, verdictTimeoutMs } = this.#options;
     const provider = providerOf(component);
     if (provider === undefined) throw new Fault("notFound", `${component} takes no updates`);
     const busy = journal.campaigns().find((record) => occupies(record, component) || isStagedOn(record, component));
     const facts = await provider.describe(component, AbortSignal.timeout(describeTimeoutMs)).catch((error: unknown) => {
       return lastKnown(busy, component) ?? Promise.reject(error);
     });
-    const candidate = busy?.members.find((member) => member.component === component)?.toVersion;
-    const own = ownComponents.includes(component);
     const installed = journal.installed(component);
-    const version = facts.version ?? installed?.version;
+    const isOwn = ownComponents.includes(component);
     // what a primary hands on lies in the store first
-    const isRelayedTo = own && role === "secondary";
+    const isRelayedTo = isOwn && role === "secondary";
     const room = isRelayedTo ? roomForRelayed(this.bulk, journal.campaigns(), component) : Number.POSITIVE_INFINITY;
     const freeBytes = Math.min(facts.freeBytes ?? Number.POSITIVE_INFINITY, room);
-    return {
-      role: own ? role : provider.kind === "sovd-secondary" ? "secondary" : "ecu",
-      ecu_hardware_id: facts.hardwareId ?? "",
-      ecu_serial: facts.serial ?? "",
-      supports_rollback: facts.supportsRollback,
-      supports_trial: facts.supportsTrial,
-      provider: provider.kind,
-      state: busy?.state ?? "idle",
-      ...(busy === undefined ? {} : { update: busy.package.id }),
-      ...(candidate === undefined ? {} : { candidate_version: candidate }),
-      ...(busy?.state !== "awaitingVerdict" || busy.deadlineMs === undefined
-        ? {}
-        : { trial_deadline: new Date(busy.deadlineMs).toISOString() }),
-      ...(own && role === "secondary" ? { verdict_timeout_ms: this.#options.verdictTimeoutMs } : {}),
-      ...(Number.isFinite(freeBytes) ? { free_bytes: freeBytes } : {}),
-      ...(version === undefined ? {} : { current_version: version }),
-      ...(installed?.floor === undefined ? {} : { rollback_floor: installed.floor }),
-      ...(installed?.sha256 === undefined ? {} : { current_sha256: installed.sha256 }),
-      ...(installed?.rxswin === undefined ? {} : { rxswin: installed.rxswin }),
-    };
+    return componentBody({ component, provider, facts, installed, busy, role, isOwn, verdictTimeoutMs, freeBytes });
   }
 
   /** The chain with the states it carries, read as it is walked. `after`: only what stands behind this record. */
