@@ -2,13 +2,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Fault } from "#core/errors.ts";
-import type { Clock } from "#core/time.ts";
 import { createMemoryPersistence } from "#store/memory-persistence.ts";
 import { Forgetting } from "#update/software/campaign/forgetting.ts";
 import { rememberImage } from "#update/software/campaign/job.ts";
 import { type CampaignRecord, type CampaignState, freshMember } from "#update/software/campaign/states.ts";
 import { Journal } from "#update/software/journal/journal.ts";
 import type { UpdateJob, UpdateProvider } from "#update/software/provider.ts";
+import { ManualClock } from "../doip/support.ts";
 
 const IMAGE = {
   component: "node",
@@ -38,7 +38,7 @@ function update(id: string, state: CampaignState, components: readonly string[],
 async function nodeOf(forget: (job: UpdateJob) => unknown) {
   const journal = new Journal({ persistence: createMemoryPersistence(), nowMs: () => 0, maxRecords: 100 });
   await journal.open();
-  const timers = new Set<() => void>();
+  const clock = new ManualClock();
   const kept: unknown[] = [];
   const provider = { kind: "test", forget: async (job: UpdateJob) => void (await forget(job)) };
   const parts = {
@@ -46,14 +46,7 @@ async function nodeOf(forget: (job: UpdateJob) => unknown) {
     bulk: { find: () => IMAGE, artifact: (image: typeof IMAGE) => image } as never,
     log: (_message: string, { component, problem }: Readonly<Record<string, unknown>>) =>
       void kept.push([component, problem]),
-    clock: {
-      now: () => 0,
-      setTimeout(late: () => void) {
-        timers.add(late);
-        return late;
-      },
-      clearTimeout: (late: () => void) => void timers.delete(late),
-    } as unknown as Clock,
+    clock,
     providerOf: (component: string) =>
       component === "ghost"
         ? undefined
@@ -62,15 +55,12 @@ async function nodeOf(forget: (job: UpdateJob) => unknown) {
   const register = (record: CampaignRecord) =>
     journal.transition({ actor: "a", campaign: record.id, event: "registered", result: "ok" }, record);
   const remove = (record: CampaignRecord) => register({ ...record, state: "deleted" });
-  const expire = (): void => {
-    for (const late of [...timers]) late();
-  };
-  return { parts, journal, forgetting: new Forgetting(parts), kept, timers, register, remove, expire };
+  return { parts, journal, forgetting: new Forgetting(parts), kept, clock, register, remove };
 }
 
 test("each component that can is asked, with what was noted although the record is gone", async () => {
   const jobs: UpdateJob[] = [];
-  const { parts, journal, forgetting, kept, timers, register, remove } = await nodeOf((job) => jobs.push(job));
+  const { parts, journal, forgetting, kept, clock, register, remove } = await nodeOf((job) => jobs.push(job));
   const record = await register(update("fw", "failed", ["hud", "slot", "ghost", "camera"], 2));
   await journal.writeNote("notes", "fw/2/hud/p-uri", "/there");
   await journal.writeNote("notes", "fw/2/camera/p-uri", "/elsewhere");
@@ -94,7 +84,7 @@ test("each component that can is asked, with what was noted although the record 
   );
   await jobs[0]!.memory.set("more", "x");
   assert.equal(journal.readNote("notes", "fw/2/hud/p-more"), undefined, "nothing is noted of what is gone");
-  assert.deepEqual([kept, timers.size], [[], 0]);
+  assert.deepEqual([kept, clock.timers], [[], 0]);
 });
 
 test("what was never prepared is nowhere: nobody is asked", async () => {
@@ -104,7 +94,7 @@ test("what was never prepared is nowhere: nobody is asked", async () => {
 
 test("one that fails, or does not end in time, is logged, and keeps nobody else from it", async () => {
   const asked: string[] = [];
-  const { forgetting, kept, expire } = await nodeOf(({ component, signal }) => {
+  const { forgetting, kept, clock } = await nodeOf(({ component, signal }) => {
     asked.push(component);
     if (component === "away") throw new Fault("notResponding", "silent");
     if (component !== "slow") return undefined;
@@ -113,7 +103,7 @@ test("one that fails, or does not end in time, is logged, and keeps nobody else 
   const done = forgetting.of(update("fw", "failed", ["away", "slow", "hud"]))();
   await forgetting.settled("hud");
   assert.deepEqual(asked, ["away", "slow", "hud"]);
-  expire();
+  clock.advance(5_000);
   await done;
   assert.deepEqual(kept, [
     ["away", "silent"],
